@@ -1,1 +1,22 @@
-//! lockd
+//! lockd: exclusive leases with fencing tokens, and atomic JSON state, over storage that you already have.
+//!
+//! # Map, in the order of dependency
+//! - [`error`], [`limits`]: one error table; every bound.
+//! - [`clock`], [`entropy`]: the seams through which time and randomness come in.
+//! - [`model`]: keys, ids, leases, the record. Plain data.
+//! - [`lease`]: the rules. `step` decides; pure, total, no input or output.
+//! - [`store`]: where records and blobs are: two traits, their contract, and the stores.
+//! - [`service`]: what can be asked for, whoever answers.
+//!
+//! The library never prints, exits, parses flags or reads the environment.
+
+#![forbid(unsafe_code)]
+
+pub mod clock;
+pub mod entropy;
+pub mod error;
+pub mod lease;
+pub mod limits;
+pub mod model;
+pub mod service;
+pub mod store;

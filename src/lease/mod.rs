@@ -1,0 +1,7 @@
+//! The rules of leases and state: pure, total, deterministic.
+
+mod machine;
+mod request;
+
+pub use machine::{Step, step};
+pub use request::{Acquire, Break, Change, Expire, Outcome, Refusal, Release, Renew, Request, Update};

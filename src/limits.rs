@@ -1,0 +1,109 @@
+//! Every bound of lockd, in one place. A limit that is not here does not exist.
+//!
+//! Durations that belong to the lease rules (ARCHITECTURE.md, "Lease time") stand in the second half, as functions of the TTL
+//! where they depend on it, so that the holder's and the contender's side are read together.
+
+use std::time::Duration;
+
+/// Longest key and longest namespace, in bytes.
+pub const NAME_BYTES: usize = 128;
+/// Longest owner, in bytes.
+pub const OWNER_BYTES: usize = 256;
+/// Longest reason given for a lease or a break, in bytes.
+pub const REASON_BYTES: usize = 1_024;
+/// Longest recorded command line (`--record-command`), in bytes; longer ones are cut.
+pub const COMMAND_BYTES: usize = 1_024;
+/// Longest caller-made id (lease, request, transaction), in bytes.
+pub const ID_BYTES: usize = 128;
+
+/// Largest state, in bytes as stored.
+pub const STATE_BYTES: u64 = 100 * 1024 * 1024;
+/// Deepest nesting of a state.
+pub const STATE_DEPTH: usize = 1_000;
+/// Largest state that rides inside the record; a larger one goes to a blob.
+pub const INLINE_BYTES: usize = 16 * 1024;
+/// Largest encoded record: both inline states, escaped names and rings fit with room for fields of later versions.
+pub const RECORD_BYTES: usize = 256 * 1024;
+/// Chunk in which large states are moved.
+pub const CHUNK_BYTES: usize = 256 * 1024;
+
+/// Write ids that a record remembers.
+pub const RECENT_WRITES: usize = 32;
+/// State-changing requests that a record remembers.
+pub const DONE_REQUESTS: usize = 8;
+/// Ended leases that a record remembers.
+pub const ENDED_LEASES: usize = 8;
+
+/// Shortest TTL.
+pub const TTL_MIN: Duration = Duration::from_secs(2);
+/// Longest TTL.
+pub const TTL_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// TTL when none is given.
+pub const TTL_DEFAULT: Duration = Duration::from_secs(30);
+/// Longest wait that can be asked for; "for ever" is not a number.
+pub const WAIT_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// Longest single poll of a waiting acquire; the caller asks again.
+pub const WAIT_POLL: Duration = Duration::from_secs(60);
+
+/// Compare-and-swap attempts of one request before it gives up as unavailable.
+pub const COMMIT_ATTEMPTS: u32 = 128;
+/// Total time of one request's attempts.
+pub const COMMIT_BUDGET: Duration = Duration::from_secs(15);
+/// Total time spent on learning what became of a put whose outcome is unknown.
+pub const RESOLVE_BUDGET: Duration = Duration::from_secs(10);
+/// First and longest pause between attempts; jittered.
+pub const BACKOFF_FIRST: Duration = Duration::from_millis(1);
+/// See [`BACKOFF_FIRST`].
+pub const BACKOFF_MAX: Duration = Duration::from_millis(100);
+/// Requests waiting for one key's task.
+pub const KEY_QUEUE: usize = 1_024;
+/// How long a key's task stays (with record and etag) after its last request.
+pub const KEY_IDLE: Duration = Duration::from_secs(60);
+/// Times a reader whose blob is gone starts again from the record.
+pub const READ_RESTARTS: u32 = 5;
+/// How long a release is tried on the way out.
+pub const RELEASE_TRY: Duration = Duration::from_secs(5);
+
+/// Clock rates may differ by this share (1 %): holders count 0.99, contenders 1.01.
+pub const RATE_PERCENT: u32 = 1;
+/// A contender's constant allowance.
+pub const CONTENDER_MARGIN: Duration = Duration::from_secs(1);
+/// Allowance for jumps of a store's own clock.
+pub const STORE_CLOCK_ALLOWANCE: Duration = Duration::from_secs(600);
+/// Realtime running ahead of boot time by more than this hints at a pause of the machine.
+pub const PAUSE_HINT: Duration = Duration::from_secs(1);
+
+/// Age from which a lease with this TTL may be taken over: 1.01 x TTL + 1 s.
+#[must_use]
+pub fn takeover_age(ttl: Duration) -> Duration {
+    ttl * (100 + RATE_PERCENT) / 100 + CONTENDER_MARGIN
+}
+
+/// How long a holder may believe, counted from before the first send, when the store or server said that `left` is left of
+/// a lease with this TTL: 0.99 x left - max(0.5 s, 2 % of the TTL).
+#[must_use]
+pub fn holder_belief(left: Duration, ttl: Duration) -> Duration {
+    let margin = Duration::from_millis(500).max(ttl * 2 / 100);
+    (left * (100 - RATE_PERCENT) / 100).saturating_sub(margin)
+}
+
+/// Renewal is due this long after the last one was sent.
+#[must_use]
+pub fn renew_every(ttl: Duration) -> Duration {
+    ttl / 3
+}
+
+/// Time between TERM and KILL when none is given: 5 s or TTL/4, the smaller.
+#[must_use]
+pub fn kill_grace_default(ttl: Duration) -> Duration {
+    Duration::from_secs(5).min(ttl / 4)
+}
+
+/// Longest time between TERM and KILL that can be asked for.
+#[must_use]
+pub fn kill_grace_max(ttl: Duration) -> Duration {
+    ttl / 3
+}
+
+/// KILL comes at the latest this long before the deadline.
+pub const KILL_BEFORE_DEADLINE: Duration = Duration::from_millis(500);

@@ -1,0 +1,21 @@
+//! Plain data: names, ids, numbers, leases and the record. No input or output, no clock, no randomness.
+
+mod id;
+mod key;
+mod lease;
+mod number;
+mod record;
+mod state;
+mod text;
+
+pub use id::{LeaseId, RequestId, TxnId, WriteId};
+pub use key::{Key, KeyHash, Namespace};
+pub use lease::{Ended, Holder, How, Knock, Lease, Reserved, Stamp};
+pub use number::{FencingToken, Ttl, Version};
+pub use record::{Done, FORMAT, Record};
+pub use state::{BlobId, Body, StateEtag, StateRef, Versioned};
+pub use text::{Owner, Reason};
+
+/// Fields that this version does not know: kept as they are when a record is rewritten, so that a newer lockd may add what
+/// an older one may safely ignore.
+pub type Unknown = std::collections::BTreeMap<String, serde_json::Value>;

@@ -1,0 +1,403 @@
+//! The record: all that lockd knows of one key, and its encoded form.
+//!
+//! ```text
+//! lockd-record 1 <sha256 of all that follows, hex>\n
+//! {"format":1, ... }\n
+//! <committed inline state>\n      each only when there is one
+//! <staged inline state>\n
+//! ```
+//! The inline states stand after the head as they were stored, so that nothing is escaped and `cat` shows them.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::BlobId;
+use super::{
+    Body, Ended, FencingToken, Key, Knock, Lease, RequestId, Reserved, StateEtag, StateRef, Unknown, Version,
+    Versioned, WriteId,
+};
+use crate::clock::UnixMillis;
+use crate::error::{Error, ErrorKind, Result};
+use crate::limits::{RECENT_WRITES, RECORD_BYTES};
+
+/// The record format that this lockd writes, reads and may write over.
+pub const FORMAT: u32 = 1;
+
+const MAGIC: &str = "lockd-record 1 ";
+
+/// All that is known of one key. Changed only through [`crate::lease::step`] and [`Record::sealed`]; never deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// The key that it belongs to.
+    pub key: Key,
+    /// The oldest format that may read it.
+    pub min_read: u32,
+    /// The oldest format that may write over it.
+    pub min_write: u32,
+    /// The number of this write, from 1; 0 is "never written".
+    pub revision: u64,
+    /// The id of this write; `None` only in a record that was never written.
+    pub write_id: Option<WriteId>,
+    /// The writes before it with their revisions, oldest first.
+    pub recent: VecDeque<(WriteId, u64)>,
+    /// The store's epoch when it was written.
+    pub epoch: u32,
+    /// The highest fencing token ever given out.
+    pub token: FencingToken,
+    /// Rises at grants and renewals only: (token, beat) names one sign of life.
+    pub beat: u64,
+    /// The present lease.
+    pub lease: Option<Lease>,
+    /// The highest version ever shown.
+    pub last_version: Version,
+    /// The committed state.
+    pub committed: Versioned,
+    /// What the present lease has staged.
+    pub staged: Option<Versioned>,
+    /// The blob of the committed state before this one, kept for readers under way.
+    pub previous: Option<BlobId>,
+    /// The last state-changing requests, oldest first.
+    pub done: VecDeque<Done>,
+    /// The last ended leases, oldest first.
+    pub ended: VecDeque<Ended>,
+    /// See [`Knock`].
+    pub knock: Option<Knock>,
+    /// See [`Reserved`].
+    pub reserved: Option<Reserved>,
+    /// Fields of later versions.
+    pub unknown: Unknown,
+}
+
+/// A state-changing request that was applied, and its answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {
+    /// The request.
+    pub id: RequestId,
+    /// What it asked for: the hash of the new state, nothing for a remove.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<StateEtag>,
+    /// The version that it made.
+    pub version: Version,
+    /// The length of the new state.
+    pub bytes: u64,
+}
+
+impl Record {
+    /// A record that was never written.
+    #[must_use]
+    pub fn new(key: Key) -> Self {
+        Self {
+            key,
+            min_read: FORMAT,
+            min_write: FORMAT,
+            revision: 0,
+            write_id: None,
+            recent: VecDeque::new(),
+            epoch: 0,
+            token: FencingToken(0),
+            beat: 0,
+            lease: None,
+            last_version: Version(0),
+            committed: Versioned::default(),
+            staged: None,
+            previous: None,
+            done: VecDeque::new(),
+            ended: VecDeque::new(),
+            knock: None,
+            reserved: None,
+            unknown: Unknown::new(),
+        }
+    }
+
+    /// What the next write of this record puts: the next revision, under `write_id`, remembering the write before.
+    #[must_use]
+    pub fn sealed(mut self, write_id: WriteId) -> Self {
+        if let Some(last) = self.write_id.replace(write_id) {
+            self.recent.push_back((last, self.revision));
+            while self.recent.len() > RECENT_WRITES {
+                self.recent.pop_front();
+            }
+        }
+        self.revision += 1;
+        self
+    }
+
+    /// Whether this write is the head or among those remembered.
+    #[must_use]
+    pub fn has_write(&self, id: WriteId) -> bool {
+        self.write_id == Some(id) || self.recent.iter().any(|(recent, _)| *recent == id)
+    }
+
+    /// Whether the memory of writes goes back to `revision`: then a write of that revision that is not in it was never applied.
+    #[must_use]
+    pub fn remembers(&self, revision: u64) -> bool {
+        let oldest = self.recent.front().map_or(self.revision, |(_, oldest)| *oldest);
+        oldest <= revision
+    }
+
+    /// What the holder of the present lease sees: its staged change, else the committed state.
+    #[must_use]
+    pub fn visible(&self) -> &Versioned {
+        self.staged.as_ref().unwrap_or(&self.committed)
+    }
+
+    /// The blobs that the record names: never collected.
+    pub fn blobs(&self) -> impl Iterator<Item = &BlobId> {
+        let staged = self.staged.as_ref().and_then(Versioned::blob);
+        self.committed.blob().into_iter().chain(staged).chain(&self.previous)
+    }
+
+    /// The remembered end of a lease.
+    #[must_use]
+    pub fn ended(&self, id: &super::LeaseId) -> Option<&Ended> {
+        self.ended.iter().rev().find(|ended| ended.id == *id)
+    }
+
+    /// The bytes to store.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Internal`] when the record was never sealed or is too large, [`ErrorKind::TooNew`] when a newer lockd asked not to be
+    /// written over.
+    pub fn encode(&self) -> Result<Bytes> {
+        if self.min_write > FORMAT {
+            return Err(too_new(&self.key, "written over", self.min_write));
+        }
+        let head = serde_json::to_vec(&Head::from_record(self)?)
+            .map_err(|e| Error::new(ErrorKind::Internal, format!("cannot encode the record of {}: {e}", self.key)))?;
+        let mut body = head;
+        body.push(b'\n');
+        for bytes in [Some(&self.committed), self.staged.as_ref()].into_iter().flatten().filter_map(inline) {
+            body.extend_from_slice(bytes);
+            body.push(b'\n');
+        }
+        let mut out = Vec::with_capacity(MAGIC.len() + 65 + body.len());
+        out.extend_from_slice(MAGIC.as_bytes());
+        out.extend_from_slice(hex::encode(Sha256::digest(&body)).as_bytes());
+        out.push(b'\n');
+        out.extend_from_slice(&body);
+        if out.len() > RECORD_BYTES {
+            return Err(Error::new(
+                ErrorKind::Internal,
+                format!("the record of {} would have {} bytes", self.key, out.len()),
+            ));
+        }
+        Ok(out.into())
+    }
+
+    /// Reads what [`Record::encode`] made, for this key.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`] when it is truncated, damaged, not lockd's or another key's; [`ErrorKind::TooNew`] when it needs a newer lockd.
+    /// Nothing is ever guessed.
+    pub fn decode(key: &Key, bytes: &Bytes) -> Result<Self> {
+        decode(key, bytes).map_err(|why| match why {
+            Flaw::TooNew(format) => too_new(key, "read", format),
+            Flaw::Damaged(what) => Error::new(ErrorKind::Corrupt, format!("the record of {key} is damaged: {what}"))
+                .with_hint(
+                    "restore it from a backup, or move the key's directory or object away by hand; lockd never guesses",
+                ),
+        })
+    }
+}
+
+enum Flaw {
+    Damaged(String),
+    TooNew(u32),
+}
+
+fn too_new(key: &Key, verb: &str, format: u32) -> Error {
+    Error::new(ErrorKind::TooNew, format!("the record of {key} may only be {verb} by a lockd that knows record format {format}; this one knows {FORMAT}"))
+        .with_hint("upgrade lockd on this host")
+}
+
+fn inline(v: &Versioned) -> Option<&Bytes> {
+    match &v.state.as_ref()?.body {
+        Body::Inline(bytes) => Some(bytes),
+        Body::Blob(_) => None,
+    }
+}
+
+fn damaged(what: impl Into<String>) -> Flaw {
+    Flaw::Damaged(what.into())
+}
+
+fn decode(key: &Key, bytes: &Bytes) -> Result<Record, Flaw> {
+    let rest = bytes.strip_prefix(MAGIC.as_bytes()).ok_or_else(|| foreign(bytes))?;
+    if rest.len() < 65 || rest[64] != b'\n' {
+        return Err(damaged("its first line is cut off"));
+    }
+    let (sum, body) = (&rest[..64], bytes.slice(MAGIC.len() + 65..));
+    if hex::encode(Sha256::digest(&body)).as_bytes() != sum {
+        return Err(damaged("its checksum does not match"));
+    }
+    let end = body.iter().position(|b| *b == b'\n').ok_or_else(|| damaged("its head is cut off"))?;
+    let needs: Needs = serde_json::from_slice(&body[..end]).map_err(|e| damaged(e.to_string()))?;
+    if needs.min_read > FORMAT {
+        return Err(Flaw::TooNew(needs.min_read));
+    }
+    let head: Head = serde_json::from_slice(&body[..end]).map_err(|e| damaged(e.to_string()))?;
+    if head.namespace != key.namespace().as_str() || head.key != key.name() {
+        return Err(damaged(format!("it belongs to {}//{}", head.namespace.escape_debug(), head.key.escape_debug())));
+    }
+    let mut tail = body.slice(end + 1..);
+    let record = head.into_record(key, &mut tail)?;
+    if !tail.is_empty() {
+        return Err(damaged("bytes are left over"));
+    }
+    Ok(record)
+}
+
+fn foreign(bytes: &Bytes) -> Flaw {
+    if bytes.starts_with(b"lockd-record ") {
+        return Flaw::TooNew(FORMAT + 1);
+    }
+    damaged(if bytes.is_empty() { "it is empty" } else { "it was not written by lockd" })
+}
+
+/// What must be understood before anything else.
+#[derive(Deserialize)]
+struct Needs {
+    min_read: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Head {
+    format: u32,
+    min_read: u32,
+    min_write: u32,
+    namespace: String,
+    key: String,
+    revision: u64,
+    write_id: WriteId,
+    recent: VecDeque<(WriteId, u64)>,
+    #[serde(default)]
+    epoch: u32,
+    token: FencingToken,
+    beat: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lease: Option<Lease>,
+    last_version: Version,
+    committed: VersionedHead,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    staged: Option<VersionedHead>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    previous: Option<BlobId>,
+    #[serde(default)]
+    done: VecDeque<Done>,
+    #[serde(default)]
+    ended: VecDeque<Ended>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    knock: Option<Knock>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reserved: Option<Reserved>,
+    #[serde(flatten)]
+    unknown: Unknown,
+}
+
+/// A [`Versioned`] without its inline bytes. The state is absent when `len` is.
+#[derive(Serialize, Deserialize)]
+struct VersionedHead {
+    version: Version,
+    #[serde(default)]
+    at: UnixMillis,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    len: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    etag: Option<StateEtag>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    blob: Option<BlobId>,
+    #[serde(flatten)]
+    unknown: Unknown,
+}
+
+impl VersionedHead {
+    fn from_model(v: &Versioned) -> Self {
+        let state = v.state.as_ref();
+        Self {
+            version: v.version,
+            at: v.at,
+            len: state.map(|s| s.len),
+            etag: state.map(|s| s.etag.clone()),
+            blob: v.blob().cloned(),
+            unknown: v.unknown.clone(),
+        }
+    }
+
+    fn into_model(self, tail: &mut Bytes) -> Result<Versioned, Flaw> {
+        let state = match (self.len, self.etag, self.blob) {
+            (None, None, None) => None,
+            (Some(len), Some(etag), Some(id)) => Some(StateRef { etag, len, body: Body::Blob(id) }),
+            (Some(len), Some(etag), None) => {
+                let len_here = usize::try_from(len).unwrap_or(usize::MAX);
+                if tail.len() <= len_here || tail[len_here] != b'\n' {
+                    return Err(damaged("its state is cut off"));
+                }
+                let bytes = tail.split_to(len_here);
+                let _newline = tail.split_to(1);
+                Some(StateRef { etag, len, body: Body::Inline(bytes) })
+            }
+            _ => return Err(damaged("a state has no length or no hash")),
+        };
+        Ok(Versioned { version: self.version, state, at: self.at, unknown: self.unknown })
+    }
+}
+
+impl Head {
+    fn from_record(r: &Record) -> Result<Self> {
+        let write_id = r
+            .write_id
+            .ok_or_else(|| Error::new(ErrorKind::Internal, format!("the record of {} was not sealed", r.key)))?;
+        Ok(Self {
+            format: FORMAT,
+            min_read: r.min_read,
+            min_write: r.min_write,
+            namespace: r.key.namespace().as_str().to_owned(),
+            key: r.key.name().to_owned(),
+            revision: r.revision,
+            write_id,
+            recent: r.recent.clone(),
+            epoch: r.epoch,
+            token: r.token,
+            beat: r.beat,
+            lease: r.lease.clone(),
+            last_version: r.last_version,
+            committed: VersionedHead::from_model(&r.committed),
+            staged: r.staged.as_ref().map(VersionedHead::from_model),
+            previous: r.previous.clone(),
+            done: r.done.clone(),
+            ended: r.ended.clone(),
+            knock: r.knock.clone(),
+            reserved: r.reserved.clone(),
+            unknown: r.unknown.clone(),
+        })
+    }
+
+    fn into_record(self, key: &Key, tail: &mut Bytes) -> Result<Record, Flaw> {
+        let committed = self.committed.into_model(tail)?;
+        let staged = self.staged.map(|staged| staged.into_model(tail)).transpose()?;
+        Ok(Record {
+            key: key.clone(),
+            min_read: self.min_read,
+            min_write: self.min_write,
+            revision: self.revision,
+            write_id: Some(self.write_id),
+            recent: self.recent,
+            epoch: self.epoch,
+            token: self.token,
+            beat: self.beat,
+            lease: self.lease,
+            last_version: self.last_version,
+            committed,
+            staged,
+            previous: self.previous,
+            done: self.done,
+            ended: self.ended,
+            knock: self.knock,
+            reserved: self.reserved,
+            unknown: self.unknown,
+        })
+    }
+}
