@@ -57,6 +57,8 @@ pub const BACKOFF_FIRST: Duration = Duration::from_millis(1);
 pub const BACKOFF_MAX: Duration = Duration::from_millis(100);
 /// Requests waiting for one key's task.
 pub const KEY_QUEUE: usize = 1_024;
+/// Keys whose signs of life an engine remembers.
+pub const SEEN_KEYS: usize = 100_000;
 /// How long a key's task stays (with record and etag) after its last request.
 pub const KEY_IDLE: Duration = Duration::from_secs(60);
 /// Times a reader whose blob is gone starts again from the record.
