@@ -36,12 +36,7 @@ struct Seen {
 }
 
 impl Ages {
-    pub(super) fn new(
-        facts: &Facts,
-        clock: Arc<dyn Clock>,
-        entropy: Arc<dyn Entropy>,
-        notes: Option<PathBuf>,
-    ) -> Self {
+    pub(super) fn new(facts: &Facts, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>, notes: Option<PathBuf>) -> Self {
         let notes = notes.map(|dir| Notes::new(dir, &facts.id, Arc::clone(&clock), entropy));
         Self { stamps: facts.stamps, clock, notes, seen: Mutex::default() }
     }
@@ -55,7 +50,9 @@ impl Ages {
         }
         let store = store_age.map(|age| (age, at));
         match seen.get_mut(&record.key) {
-            Some(known) if (known.token, known.beat) == (record.token, record.beat) => known.store = store.or(known.store),
+            Some(known) if (known.token, known.beat) == (record.token, record.beat) => {
+                known.store = store.or(known.store)
+            }
             _ => {
                 make_room(&mut seen);
                 seen.insert(record.key.clone(), Seen { token: record.token, beat: record.beat, at, store });
@@ -67,7 +64,8 @@ impl Ages {
     pub(super) fn age(&self, record: &Record) -> Duration {
         let Some(lease) = &record.lease else { return Duration::ZERO };
         let now = self.clock.boot();
-        let sources = [self.own(record, now), self.stamped(lease, now), self.noted(record, now), self.stored(record, now)];
+        let sources =
+            [self.own(record, now), self.stamped(lease, now), self.noted(record, now), self.stored(record, now)];
         sources.into_iter().flatten().max().unwrap_or_default()
     }
 

@@ -89,11 +89,13 @@ pub(super) struct KeyTask {
     key: Key,
     shared: Arc<Shared>,
     base: Option<Base>,
+    /// The highest revision known: a record never goes back.
+    highest: u64,
 }
 
 impl KeyTask {
     pub(super) fn new(key: Key, shared: Arc<Shared>) -> Self {
-        Self { key, shared, base: None }
+        Self { key, shared, base: None, highest: 0 }
     }
 
     /// Applies jobs in order of arrival until none has come for a while.
@@ -198,7 +200,9 @@ impl KeyTask {
         let replaced = before.record.blobs().filter(|old| !after.blobs().any(|new| new == *old)).cloned().collect();
         match answer {
             Ok(outcome) => Ok(Answer { outcome, record: after, replaced }),
-            Err(refusal) => Err(Denied::Refused { refusal: Box::new(refusal), seen: base.etag.clone(), age: Duration::ZERO }),
+            Err(refusal) => {
+                Err(Denied::Refused { refusal: Box::new(refusal), seen: base.etag.clone(), age: Duration::ZERO })
+            }
         }
     }
 
@@ -228,7 +232,9 @@ impl KeyTask {
         loop {
             let ticket = self.shared.ticket();
             match self.shared.read(&self.key).await {
+                Ok((record, _)) if record.revision < self.highest => return Err(went_back(&self.key)),
                 Ok((record, etag)) => {
+                    self.highest = record.revision;
                     let base = Base { record: Arc::new(record), etag, ticket };
                     self.base = Some(base.clone());
                     return Ok(base);
@@ -264,8 +270,7 @@ impl KeyTask {
                     ErrorKind::Unavailable if self.clock().boot() < give_up && !job.reply.is_closed() => {}
                     _ => return Verdict::Given(error),
                 },
-                Err(PutError::Failed(_)) => {}
-                Err(PutError::Conflict | PutError::Unknown(_)) => {
+                Err(_) => {
                     sent_before = true;
                     match self.read_back(base, &sealed, id, job, give_up).await {
                         ReadBack::SendAgain => {}
@@ -280,6 +285,7 @@ impl KeyTask {
 
     fn adopt(&mut self, record: Record, etag: Etag) {
         self.shared.ages.saw(&record, None, self.clock().boot());
+        self.highest = record.revision;
         let ticket = self.base.as_ref().map_or(0, |base| base.ticket);
         self.base = Some(Base { record: Arc::new(record), etag: Some(etag), ticket });
     }
@@ -365,6 +371,13 @@ fn gone(key: &Key) -> Denied {
 
 fn no_base(key: &Key) -> Error {
     Error::new(ErrorKind::Internal, format!("the record of {key} was written and is not known"))
+}
+
+fn went_back(key: &Key) -> Error {
+    Error::new(ErrorKind::StoreReplaced, format!("the record of {key} is older than the one that was here before"))
+        .with_hint(
+            "the store was replaced or restored: stop everything that uses it and run `lockd verify store --restored`",
+        )
 }
 
 fn too_busy(key: &Key) -> Error {

@@ -17,16 +17,17 @@ mod waiters;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lease::{self, Change, Outcome, Release, Renew, Request, Update};
-use crate::limits::KEY_QUEUE;
+use crate::limits::{KEY_QUEUE, RELEASE_TRY};
 use crate::model::{Key, LeaseId, Record, Stamp, Ttl};
 use crate::service::{
     AcquireRequest, ChangeRequest, Changed, Description, Expected, Grant, LeaseService, Proof, Released, Renewed, State,
@@ -58,6 +59,8 @@ struct Shared {
     keys: Mutex<HashMap<Key, mpsc::Sender<Job>>>,
     /// Orders the arrival of requests and the beginning of reads.
     tickets: AtomicU64,
+    /// Collection that goes on after answers.
+    background: Mutex<JoinSet<()>>,
 }
 
 impl Shared {
@@ -89,7 +92,15 @@ impl Engine {
     #[must_use]
     pub fn new(store: Store, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>, options: Options) -> Self {
         let ages = Ages::new(&store.facts, Arc::clone(&clock), Arc::clone(&entropy), options.notes);
-        let shared = Shared { store, clock, entropy, ages, keys: Mutex::default(), tickets: AtomicU64::new(0) };
+        let shared = Shared {
+            store,
+            clock,
+            entropy,
+            ages,
+            keys: Mutex::default(),
+            tickets: AtomicU64::new(0),
+            background: Mutex::default(),
+        };
         Self { shared: Arc::new(shared) }
     }
 
@@ -113,12 +124,14 @@ impl Engine {
         }
         answer.await.unwrap_or_else(|_| {
             let message = format!("the task of {key} ended without an answer");
-            Err(Denied::Error(Error::new(ErrorKind::OutcomeUnknown, message).with_hint("repeat the call with the same ids")))
+            Err(Denied::Error(
+                Error::new(ErrorKind::OutcomeUnknown, message).with_hint("repeat the call with the same ids"),
+            ))
         })
     }
 
     fn task(&self, key: &Key) -> mpsc::Sender<Job> {
-        let mut keys = self.shared.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut keys = lock(&self.shared.keys);
         if let Some(task) = keys.get(key).filter(|task| !task.is_closed()) {
             return task.clone();
         }
@@ -158,7 +171,7 @@ impl LeaseService for Engine {
         let answer = self.ask(key, Request::Release(request)).await?;
         match answer.outcome {
             Outcome::Released(released) => {
-                self.collect_soon(answer.record);
+                self.collect_soon(&answer.record);
                 Ok(released)
             }
             other => Err(unexpected(&other)),
@@ -176,7 +189,7 @@ impl LeaseService for Engine {
     async fn remove(&self, request: ChangeRequest) -> Result<Changed> {
         let (key, update) = self.update_of(request, Change::Remove);
         let answer = self.ask(&key, Request::Update(update)).await?;
-        self.delete_soon(&answer);
+        self.delete_soon(answer.replaced);
         changed(answer.outcome)
     }
 
@@ -196,6 +209,18 @@ impl LeaseService for Engine {
             waiters: None,
         })
     }
+
+    async fn close(&self) {
+        let until = self.shared.clock.boot() + RELEASE_TRY;
+        let mut work = std::mem::take(&mut *lock(&self.shared.background));
+        let done = async { while work.join_next().await.is_some() {} };
+        let _left_for_next_time = self.shared.clock.timeout_at(until, done).await;
+    }
+}
+
+/// Nothing inside these locks can leave half a change behind.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Engine {
@@ -223,9 +248,19 @@ fn unexpected(outcome: &Outcome) -> Error {
     Error::new(ErrorKind::Internal, format!("the lease machine answered another question: {outcome:?}"))
 }
 
+impl Shared {
+    /// Runs work that nobody waits for but [`Engine::close`].
+    fn later(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let mut background = lock(&self.background);
+        while background.try_join_next().is_some() {}
+        background.spawn(work);
+    }
+}
+
 /// The proof is good for this record as it stands.
 fn check_proof(record: &Record, proof: &Proof, clock: &dyn Clock) -> Result<()> {
     lease::held(record, proof).map(|_| ()).map_err(|refusal| {
-        Denied::Refused { refusal: Box::new(refusal), seen: None, age: std::time::Duration::ZERO }.into_error(&record.key, clock)
+        Denied::Refused { refusal: Box::new(refusal), seen: None, age: std::time::Duration::ZERO }
+            .into_error(&record.key, clock)
     })
 }

@@ -33,20 +33,27 @@ pub(super) fn to_error(key: &Key, refusal: Refusal, age: Duration, now: UnixMill
             .with_hint("acquire again with a new lease id"),
         Refusal::LeaseRequired => Error::new(K::LeaseRequired, format!("{key} is not held by this lease"))
             .with_hint("it was lost or never granted; acquire the key again"),
-        Refusal::LeaseExpired => Error::new(K::LeaseExpired, format!("the lease of {key} was not renewed in time and is over"))
-            .with_hint("acquire the key again"),
+        Refusal::LeaseExpired => {
+            Error::new(K::LeaseExpired, format!("the lease of {key} was not renewed in time and is over"))
+                .with_hint("acquire the key again")
+        }
         Refusal::LeaseReleased => Error::new(K::LeaseRequired, format!("the lease of {key} was given back before"))
             .with_hint("acquire the key again"),
         Refusal::LeaseBroken => Error::new(K::LeaseBroken, format!("the lease of {key} was broken by an operator"))
             .with_hint(format!("`lockd status {key}` tells who and why")),
-        Refusal::FencingMismatch(token) => {
-            Error::new(K::FencingMismatch, format!("the fencing token shown for {key} is not the lease's, which is {token}"))
-                .with_hint("pass the token that came with this lease id")
+        Refusal::FencingMismatch(token) => Error::new(
+            K::FencingMismatch,
+            format!("the fencing token shown for {key} is not the lease's, which is {token}"),
+        )
+        .with_hint("pass the token that came with this lease id"),
+        Refusal::MissingTxn => {
+            Error::new(K::MissingTxn, format!("{key} has a staged change and no transaction was named"))
+                .with_hint("pass the lease's transaction id, or roll back")
         }
-        Refusal::MissingTxn => Error::new(K::MissingTxn, format!("{key} has a staged change and no transaction was named"))
-            .with_hint("pass the lease's transaction id, or roll back"),
-        Refusal::TxnMismatch => Error::new(K::TxnMismatch, format!("the transaction is not that of the lease of {key}"))
-            .with_hint("pass the transaction id that came with the lease"),
+        Refusal::TxnMismatch => {
+            Error::new(K::TxnMismatch, format!("the transaction is not that of the lease of {key}"))
+                .with_hint("pass the transaction id that came with the lease")
+        }
         Refusal::VersionConflict(version, etag) => conflict(K::VersionConflict, key, version, etag),
         Refusal::EtagMismatch(version, etag) => conflict(K::EtagMismatch, key, version, etag),
         Refusal::RequestIdReused => {
@@ -57,9 +64,13 @@ pub(super) fn to_error(key: &Key, refusal: Refusal, age: Duration, now: UnixMill
             let message = format!("the staged change of {key} was dropped before its release came: {}", past(how));
             Error::new(K::StagedDiscarded, message).with_hint("acquire the key again and repeat the change")
         }
-        Refusal::ForeignBlob => Error::new(K::LeaseRequired, format!("the state of {key} was sent under another lease"))
-            .with_hint("acquire the key again and repeat the change"),
-        Refusal::NotExpired => Error::new(K::Busy, format!("the lease of {key} is not old enough to be called expired")),
+        Refusal::ForeignBlob => {
+            Error::new(K::LeaseRequired, format!("the state of {key} was sent under another lease"))
+                .with_hint("acquire the key again and repeat the change")
+        }
+        Refusal::NotExpired => {
+            Error::new(K::Busy, format!("the lease of {key} is not old enough to be called expired"))
+        }
     }
 }
 

@@ -6,39 +6,32 @@
 
 use std::sync::Arc;
 
-use super::{Answer, Engine, Shared};
+use super::{Engine, Shared};
 use crate::error::Result;
-use crate::lease::Outcome;
 use crate::model::{BlobId, Key, Record};
 
 impl Engine {
     /// Collects the key's blobs after its lease has ended. Not waited for; what is left is found next time.
-    pub(super) fn collect_soon(&self, record: Arc<Record>) {
-        if record.lease.is_none() && record.revision > 0 {
-            let shared = Arc::clone(&self.shared);
-            tokio::spawn(async move { collect(&shared, &record.key).await });
+    pub(super) fn collect_soon(&self, record: &Record) {
+        if record.revision > 0 {
+            let (shared, key) = (Arc::clone(&self.shared), record.key.clone());
+            self.shared.later(async move {
+                let _found_next_time = collect(&shared, &key).await;
+            });
         }
     }
 
-    /// A takeover ended a lease, too.
-    pub(super) fn collect_after_takeover(&self, answer: &Answer) {
-        if let Outcome::Granted { taken_over: true, .. } = answer.outcome {
-            let (shared, key) = (Arc::clone(&self.shared), answer.record.key.clone());
-            tokio::spawn(async move { collect(&shared, &key).await });
+    /// Deletes blobs that are certainly not published: within a lease its engine deletes what it replaced.
+    pub(super) fn delete_soon(&self, blobs: Vec<BlobId>) {
+        if blobs.is_empty() {
+            return;
         }
-    }
-
-    /// Within a lease its engine deletes what it replaced.
-    pub(super) fn delete_soon(&self, answer: &Answer) {
-        for blob in answer.replaced.clone() {
-            self.delete_blob_soon(blob);
-        }
-    }
-
-    /// Deletes a blob that the caller knows to be unpublished for good.
-    pub(super) fn delete_blob_soon(&self, blob: BlobId) {
         let shared = Arc::clone(&self.shared);
-        tokio::spawn(async move { shared.store.blobs.delete(&blob).await });
+        self.shared.later(async move {
+            for blob in blobs {
+                let _found_next_time = shared.store.blobs.delete(&blob).await;
+            }
+        });
     }
 }
 

@@ -21,7 +21,9 @@ impl Engine {
         loop {
             let denied = match self.submit(&key, Request::Acquire(acquire.clone())).await {
                 Ok(answer) => {
-                    self.collect_after_takeover(&answer);
+                    if matches!(answer.outcome, Outcome::Granted { taken_over: true, .. }) {
+                        self.collect_soon(&answer.record);
+                    }
                     return grant(answer.outcome);
                 }
                 Err(denied) => denied,

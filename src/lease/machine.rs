@@ -127,8 +127,11 @@ fn renew(record: &Record, r: &Renew) -> Step {
     }
 }
 
+/// The present lease, when the proof is good for it.
+///
+/// # Errors
 /// The lease-bound refusals, in their order: not the present lease (and what became of it), then the token.
-fn held<'a>(record: &'a Record, proof: &Proof) -> Result<&'a Lease, Refusal> {
+pub fn held<'a>(record: &'a Record, proof: &Proof) -> Result<&'a Lease, Refusal> {
     match &record.lease {
         Some(lease) if lease.id == proof.lease_id => match lease.token == proof.token {
             true => Ok(lease),
