@@ -178,7 +178,7 @@ impl KeyTask {
                 Verdict::Beaten => self.pause(tried).await,
                 Verdict::Indeterminate => in_doubt = true,
                 Verdict::Given(error) => return Err(Denied::Error(after_doubt(error, in_doubt))),
-                Verdict::Silent(error) => return Err(Denied::Error(unknown(&self.key, &error))),
+                Verdict::Silent(error) => return Err(Denied::Error(unknown(&self.key, error))),
             }
         }
     }
@@ -216,7 +216,7 @@ impl KeyTask {
     ) -> Result<Answer, Denied> {
         match answer {
             Ok(outcome) => Ok(Answer { outcome, record: base.record, replaced: Vec::new() }),
-            Err(_) if in_doubt => Err(Denied::Error(unknown(&self.key, &ring_overrun()))),
+            Err(_) if in_doubt => Err(Denied::Error(unknown(&self.key, ring_overrun()))),
             Err(refusal) => {
                 if matches!(refusal, Refusal::Busy(_)) {
                     self.shared.ages.note(&base.record);
@@ -394,7 +394,11 @@ fn ring_overrun() -> Error {
     Error::new(ErrorKind::OutcomeUnknown, "too many other writes came after it")
 }
 
-fn unknown(key: &Key, why: &Error) -> Error {
+/// A store that is broken or replaced is told as such: that claims nothing about what was applied.
+fn unknown(key: &Key, why: Error) -> Error {
+    if matches!(why.kind(), ErrorKind::StoreReplaced | ErrorKind::Corrupt | ErrorKind::TooNew) {
+        return why;
+    }
     let message = format!("the change of {key} may or may not have been applied: {}", why.message());
     Error::new(ErrorKind::OutcomeUnknown, message).with_hint("repeating it with the same ids is safe")
 }
