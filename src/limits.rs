@@ -31,6 +31,8 @@ pub const CHUNK_BYTES: usize = 256 * 1024;
 pub const RECENT_WRITES: usize = 32;
 /// State-changing requests that a record remembers.
 pub const DONE_REQUESTS: usize = 8;
+/// Largest token, version, beat and revision: other languages read them into signed 64-bit integers.
+pub const NUMBER_MAX: u64 = i64::MAX as u64;
 /// Ended leases that a record remembers.
 pub const ENDED_LEASES: usize = 8;
 
