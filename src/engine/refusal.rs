@@ -68,6 +68,8 @@ pub(super) fn to_error(key: &Key, refusal: Refusal, age: Duration, now: UnixMill
             Error::new(K::LeaseRequired, format!("the state of {key} was sent under another lease"))
                 .with_hint("acquire the key again and repeat the change")
         }
+        Refusal::Exhausted => Error::new(K::Internal, format!("{key} has used up its tokens, versions or beats"))
+            .with_hint("no key lives that long by use; its record is damaged: restore it from a backup"),
         Refusal::NotExpired => {
             Error::new(K::Busy, format!("the lease of {key} is not old enough to be called expired"))
         }
