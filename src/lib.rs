@@ -4,6 +4,7 @@
 //! - [`error`], [`limits`]: one error table; every bound.
 //! - [`clock`], [`entropy`]: the seams through which time and randomness come in.
 //! - [`model`]: keys, ids, leases, the record. Plain data.
+//! - [`json`]: the state as sent, checked and compacted while it streams by.
 //! - [`lease`]: the rules. `step` decides; pure, total, no input or output.
 //! - [`store`]: where records and blobs are: two traits, their contract, and the stores.
 //! - [`service`]: what can be asked for, whoever answers.
@@ -12,9 +13,12 @@
 
 #![forbid(unsafe_code)]
 
+pub mod client;
 pub mod clock;
+pub mod engine;
 pub mod entropy;
 pub mod error;
+pub mod json;
 pub mod lease;
 pub mod limits;
 pub mod model;
