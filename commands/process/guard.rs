@@ -184,7 +184,7 @@ impl Guard {
         for event in events {
             let message = match event {
                 Event::Started(pid) => FromGuard::Spawned { pid },
-                Event::Stopped => FromGuard::Stopped,
+                Event::Stopped(signal) => FromGuard::Stopped(signal),
                 Event::Exited(status) => FromGuard::Exited(status),
                 Event::NotStarted(errno) => self.over(FromGuard::SpawnFailed { errno }),
                 Event::Gone(cause) => self.over(FromGuard::Gone(cause)),

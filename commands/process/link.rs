@@ -3,7 +3,8 @@
 use std::io;
 use std::os::unix::net::UnixDatagram as StdDatagram;
 
-use rustix::process::{Pid, Signal};
+use lockd::clock::{BootTime, Clock};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use tokio::net::UnixDatagram;
 
 use super::guard::Forked;
@@ -44,6 +45,17 @@ impl Link {
     /// Wakes a guard that somebody stopped. It is our child and nobody has asked for its status, so the id is its own.
     pub fn wake(&self) {
         let _dead = rustix::process::kill_process(self.guard, Signal::CONT);
+    }
+
+    /// Lets the guard go, and returns when it has: after that nothing of lockd but this process is left. A guard that
+    /// somebody stops again and again is not waited for longer than `until`.
+    pub async fn farewell(self, clock: &dyn Clock, until: BootTime) {
+        self.insist(&ToGuard::Bye);
+        let gone = async { while self.hear().await.is_some() {} };
+        if clock.timeout_at(until, gone).await.is_some() {
+            // Its descriptors are closed, so it is ending.
+            let _ended = rustix::process::waitid(WaitId::Pid(self.guard), WaitIdOptions::EXITED);
+        }
     }
 
     /// The guard's next message; `None` when it is dead. Cancel-safe.

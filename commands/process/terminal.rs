@@ -24,6 +24,13 @@ impl Terminal {
         rustix::termios::tcgetpgrp(&self.0) == Ok(group)
     }
 
+    /// Gives the foreground from one group to another, when the one has it. A shell may have taken it meanwhile.
+    pub fn pass(&self, from: Pid, to: Pid) {
+        if self.belongs_to(from) {
+            self.give_to(to);
+        }
+    }
+
     /// Gives the foreground to a group. SIGTTOU must be ignored: from the background this would stop the caller.
     pub fn give_to(&self, group: Pid) {
         // Refused when the terminal is gone or the group is: then nobody misses it.

@@ -57,8 +57,8 @@ pub enum FromGuard {
     },
     /// Too little of the lease was left to start anything; nothing ran.
     TooLate,
-    /// The command was stopped by job control.
-    Stopped,
+    /// The command was stopped, by this signal.
+    Stopped(i32),
     /// The command itself has ended; what it left behind is being ended.
     Exited(Status),
     /// No process of it is left.

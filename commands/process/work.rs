@@ -57,8 +57,8 @@ pub enum Event {
     Started(i32),
     /// It does not: the error number. Nothing is left.
     NotStarted(i32),
-    /// The command was stopped by job control.
-    Stopped,
+    /// The command was stopped, by this signal.
+    Stopped(i32),
     /// The command ended.
     Exited(Status),
     /// Nothing is left.
@@ -170,8 +170,8 @@ impl Work {
             self.status = Some(status);
             return Some(Event::Exited(status));
         }
-        let stopped = family::wait(leader, WaitIdOptions::STOPPED).is_ok_and(|stop| stop.is_some());
-        stopped.then_some(Event::Stopped)
+        let stop = family::wait(leader, WaitIdOptions::STOPPED).ok()??;
+        Some(Event::Stopped(stop.stopping_signal()?))
     }
 
     fn begin(&mut self, cause: Cause, scope: Scope, now: BootTime) {
