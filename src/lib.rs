@@ -3,6 +3,7 @@
 //! # Map, in the order of dependency
 //! - [`error`], [`limits`]: one error table; every bound.
 //! - [`clock`], [`entropy`]: the seams through which time and randomness come in.
+//! - [`platform`]: what only Linux can say: mounts, watching directories.
 //! - [`model`]: keys, ids, leases, the record. Plain data.
 //! - [`lease`]: the rules. `step` decides; pure, total, no input or output.
 //! - [`store`]: where records and blobs are: two traits, their contract, and the stores.
@@ -18,5 +19,6 @@ pub mod error;
 pub mod lease;
 pub mod limits;
 pub mod model;
+pub mod platform;
 pub mod service;
 pub mod store;
