@@ -53,6 +53,9 @@ pub trait Clock: Send + Sync + fmt::Debug {
     fn boot(&self) -> BootTime;
     /// Now, on the wall clock.
     fn wall(&self) -> UnixMillis;
+    /// This boot's id, when readings of `boot()` with the same id can be compared across processes: `None` where the
+    /// kernel does not say, and inside a time namespace, whose boot clock has an offset.
+    fn boot_id(&self) -> Option<&str>;
     /// Returns once `boot()` is at or past `until`. Cancel-safe.
     async fn sleep_until(&self, until: BootTime);
 }
@@ -74,7 +77,7 @@ impl dyn Clock + '_ {
     }
 }
 
-pub use system::{SystemClock, boot_id, in_initial_time_namespace};
+pub use system::SystemClock;
 
 #[expect(clippy::disallowed_methods, reason = "this module is the seam")]
 mod system {
@@ -99,6 +102,10 @@ mod system {
 
         fn wall(&self) -> UnixMillis {
             UnixMillis(nanos(rustix::time::clock_gettime(ClockId::Realtime)) / 1_000_000)
+        }
+
+        fn boot_id(&self) -> Option<&str> {
+            if in_initial_time_namespace() { boot_id() } else { None }
         }
 
         async fn sleep_until(&self, until: BootTime) {
@@ -138,8 +145,7 @@ mod system {
     }
 
     /// This boot's random id (`random(4)`, boot_id), or `None` where the kernel does not say.
-    #[must_use]
-    pub fn boot_id() -> Option<&'static str> {
+    fn boot_id() -> Option<&'static str> {
         static ID: OnceLock<Option<String>> = OnceLock::new();
         ID.get_or_init(|| {
             let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
@@ -150,8 +156,7 @@ mod system {
 
     /// Whether this process's boot clock is the machine's own: inside another time namespace it has an offset
     /// (`time_namespaces(7)`), and stamps made there mean nothing outside.
-    #[must_use]
-    pub fn in_initial_time_namespace() -> bool {
+    fn in_initial_time_namespace() -> bool {
         static INITIAL: OnceLock<bool> = OnceLock::new();
         // The inode of the initial time namespace is fixed in the kernel: PROC_TIME_INIT_INO (include/linux/proc_ns.h).
         *INITIAL.get_or_init(|| match std::fs::read_link("/proc/self/ns/time") {

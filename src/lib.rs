@@ -13,7 +13,9 @@
 
 #![forbid(unsafe_code)]
 
+pub mod client;
 pub mod clock;
+pub mod engine;
 pub mod entropy;
 pub mod error;
 pub mod json;

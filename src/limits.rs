@@ -31,6 +31,8 @@ pub const CHUNK_BYTES: usize = 256 * 1024;
 pub const RECENT_WRITES: usize = 32;
 /// State-changing requests that a record remembers.
 pub const DONE_REQUESTS: usize = 8;
+/// Largest token, version, beat and revision: other languages read them into signed 64-bit integers.
+pub const NUMBER_MAX: u64 = i64::MAX as u64;
 /// Ended leases that a record remembers.
 pub const ENDED_LEASES: usize = 8;
 
@@ -57,6 +59,8 @@ pub const BACKOFF_FIRST: Duration = Duration::from_millis(1);
 pub const BACKOFF_MAX: Duration = Duration::from_millis(100);
 /// Requests waiting for one key's task.
 pub const KEY_QUEUE: usize = 1_024;
+/// Keys whose signs of life an engine remembers.
+pub const SEEN_KEYS: usize = 100_000;
 /// How long a key's task stays (with record and etag) after its last request.
 pub const KEY_IDLE: Duration = Duration::from_secs(60);
 /// Times a reader whose blob is gone starts again from the record.

@@ -252,4 +252,7 @@ pub trait LeaseService: Send + Sync {
     /// # Errors
     /// When the store cannot be read.
     async fn describe(&self, key: &Key) -> Result<Description>;
+
+    /// Finishes what goes on after answers were given (collection of garbage), for a bounded time. Calls after it are served.
+    async fn close(&self);
 }

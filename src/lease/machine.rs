@@ -12,14 +12,14 @@ use std::time::Duration;
 
 use super::request::{Acquire, Break, Change, Expire, Outcome, Refusal, Release, Renew, Request, Update};
 use crate::clock::UnixMillis;
-use crate::limits::{DONE_REQUESTS, ENDED_LEASES, takeover_age};
-use crate::model::{Done, Ended, FencingToken, How, Lease, LeaseId, Record, TxnId, Version, Versioned};
+use crate::limits::{DONE_REQUESTS, ENDED_LEASES, NUMBER_MAX, takeover_age};
+use crate::model::{Done, Ended, FencingToken, How, Lease, LeaseId, Record, Stamp, Ttl, TxnId, Unknown, Versioned};
 use crate::service::{Proof, Released};
 
 /// The answer to a request, and the record that must be written before it may be given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// What to write first; `None` when the record stays as it is.
+    /// What to write first; `None` when the record stays as it is. A refusal never writes.
     pub write: Option<Box<Record>>,
     /// What to answer then.
     pub answer: Result<Outcome, Refusal>,
@@ -27,29 +27,30 @@ pub struct Step {
 
 /// Decides what `request` does to `record`, whose present sign of life (token and beat) was written at least `age` ago.
 ///
-/// Total and deterministic. A request that was applied before gets its first answer, as far as the record remembers.
+/// Total and deterministic. A request that was applied before gets its first answer, as far as the record remembers; a
+/// replayed acquire or keepalive of the present lease renews it.
 #[must_use]
 pub fn step(record: &Record, request: &Request, age: Duration) -> Step {
-    match request {
+    let decided = match request {
         Request::Acquire(r) => acquire(record, r, age),
         Request::Renew(r) => renew(record, r),
         Request::Release(r) => release(record, r),
         Request::Update(r) => update(record, r),
         Request::Expire(r) => expire(record, r, age),
         Request::Break(r) => break_lease(record, r),
-    }
+    };
+    decided.unwrap_or_else(|refusal| Step { write: None, answer: Err(refusal) })
 }
 
-fn write(record: Record, outcome: Outcome) -> Step {
-    Step { write: Some(Box::new(record)), answer: Ok(outcome) }
+/// A refusal carries no record, so that it cannot write.
+type Decided = Result<Step, Refusal>;
+
+fn write(record: Record, outcome: Outcome) -> Decided {
+    Ok(Step { write: Some(Box::new(record)), answer: Ok(outcome) })
 }
 
-fn answer(outcome: Outcome) -> Step {
-    Step { write: None, answer: Ok(outcome) }
-}
-
-fn refuse(refusal: Refusal) -> Step {
-    Step { write: None, answer: Err(refusal) }
+fn answer(outcome: Outcome) -> Decided {
+    Ok(Step { write: None, answer: Ok(outcome) })
 }
 
 /// Whether a lease of this age may be taken over, or recorded as expired. Until one of the two is written it goes on.
@@ -57,27 +58,27 @@ fn may_take_over(lease: &Lease, age: Duration) -> bool {
     age >= takeover_age(lease.ttl.duration())
 }
 
-fn acquire(record: &Record, r: &Acquire, age: Duration) -> Step {
+fn acquire(record: &Record, r: &Acquire, age: Duration) -> Decided {
     if let Some(ended) = record.ended(&r.lease_id) {
-        return refuse(Refusal::LeaseEnded(ended.how));
+        return Err(Refusal::LeaseEnded(ended.how));
+    }
+    match &record.lease {
+        // A replayed acquire renews: same token, one write.
+        Some(lease) if lease.id == r.lease_id => {
+            let (next, lease) = renewed(record, lease, r.ttl, r.stamp.as_ref(), r.at)?;
+            return granted(next, lease);
+        }
+        _ if r.if_not_exists && record.token > FencingToken(0) => return Err(Refusal::AlreadyExists),
+        Some(lease) if !may_take_over(lease, age) => return Err(Refusal::Busy(Box::new(lease.clone()))),
+        Some(_) | None => {}
     }
     let mut next = record.clone();
-    match &record.lease {
-        Some(lease) if lease.id == r.lease_id => {
-            // A replayed acquire renews: same token, one write.
-            let lease = beat(&mut next, r.ttl, r.stamp.clone(), r.at);
-            return granted(next, lease, false);
-        }
-        _ if r.if_not_exists && record.token > FencingToken(0) => return refuse(Refusal::AlreadyExists),
-        Some(lease) if !may_take_over(lease, age) => return refuse(Refusal::Busy(Box::new(lease.clone()))),
-        Some(_) => end_lease(&mut next, How::TakenOver, r.at),
-        None => {}
-    }
-    next.epoch = next.epoch.max(r.epoch);
-    next.token = next.token.next(next.epoch);
-    next.beat += 1;
-    next.knock = None;
+    end_lease(&mut next, How::TakenOver, r.at);
+    raise_token(&mut next, r.epoch)?;
+    next.beat = following_beat(record)?;
     next.reserved = None;
+    // A knock stays until the waiter that left it has the key: grants to others in between are what it is about.
+    next.knock = next.knock.filter(|knock| knock.waiter != r.lease_id);
     let lease = Lease {
         id: r.lease_id.clone(),
         token: next.token,
@@ -89,56 +90,75 @@ fn acquire(record: &Record, r: &Acquire, age: Duration) -> Step {
         since: r.at,
         renewed: r.at,
         stamp: r.stamp.clone(),
-        unknown: crate::model::Unknown::new(),
+        unknown: Unknown::new(),
     };
     next.lease = Some(lease.clone());
-    granted(next, Some(lease), record.lease.is_some())
+    granted(next, lease)
 }
 
-fn granted(next: Record, lease: Option<Lease>, taken_over: bool) -> Step {
-    let Some(lease) = lease.map(Box::new) else { return refuse(Refusal::LeaseRequired) };
+/// The grant of `next`'s present lease, the same for a replay: that the lease was taken over shows in the last end before it.
+fn granted(next: Record, lease: Lease) -> Decided {
     let (version, etag) = (next.visible().version, next.visible().etag().cloned());
-    write(next, Outcome::Granted { lease, version, etag, taken_over })
+    let taken_over = next.ended.back().is_some_and(|last| last.how == How::TakenOver);
+    write(next, Outcome::Granted { lease: Box::new(lease), version, etag, taken_over })
 }
 
-/// A sign of life: the beat rises, and within one lease the TTL never falls.
-fn beat(
-    next: &mut Record,
-    ttl: crate::model::Ttl,
-    stamp: Option<crate::model::Stamp>,
+/// The record after a sign of life of its present lease, and that lease: the beat rises, and the TTL never falls.
+fn renewed(
+    record: &Record,
+    lease: &Lease,
+    ttl: Ttl,
+    stamp: Option<&Stamp>,
     at: UnixMillis,
-) -> Option<Lease> {
-    next.beat += 1;
-    let lease = next.lease.as_mut()?;
-    lease.ttl = lease.ttl.max(ttl);
-    lease.stamp = stamp;
-    lease.renewed = at;
-    Some(lease.clone())
-}
-
-fn renew(record: &Record, r: &Renew) -> Step {
-    if let Err(refusal) = held(record, &r.proof).and_then(|lease| same_txn(lease, r.proof.txn.as_ref())) {
-        return refuse(refusal);
-    }
+) -> Result<(Record, Lease), Refusal> {
     let mut next = record.clone();
-    match beat(&mut next, r.ttl, r.stamp.clone(), r.at) {
-        Some(lease) => write(next, Outcome::Renewed { ttl: lease.ttl }),
-        None => refuse(Refusal::LeaseRequired),
-    }
+    next.beat = following_beat(record)?;
+    // The stamp belongs to the beat: without one of its own, this beat has none.
+    let lease = Lease { ttl: lease.ttl.max(ttl), stamp: stamp.cloned(), renewed: at, ..lease.clone() };
+    next.lease = Some(lease.clone());
+    Ok((next, lease))
 }
 
+fn following_beat(record: &Record) -> Result<u64, Refusal> {
+    record.beat.checked_add(1).filter(|beat| *beat <= NUMBER_MAX).ok_or(Refusal::Exhausted)
+}
+
+/// Tokens rise with every grant and break, past every token of an earlier epoch.
+fn raise_token(next: &mut Record, epoch: u32) -> Result<(), Refusal> {
+    next.epoch = next.epoch.max(epoch);
+    next.token = next.token.next(next.epoch).ok_or(Refusal::Exhausted)?;
+    Ok(())
+}
+
+fn renew(record: &Record, r: &Renew) -> Decided {
+    let lease = held(record, &r.proof)?;
+    same_txn(lease, r.proof.txn.as_ref())?;
+    let (next, lease) = renewed(record, lease, r.ttl, r.stamp.as_ref(), r.at)?;
+    write(next, Outcome::Renewed { ttl: lease.ttl })
+}
+
+/// The present lease, when the proof is good for it.
+///
+/// # Errors
 /// The lease-bound refusals, in their order: not the present lease (and what became of it), then the token.
-fn held<'a>(record: &'a Record, proof: &Proof) -> Result<&'a Lease, Refusal> {
+pub fn held<'a>(record: &'a Record, proof: &Proof) -> Result<&'a Lease, Refusal> {
     match &record.lease {
-        Some(lease) if lease.id == proof.lease_id => match lease.token == proof.token {
-            true => Ok(lease),
-            false => Err(Refusal::FencingMismatch(lease.token)),
-        },
+        Some(lease) if lease.id == proof.lease_id => {
+            same_token(lease.token, Some(proof.token))?;
+            Ok(lease)
+        }
         _ => Err(record.ended(&proof.lease_id).map_or(Refusal::LeaseRequired, |ended| match ended.how {
             How::Expired | How::TakenOver => Refusal::LeaseExpired,
             How::Broken => Refusal::LeaseBroken,
             How::Released | How::RolledBack => Refusal::LeaseReleased,
         })),
+    }
+}
+
+fn same_token(token: FencingToken, shown: Option<FencingToken>) -> Result<(), Refusal> {
+    match shown {
+        Some(shown) if shown != token => Err(Refusal::FencingMismatch(token)),
+        _ => Ok(()),
     }
 }
 
@@ -157,42 +177,37 @@ fn txn_of_staged(record: &Record, txn: Option<&TxnId>) -> Result<(), Refusal> {
     }
 }
 
-/// Ends the present lease, dropping what it staged; the version of that is burned, since `last_version` keeps it.
+/// Ends the present lease, if there is one, dropping what it staged; the version of that is burned, since `last_version`
+/// keeps it.
 fn end_lease(next: &mut Record, how: How, at: UnixMillis) {
-    let discarded = next.staged.take().is_some();
-    next.reserved = None;
     let Some(lease) = next.lease.take() else { return };
     next.ended.push_back(Ended {
         id: lease.id,
         token: lease.token,
         how,
         version: next.committed.version,
-        discarded,
+        discarded: next.staged.take().is_some(),
         owner: lease.owner,
         at,
         by: None,
         reason: None,
+        unknown: Unknown::new(),
     });
     while next.ended.len() > ENDED_LEASES {
         next.ended.pop_front();
     }
 }
 
-fn release(record: &Record, r: &Release) -> Step {
+fn release(record: &Record, r: &Release) -> Decided {
     let lease = match &record.lease {
         Some(lease) if lease.id == r.lease_id => lease,
         present => return released_before(record, present.is_some(), r),
     };
-    if r.token.is_some_and(|token| token != lease.token) {
-        return refuse(Refusal::FencingMismatch(lease.token));
+    same_token(lease.token, r.token)?;
+    if !r.rollback {
+        txn_of_staged(record, r.txn.as_ref())?;
     }
-    let txn = match r.rollback {
-        true => Ok(()),
-        false => txn_of_staged(record, r.txn.as_ref()),
-    };
-    if let Err(refusal) = txn.and_then(|()| same_txn(lease, r.txn.as_ref())) {
-        return refuse(refusal);
-    }
+    same_txn(lease, r.txn.as_ref())?;
     let mut next = record.clone();
     if !r.rollback
         && let Some(staged) = next.staged.take()
@@ -204,52 +219,53 @@ fn release(record: &Record, r: &Release) -> Step {
     write(next, Outcome::Released(Released::Released { version }))
 }
 
-/// A release of a lease that is over gets its first answer; otherwise it learns the truth.
-fn released_before(record: &Record, held_by_another: bool, r: &Release) -> Step {
+/// A repeated release gets its first answer; one for a lease that ended otherwise learns the truth.
+fn released_before(record: &Record, held_by_another: bool, r: &Release) -> Decided {
     let ended = record.ended(&r.lease_id);
-    if let Some(Ended { how: How::Released | How::RolledBack, version, .. }) = ended {
-        return answer(Outcome::Released(Released::Released { version: *version }));
+    if let Some(ended) = ended {
+        same_token(ended.token, r.token)?;
+        // A lost commit must not look like success, not even when the same client's rollback came first.
+        if ended.discarded && !r.rollback {
+            return Err(Refusal::StagedDiscarded(ended.how));
+        }
     }
-    match ended {
-        // A lost commit must not look like success.
-        Some(ended) if ended.discarded && !r.rollback => refuse(Refusal::StagedDiscarded(ended.how)),
-        _ if held_by_another => answer(Outcome::Released(Released::Fenced)),
-        _ => answer(Outcome::Released(Released::AlreadyGone { how: ended.map(|ended| ended.how) })),
-    }
+    answer(Outcome::Released(match ended {
+        Some(Ended { how: How::Released | How::RolledBack, version, .. }) => Released::Released { version: *version },
+        _ if held_by_another => Released::Fenced,
+        _ => Released::AlreadyGone { how: ended.map(|ended| ended.how) },
+    }))
 }
 
-fn update(record: &Record, r: &Update) -> Step {
+fn update(record: &Record, r: &Update) -> Decided {
     if let Some(done) = record.done.iter().rev().find(|done| done.id == r.id) {
         return replayed(done, &r.change);
     }
-    if let Err(refusal) = may_update(record, r) {
-        return refuse(refusal);
-    }
+    may_update(record, r)?;
     let seen = record.visible();
     if r.change == Change::Remove && seen.state.is_none() {
         return answer(Outcome::Updated { version: seen.version, etag: None, bytes: 0, changed: false });
     }
     let mut next = record.clone();
-    next.last_version = Version(next.last_version.0 + 1);
-    let version = next.last_version;
+    let version = record.last_version.next().ok_or(Refusal::Exhausted)?;
+    next.last_version = version;
     let state = match &r.change {
         Change::Put(state) => Some(state.clone()),
         Change::Remove => None,
     };
     let (etag, bytes) = (r.change.etag().cloned(), state.as_ref().map_or(0, |state| state.len));
-    let new = Versioned { version, state, at: r.at, unknown: crate::model::Unknown::new() };
+    let new = Versioned { version, state, at: r.at, unknown: Unknown::new() };
     match r.proof.txn {
         Some(_) => next.staged = Some(new),
         None => commit(&mut next, new),
     }
-    next.done.push_back(Done { id: r.id.clone(), etag: etag.clone(), version, bytes });
+    next.done.push_back(Done { id: r.id.clone(), etag: etag.clone(), version, bytes, unknown: Unknown::new() });
     while next.done.len() > DONE_REQUESTS {
         next.done.pop_front();
     }
     write(next, Outcome::Updated { version, etag, bytes, changed: true })
 }
 
-fn replayed(done: &Done, change: &Change) -> Step {
+fn replayed(done: &Done, change: &Change) -> Decided {
     match done.etag.as_ref() == change.etag() {
         true => answer(Outcome::Updated {
             version: done.version,
@@ -257,7 +273,7 @@ fn replayed(done: &Done, change: &Change) -> Step {
             bytes: done.bytes,
             changed: true,
         }),
-        false => refuse(Refusal::RequestIdReused),
+        false => Err(Refusal::RequestIdReused),
     }
 }
 
@@ -266,16 +282,16 @@ fn may_update(record: &Record, r: &Update) -> Result<(), Refusal> {
     txn_of_staged(record, r.proof.txn.as_ref())?;
     same_txn(lease, r.proof.txn.as_ref())?;
     if let Change::Put(state) = &r.change
-        && state.blob().is_some_and(|blob| blob.token() != lease.token || blob.key() != record.key.hash())
+        && let Some(blob) = state.blob()
+        && (blob.token() != lease.token || blob.key() != record.key.hash() || record.blobs().any(|named| named == blob))
     {
         return Err(Refusal::ForeignBlob);
     }
     let seen = record.visible();
-    let conflict = || Refusal::VersionConflict(seen.version, seen.etag().cloned());
     if r.guards.version.is_some_and(|wanted| wanted != seen.version)
         || r.bound.is_some_and(|first| first != seen.version)
     {
-        return Err(conflict());
+        return Err(Refusal::VersionConflict(seen.version, seen.etag().cloned()));
     }
     if r.guards.etag.as_ref().is_some_and(|wanted| Some(wanted) != seen.etag()) {
         return Err(Refusal::EtagMismatch(seen.version, seen.etag().cloned()));
@@ -289,25 +305,24 @@ fn commit(next: &mut Record, new: Versioned) {
     next.previous = old.blob().cloned();
 }
 
-fn expire(record: &Record, r: &Expire, age: Duration) -> Step {
+fn expire(record: &Record, r: &Expire, age: Duration) -> Decided {
     match &record.lease {
         Some(lease) if lease.id == r.lease_id && may_take_over(lease, age) => {
             let mut next = record.clone();
             end_lease(&mut next, How::Expired, r.at);
             write(next, Outcome::Expired)
         }
-        Some(lease) if lease.id == r.lease_id => refuse(Refusal::NotExpired),
+        Some(lease) if lease.id == r.lease_id => Err(Refusal::NotExpired),
         _ => answer(Outcome::Expired),
     }
 }
 
-fn break_lease(record: &Record, r: &Break) -> Step {
+fn break_lease(record: &Record, r: &Break) -> Decided {
     match &record.lease {
         Some(lease) if lease.id == r.lease_id => {
             let mut next = record.clone();
             end_lease(&mut next, How::Broken, r.at);
-            next.epoch = next.epoch.max(r.epoch);
-            next.token = next.token.next(next.epoch);
+            raise_token(&mut next, r.epoch)?;
             if let Some(ended) = next.ended.back_mut() {
                 ended.by = Some(r.by.clone());
                 ended.reason = Some(r.reason.clone());

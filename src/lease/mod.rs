@@ -3,5 +3,5 @@
 mod machine;
 mod request;
 
-pub use machine::{Step, step};
+pub use machine::{Step, held, step};
 pub use request::{Acquire, Break, Change, Expire, Outcome, Refusal, Release, Renew, Request, Update};

@@ -141,7 +141,7 @@ pub struct Break {
 /// What was done, or found to be done before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The lease is ours.
+    /// The lease is ours, now or by the same acquire before, which was a sign of life then.
     Granted {
         /// The lease as recorded.
         lease: Box<Lease>,
@@ -207,8 +207,10 @@ pub enum Refusal {
     RequestIdReused,
     /// The staged change was dropped before this release came.
     StagedDiscarded(How),
-    /// The blob was written under another token: its lease is not the present one.
+    /// The blob was written under another token (its lease is not the present one), for another key, or is named already.
     ForeignBlob,
     /// Not old enough: somebody renewed it.
     NotExpired,
+    /// A token, version or beat has reached [`crate::limits::NUMBER_MAX`]: the key cannot change in this way again.
+    Exhausted,
 }

@@ -88,6 +88,9 @@ pub struct Ended {
     /// Why it was broken, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
+    /// Fields of later versions.
+    #[serde(flatten)]
+    pub unknown: Unknown,
 }
 
 /// How a lease ended.
@@ -111,6 +114,9 @@ pub enum How {
 pub struct Knock {
     /// The lease id that the waiter asks for.
     pub waiter: LeaseId,
+    /// Fields of later versions.
+    #[serde(flatten)]
+    pub unknown: Unknown,
 }
 
 /// A free key that is kept for one waiter for a short time.
@@ -118,4 +124,7 @@ pub struct Knock {
 pub struct Reserved {
     /// The lease id that it is kept for.
     pub waiter: LeaseId,
+    /// Fields of later versions.
+    #[serde(flatten)]
+    pub unknown: Unknown,
 }

@@ -1,5 +1,6 @@
 //! Plain data: names, ids, numbers, leases and the record. No input or output, no clock, no randomness.
 
+mod check;
 mod id;
 mod key;
 mod lease;
@@ -8,6 +9,7 @@ mod record;
 mod state;
 mod text;
 
+pub use check::{Broken, check};
 pub use id::{LeaseId, RequestId, TxnId, WriteId};
 pub use key::{Key, KeyHash, Namespace};
 pub use lease::{Ended, Holder, How, Knock, Lease, Reserved, Stamp};
@@ -17,5 +19,5 @@ pub use state::{BlobId, Body, StateEtag, StateRef, Versioned};
 pub use text::{Owner, Reason};
 
 /// Fields that this version does not know: kept as they are when a record is rewritten, so that a newer lockd may add what
-/// an older one may safely ignore.
+/// an older one may safely ignore. [`Holder`] and [`Stamp`] have none: they do not grow, later facts stand beside them.
 pub type Unknown = std::collections::BTreeMap<String, serde_json::Value>;

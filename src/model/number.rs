@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::limits::{TTL_DEFAULT, TTL_MAX, TTL_MIN};
+use crate::limits::{NUMBER_MAX, TTL_DEFAULT, TTL_MAX, TTL_MIN};
 
 /// A fencing token: per key, higher with every grant and break, for ever. Zero is no token. It fits a signed 64-bit integer,
 /// because that is what other languages read it into.
@@ -15,10 +15,17 @@ use crate::limits::{TTL_DEFAULT, TTL_MAX, TTL_MIN};
 pub struct FencingToken(pub u64);
 
 impl FencingToken {
-    /// The token of the next grant or break: max(last + 1, epoch << 32).
+    /// The lowest token of an epoch.
     #[must_use]
-    pub fn next(self, epoch: u32) -> Self {
-        Self((self.0 + 1).max(u64::from(epoch) << 32))
+    pub fn floor(epoch: u32) -> Self {
+        Self(u64::from(epoch) << 32)
+    }
+
+    /// The token of the next grant or break: max(last + 1, epoch << 32); `None` when that would pass [`NUMBER_MAX`].
+    #[must_use]
+    pub fn next(self, epoch: u32) -> Option<Self> {
+        let next = self.0.checked_add(1)?.max(Self::floor(epoch).0);
+        (next <= NUMBER_MAX).then_some(Self(next))
     }
 }
 
@@ -26,6 +33,15 @@ impl FencingToken {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Version(pub u64);
+
+impl Version {
+    /// The version of the next change; `None` when that would pass [`NUMBER_MAX`].
+    #[must_use]
+    pub fn next(self) -> Option<Self> {
+        let next = self.0.checked_add(1)?;
+        (next <= NUMBER_MAX).then_some(Self(next))
+    }
+}
 
 /// A lease's time to live, in whole milliseconds: 2 s to 24 h.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -1,11 +1,12 @@
 //! The record: all that lockd knows of one key, and its encoded form.
 //!
 //! ```text
-//! lockd-record 1 <sha256 of all that follows, hex>\n
+//! lockd-record 1 <sha256 of "lockd-record 1 " and of all after this line, hex>\n
 //! {"format":1, ... }\n
 //! <committed inline state>\n      each only when there is one
 //! <staged inline state>\n
 //! ```
+//! The first line keeps this form in all formats, so that a damaged number is told from a later format.
 //! The inline states stand after the head as they were stored, so that nothing is escaped and `cat` shows them.
 
 use std::collections::VecDeque;
@@ -26,7 +27,7 @@ use crate::limits::{RECENT_WRITES, RECORD_BYTES};
 /// The record format that this lockd writes, reads and may write over.
 pub const FORMAT: u32 = 1;
 
-const MAGIC: &str = "lockd-record 1 ";
+const MAGIC: &str = "lockd-record ";
 
 /// All that is known of one key. Changed only through [`crate::lease::step`] and [`Record::sealed`]; never deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,6 +84,9 @@ pub struct Done {
     pub version: Version,
     /// The length of the new state.
     pub bytes: u64,
+    /// Fields of later versions.
+    #[serde(flatten)]
+    pub unknown: Unknown,
 }
 
 impl Record {
@@ -121,7 +125,8 @@ impl Record {
                 self.recent.pop_front();
             }
         }
-        self.revision += 1;
+        // At the end of the numbers `encode` refuses.
+        self.revision = self.revision.saturating_add(1);
         self
     }
 
@@ -131,11 +136,12 @@ impl Record {
         self.write_id == Some(id) || self.recent.iter().any(|(recent, _)| *recent == id)
     }
 
-    /// Whether the memory of writes goes back to `revision`: then a write of that revision that is not in it was never applied.
+    /// Whether the write that made `revision` is the head or in the memory of writes: then another write that was to make
+    /// it was never applied and never will be. Says no of revisions older than the memory, and of those yet to come.
     #[must_use]
     pub fn remembers(&self, revision: u64) -> bool {
         let oldest = self.recent.front().map_or(self.revision, |(_, oldest)| *oldest);
-        oldest <= revision
+        (oldest..=self.revision).contains(&revision)
     }
 
     /// What the holder of the present lease sees: its staged change, else the committed state.
@@ -159,12 +165,15 @@ impl Record {
     /// The bytes to store.
     ///
     /// # Errors
-    /// [`ErrorKind::Internal`] when the record was never sealed or is too large, [`ErrorKind::TooNew`] when a newer lockd asked not to be
-    /// written over.
+    /// [`ErrorKind::Internal`] when the record was never sealed, breaks a rule of [`super::check`] (nobody could read it again) or is
+    /// too large; [`ErrorKind::TooNew`] when a newer lockd asked not to be written over.
     pub fn encode(&self) -> Result<Bytes> {
         if self.min_write > FORMAT {
             return Err(too_new(&self.key, "written over", self.min_write));
         }
+        super::check(self).map_err(|broken| {
+            Error::new(ErrorKind::Internal, format!("the new record of {} is impossible: {broken}", self.key))
+        })?;
         let head = serde_json::to_vec(&Head::from_record(self)?)
             .map_err(|e| Error::new(ErrorKind::Internal, format!("cannot encode the record of {}: {e}", self.key)))?;
         let mut body = head;
@@ -173,9 +182,10 @@ impl Record {
             body.extend_from_slice(bytes);
             body.push(b'\n');
         }
-        let mut out = Vec::with_capacity(MAGIC.len() + 65 + body.len());
-        out.extend_from_slice(MAGIC.as_bytes());
-        out.extend_from_slice(hex::encode(Sha256::digest(&body)).as_bytes());
+        let start = format!("{MAGIC}{FORMAT} ");
+        let mut out = Vec::with_capacity(start.len() + 65 + body.len());
+        out.extend_from_slice(start.as_bytes());
+        out.extend_from_slice(checksum(start.as_bytes(), &body).as_bytes());
         out.push(b'\n');
         out.extend_from_slice(&body);
         if out.len() > RECORD_BYTES {
@@ -190,7 +200,8 @@ impl Record {
     /// Reads what [`Record::encode`] made, for this key.
     ///
     /// # Errors
-    /// [`ErrorKind::Corrupt`] when it is truncated, damaged, not lockd's or another key's; [`ErrorKind::TooNew`] when it needs a newer lockd.
+    /// [`ErrorKind::Corrupt`] when it is truncated, damaged, not lockd's, another key's or breaks a rule of [`super::check`];
+    /// [`ErrorKind::TooNew`] when it needs a newer lockd.
     /// Nothing is ever guessed.
     pub fn decode(key: &Key, bytes: &Bytes) -> Result<Self> {
         decode(key, bytes).map_err(|why| match why {
@@ -225,13 +236,9 @@ fn damaged(what: impl Into<String>) -> Flaw {
 }
 
 fn decode(key: &Key, bytes: &Bytes) -> Result<Record, Flaw> {
-    let rest = bytes.strip_prefix(MAGIC.as_bytes()).ok_or_else(|| foreign(bytes))?;
-    if rest.len() < 65 || rest[64] != b'\n' {
-        return Err(damaged("its first line is cut off"));
-    }
-    let (sum, body) = (&rest[..64], bytes.slice(MAGIC.len() + 65..));
-    if hex::encode(Sha256::digest(&body)).as_bytes() != sum {
-        return Err(damaged("its checksum does not match"));
+    let (format, body) = open(bytes)?;
+    if format > FORMAT {
+        return Err(Flaw::TooNew(format));
     }
     let end = body.iter().position(|b| *b == b'\n').ok_or_else(|| damaged("its head is cut off"))?;
     let needs: Needs = serde_json::from_slice(&body[..end]).map_err(|e| damaged(e.to_string()))?;
@@ -247,14 +254,28 @@ fn decode(key: &Key, bytes: &Bytes) -> Result<Record, Flaw> {
     if !tail.is_empty() {
         return Err(damaged("bytes are left over"));
     }
+    super::check(&record).map_err(|broken| damaged(format!("it cannot be: {broken}")))?;
     Ok(record)
 }
 
-fn foreign(bytes: &Bytes) -> Flaw {
-    if bytes.starts_with(b"lockd-record ") {
-        return Flaw::TooNew(FORMAT + 1);
+fn checksum(start: &[u8], body: &[u8]) -> String {
+    hex::encode(Sha256::new().chain_update(start).chain_update(body).finalize())
+}
+
+/// The format and what follows the first line, once the checksum has proved both.
+fn open(bytes: &Bytes) -> Result<(u32, Bytes), Flaw> {
+    let Some(rest) = bytes.strip_prefix(MAGIC.as_bytes()) else {
+        return Err(damaged(if bytes.is_empty() { "it is empty" } else { "it was not written by lockd" }));
+    };
+    let first_line = || damaged("its first line is cut off or damaged");
+    let digits = rest.iter().position(|b| *b == b' ').ok_or_else(first_line)?;
+    let start = MAGIC.len() + digits + 1;
+    let (sum, body) = bytes[start..].split_at_checked(65).ok_or_else(first_line)?;
+    if sum != format!("{}\n", checksum(&bytes[..start], body)).as_bytes() {
+        return Err(damaged("its checksum does not match"));
     }
-    damaged(if bytes.is_empty() { "it is empty" } else { "it was not written by lockd" })
+    let format = std::str::from_utf8(&rest[..digits]).ok().and_then(|digits| digits.parse().ok());
+    Ok((format.ok_or_else(first_line)?, bytes.slice(start + 65..)))
 }
 
 /// What must be understood before anything else.

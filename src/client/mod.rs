@@ -1,0 +1,156 @@
+//! The client: leases as objects, over any [`LeaseService`].
+//!
+//! A [`Lease`] knows until when it may be believed in ([`Lease::deadline`]), renews itself once asked to ([`Lease::keep_alive`]), tells
+//! when it is lost ([`Lease::lost`]) and gives itself back.
+
+mod lease;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::{BootTime, Clock};
+use crate::entropy::Entropy;
+use crate::error::{Error, ErrorKind, Result};
+use crate::limits::{BACKOFF_MAX, RELEASE_TRY, WAIT_POLL};
+use crate::model::{Holder, Key, LeaseId, Owner, Reason, Ttl, TxnId};
+use crate::service::{AcquireRequest, Busy, Grant, LeaseService, Released, Wait};
+
+pub use lease::{Belief, Lease};
+
+/// Takes leases over a service. Cheap to clone.
+#[derive(Clone)]
+pub struct Client {
+    service: Arc<dyn LeaseService>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+}
+
+/// What to ask for.
+#[derive(Clone, Debug)]
+pub struct AcquireOptions {
+    /// The key.
+    pub key: Key,
+    /// The lease id: repeating an acquire with it finds its own lease.
+    pub lease_id: LeaseId,
+    /// How long the lease lives without renewal.
+    pub ttl: Ttl,
+    /// Who asks, for people.
+    pub owner: Owner,
+    /// What for, for people.
+    pub reason: Option<Reason>,
+    /// From where, for people.
+    pub holder: Holder,
+    /// How long to wait while another holds it: `None` for ever, zero not at all.
+    pub wait: Option<Duration>,
+    /// Refuse when the key was ever granted.
+    pub if_not_exists: bool,
+}
+
+impl Client {
+    /// A client of this service.
+    #[must_use]
+    pub fn new(service: Arc<dyn LeaseService>, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
+        Self { service, clock, entropy }
+    }
+
+    /// The service.
+    #[must_use]
+    pub fn service(&self) -> &Arc<dyn LeaseService> {
+        &self.service
+    }
+
+    /// Takes a lease. `on_busy` is called when another holds the key: at first, and once a minute while waiting.
+    ///
+    /// Dropping the future stops waiting; [`Client::abandon`] then makes sure that nothing is granted any more.
+    ///
+    /// # Errors
+    /// `Busy` when the wait ran out; what [`LeaseService::acquire`] answers otherwise. After `OutcomeUnknown` the lease id has been
+    /// released, as far as the store answered.
+    pub async fn acquire(&self, options: AcquireOptions, mut on_busy: impl FnMut(&Busy)) -> Result<Lease> {
+        // The deadline of a lease counts from the first send of its id, however often it is repeated.
+        let sent = self.clock.boot();
+        let until = options.wait.map(|wait| sent + wait);
+        let txn = TxnId::random(&*self.entropy);
+        let mut wait = Wait::No;
+        loop {
+            let request = request(&options, txn.clone(), wait);
+            match self.service.acquire(request).await {
+                Ok(grant) => return self.start(options, grant, sent).await,
+                Err(e) if e.kind() == ErrorKind::Busy => {
+                    let left = until.map_or(WAIT_POLL, |until| until.since(self.clock.boot()).min(WAIT_POLL));
+                    if left.is_zero() {
+                        return Err(e);
+                    }
+                    if let Some(busy) = &e.details().busy {
+                        on_busy(busy);
+                    }
+                    wait = Wait::For(left);
+                }
+                Err(e) => {
+                    if e.kind() == ErrorKind::OutcomeUnknown {
+                        self.abandon(&options.key, &options.lease_id).await;
+                    }
+                    return Err(e);
+                }
+            }
+        }
+    }
+
+    /// Whoever abandons an acquire sends a release for its lease id, so that a delayed grant holds nobody up. Tried for a
+    /// bounded time; that it failed is no error: the lease runs out by itself.
+    pub async fn abandon(&self, key: &Key, lease_id: &LeaseId) -> Option<Released> {
+        let until = self.clock.boot() + RELEASE_TRY;
+        self.insist(until, || self.service.release(key, lease_id, None, true)).await.ok()
+    }
+
+    async fn start(&self, options: AcquireOptions, grant: Grant, sent: BootTime) -> Result<Lease> {
+        let mut lease = Lease::new(self.clone(), options.key, options.owner, grant, sent);
+        // With less than half of the TTL left, renew before any work.
+        if lease.deadline().since(self.clock.boot()) < lease.ttl.duration() / 2 {
+            lease.renew().await?;
+        }
+        Ok(lease)
+    }
+
+    /// Repeats a call that is safe to repeat, until it is answered or `until`.
+    async fn insist<T, F: Future<Output = Result<T>>>(&self, until: BootTime, call: impl Fn() -> F) -> Result<T> {
+        let unanswered = || Error::new(ErrorKind::OutcomeUnknown, "the store or server did not answer in time");
+        loop {
+            match self.clock.timeout_at(until, call()).await {
+                Some(Err(e)) if passing(&e) && self.clock.boot() < until => self.clock.sleep(BACKOFF_MAX).await,
+                Some(answer) => return answer,
+                None => return Err(unanswered()),
+            }
+        }
+    }
+}
+
+/// An error that may be gone at the next try, and says nothing about whose the lease is.
+fn passing(e: &Error) -> bool {
+    use ErrorKind as K;
+    matches!(
+        e.kind(),
+        K::Unavailable
+            | K::Throttled
+            | K::Draining
+            | K::OutcomeUnknown
+            | K::Io
+            | K::StoreFull
+            | K::NotPermitted
+            | K::Internal
+    )
+}
+
+fn request(options: &AcquireOptions, txn: TxnId, wait: Wait) -> AcquireRequest {
+    AcquireRequest {
+        key: options.key.clone(),
+        lease_id: options.lease_id.clone(),
+        txn,
+        ttl: options.ttl,
+        owner: options.owner.clone(),
+        reason: options.reason.clone(),
+        holder: options.holder.clone(),
+        if_not_exists: options.if_not_exists,
+        wait,
+    }
+}

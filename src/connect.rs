@@ -1,0 +1,54 @@
+//! From a URL to a service, in this process.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::clock::Clock;
+use crate::engine::{self, Engine};
+use crate::entropy::Entropy;
+use crate::error::Result;
+use crate::service::LeaseService;
+use crate::store::open::{self as stores, OpenOptions, Opened};
+
+/// Where to act.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Straight on a store.
+    Store(String),
+}
+
+/// How to connect.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// How a store is opened.
+    pub open: OpenOptions,
+    /// A private directory for what short commands saw; see [`engine::Options::notes`].
+    pub notes: Option<PathBuf>,
+}
+
+/// A service, and the news of how it was reached.
+pub struct Connection {
+    /// The service.
+    pub service: Arc<dyn LeaseService>,
+    /// What is known of the store, when one was opened.
+    pub store: crate::store::Facts,
+    /// Whether the store was made just now.
+    pub created: bool,
+}
+
+/// Opens the target.
+///
+/// # Errors
+/// What is wrong with the URL or the store.
+pub async fn open(
+    target: &Target,
+    options: Options,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+) -> Result<Connection> {
+    let Target::Store(url) = target;
+    let Opened { store, created, .. } = stores::open(url, options.open, Arc::clone(&clock), Arc::clone(&entropy)).await?;
+    let facts = store.facts.clone();
+    let engine = Engine::new(store, clock, entropy, engine::Options { notes: options.notes });
+    Ok(Connection { service: Arc::new(engine), store: facts, created })
+}

@@ -1,0 +1,418 @@
+//! The commit loop: read, step, compare-and-swap. The one place where a step is applied.
+//!
+//! A put has three outcomes. After anything but success the record is read back: the verdict decides only whether to send the
+//! same bytes again; the *answer* is always made by `step` on the record just read.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Shared, refusal};
+use crate::clock::{BootTime, Clock};
+use crate::error::{Error, ErrorKind, Result};
+use crate::lease::{Outcome, Refusal, Release, Request, Step, step};
+use crate::limits::{BACKOFF_FIRST, BACKOFF_MAX, COMMIT_ATTEMPTS, COMMIT_BUDGET, KEY_IDLE, RESOLVE_BUDGET};
+use crate::model::{BlobId, Key, Record, WriteId};
+use crate::store::{Etag, Precondition, PutError};
+
+/// A request on its way through its key's task.
+pub(super) struct Job {
+    pub(super) request: Request,
+    /// When it arrived, in the order of [`Shared::ticket`].
+    pub(super) ticket: u64,
+    /// Closed when the client has gone.
+    pub(super) reply: oneshot::Sender<Result<Answer, Denied>>,
+}
+
+/// What was done.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) outcome: Outcome,
+    /// The record that says so.
+    pub(super) record: Arc<Record>,
+    /// Blobs that this request's write made nameless.
+    pub(super) replaced: Vec<BlobId>,
+}
+
+/// Why it was not done.
+#[derive(Debug)]
+pub(super) enum Denied {
+    /// The machine refused, on a record with this etag whose sign of life is so old.
+    Refused { refusal: Box<Refusal>, seen: Option<Etag>, age: Duration },
+    /// It could not be tried, or its outcome is not known.
+    Error(Error),
+}
+
+impl Denied {
+    pub(super) fn into_error(self, key: &Key, clock: &dyn Clock) -> Error {
+        match self {
+            Self::Refused { refusal, age, .. } => refusal::to_error(key, *refusal, age, clock.wall()),
+            Self::Error(error) => error,
+        }
+    }
+}
+
+/// A record as the store had it.
+#[derive(Clone, Debug)]
+struct Base {
+    record: Arc<Record>,
+    etag: Option<Etag>,
+    /// When the read began, in the order of [`Shared::ticket`].
+    ticket: u64,
+}
+
+impl Base {
+    fn precondition(&self) -> Precondition {
+        self.etag.clone().map_or(Precondition::Absent, Precondition::Matches)
+    }
+}
+
+/// What became of a put.
+enum Verdict {
+    /// Applied, by the store's own word; the base is the new record.
+    Applied,
+    /// Read back: it is in the record, the answer is there too.
+    Found,
+    /// Read back: certainly not applied; somebody else was faster.
+    Beaten,
+    /// Read back: too many writes came after it to tell.
+    Indeterminate,
+    /// Certainly not applied, and given up.
+    Given(Error),
+    /// The store does not answer.
+    Silent(Error),
+}
+
+pub(super) struct KeyTask {
+    key: Key,
+    shared: Arc<Shared>,
+    base: Option<Base>,
+    /// The highest revision known: a record never goes back.
+    highest: u64,
+}
+
+impl KeyTask {
+    pub(super) fn new(key: Key, shared: Arc<Shared>) -> Self {
+        Self { key, shared, base: None, highest: 0 }
+    }
+
+    /// Applies jobs in order of arrival until none has come for a while.
+    pub(super) async fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
+        loop {
+            let idle = self.clock().boot() + KEY_IDLE;
+            match self.clock().timeout_at(idle, jobs.recv()).await {
+                Some(Some(job)) => self.serve(job).await,
+                Some(None) => return,
+                None => {
+                    // Closed first, drained after: a job is either refused at the door or served.
+                    jobs.close();
+                    while let Some(job) = jobs.recv().await {
+                        self.serve(job).await;
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    fn clock(&self) -> &dyn Clock {
+        &*self.shared.clock
+    }
+
+    async fn serve(&mut self, mut job: Job) {
+        let result = self.apply(&mut job).await;
+        let abandoned = match (&job.request, &result) {
+            (Request::Acquire(acquire), Ok(_)) => Some(acquire.lease_id.clone()),
+            _ => None,
+        };
+        if job.reply.send(result).is_ok() {
+            return;
+        }
+        if let Some(lease_id) = abandoned {
+            self.give_back(lease_id).await;
+        }
+    }
+
+    /// A grant whose client has gone is given back at once.
+    async fn give_back(&mut self, lease_id: crate::model::LeaseId) {
+        let (reply, _answer) = oneshot::channel();
+        let at = self.clock().wall();
+        let release = Release { lease_id, token: None, txn: None, rollback: true, at };
+        // The client of this one never goes: the receiver lives to the end of this function.
+        let mut job = Job { request: Request::Release(release), ticket: self.shared.ticket(), reply };
+        let _lease_runs_out_by_itself = self.apply(&mut job).await;
+    }
+
+    async fn apply(&mut self, job: &mut Job) -> Result<Answer, Denied> {
+        let give_up = self.clock().boot() + COMMIT_BUDGET;
+        let mut in_doubt = false;
+        let mut tried = 0;
+        loop {
+            if job.reply.is_closed() {
+                return Err(gone(&self.key));
+            }
+            let base = match self.base.clone() {
+                Some(base) => base,
+                None => self.refresh(give_up).await.map_err(|e| after_doubt(e, in_doubt))?,
+            };
+            let age = self.shared.ages.age(&base.record);
+            self.prepare(&mut job.request, &base.record);
+            let Step { write, answer } = step(&base.record, &job.request, age);
+            let Some(next) = write else {
+                // A cached record may only feed a step that writes.
+                if base.ticket < job.ticket {
+                    self.base = None;
+                    continue;
+                }
+                return self.answered(base, answer, age, in_doubt);
+            };
+            tried += 1;
+            if tried > COMMIT_ATTEMPTS || self.clock().boot() >= give_up {
+                return Err(Denied::Error(after_doubt(too_busy(&self.key), in_doubt)));
+            }
+            match self.put(&base, *next, job, give_up).await {
+                Verdict::Applied => return self.applied(&base, answer),
+                Verdict::Found => {}
+                Verdict::Beaten => self.pause(tried).await,
+                Verdict::Indeterminate => in_doubt = true,
+                Verdict::Given(error) => return Err(Denied::Error(after_doubt(error, in_doubt))),
+                Verdict::Silent(error) => return Err(Denied::Error(unknown(&self.key, error))),
+            }
+        }
+    }
+
+    /// What each attempt brings along: fresh clock readings, and the version that a change is bound to.
+    fn prepare(&self, request: &mut Request, record: &Record) {
+        let at = self.clock().wall();
+        match request {
+            Request::Acquire(r) => (r.stamp, r.at) = (self.shared.stamp(), at),
+            Request::Renew(r) => (r.stamp, r.at) = (self.shared.stamp(), at),
+            Request::Update(r) => r.bound = r.bound.or(Some(record.visible().version)),
+            Request::Release(_) | Request::Expire(_) | Request::Break(_) => {}
+        }
+    }
+
+    fn applied(&self, before: &Base, answer: Result<Outcome, Refusal>) -> Result<Answer, Denied> {
+        let Some(base) = &self.base else { return Err(Denied::Error(no_base(&self.key))) };
+        let after = Arc::clone(&base.record);
+        let replaced = before.record.blobs().filter(|old| !after.blobs().any(|new| new == *old)).cloned().collect();
+        match answer {
+            Ok(outcome) => Ok(Answer { outcome, record: after, replaced }),
+            Err(refusal) => {
+                Err(Denied::Refused { refusal: Box::new(refusal), seen: base.etag.clone(), age: Duration::ZERO })
+            }
+        }
+    }
+
+    /// An answer that writes nothing, from a fresh read. After a put that could not be accounted for a refusal proves nothing.
+    fn answered(
+        &self,
+        base: Base,
+        answer: Result<Outcome, Refusal>,
+        age: Duration,
+        in_doubt: bool,
+    ) -> Result<Answer, Denied> {
+        match answer {
+            Ok(outcome) => Ok(Answer { outcome, record: base.record, replaced: Vec::new() }),
+            Err(_) if in_doubt => Err(Denied::Error(unknown(&self.key, ring_overrun()))),
+            Err(refusal) => {
+                if matches!(refusal, Refusal::Busy(_)) {
+                    self.shared.ages.note(&base.record);
+                }
+                Err(Denied::Refused { refusal: Box::new(refusal), seen: base.etag, age })
+            }
+        }
+    }
+
+    /// Reads the record, trying again while the store is unavailable and there is time.
+    async fn refresh(&mut self, give_up: BootTime) -> Result<Base, Error> {
+        let mut tried = 0;
+        loop {
+            let ticket = self.shared.ticket();
+            match self.shared.read(&self.key).await {
+                Ok((record, _)) if record.revision < self.highest => return Err(went_back(&self.key)),
+                Ok((record, etag)) => {
+                    self.highest = record.revision;
+                    let base = Base { record: Arc::new(record), etag, ticket };
+                    self.base = Some(base.clone());
+                    return Ok(base);
+                }
+                Err(e) if e.kind() == ErrorKind::Unavailable && self.clock().boot() < give_up => {
+                    tried += 1;
+                    self.pause(tried).await;
+                }
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    /// Sends one write and finds out what became of it.
+    async fn put(&mut self, base: &Base, next: Record, job: &Job, give_up: BootTime) -> Verdict {
+        let id = WriteId::random(&*self.shared.entropy);
+        let sealed = next.sealed(id);
+        let bytes = match sealed.encode() {
+            Ok(bytes) => bytes,
+            Err(error) => return Verdict::Given(error),
+        };
+        let mut sent_before = false;
+        let mut tried = 0;
+        loop {
+            let result = self.shared.store.records.put(&self.key, bytes.clone(), base.precondition()).await;
+            match result {
+                Ok(etag) => {
+                    self.adopt(sealed, etag);
+                    return Verdict::Applied;
+                }
+                // Only the first send may say so: an earlier one may still be under way.
+                Err(PutError::Failed(error)) if !sent_before => match error.kind() {
+                    ErrorKind::Unavailable if self.clock().boot() < give_up && !job.reply.is_closed() => {}
+                    _ => return Verdict::Given(error),
+                },
+                Err(_) => {
+                    sent_before = true;
+                    match self.read_back(base, &sealed, id, job, give_up).await {
+                        ReadBack::SendAgain => {}
+                        ReadBack::Verdict(verdict) => return verdict,
+                    }
+                }
+            }
+            tried += 1;
+            self.pause(tried).await;
+        }
+    }
+
+    fn adopt(&mut self, record: Record, etag: Etag) {
+        self.shared.ages.saw(&record, None, self.clock().boot());
+        self.highest = record.revision;
+        let ticket = self.base.as_ref().map_or(0, |base| base.ticket);
+        self.base = Some(Base { record: Arc::new(record), etag: Some(etag), ticket });
+    }
+
+    async fn read_back(&mut self, base: &Base, sealed: &Record, id: WriteId, job: &Job, give_up: BootTime) -> ReadBack {
+        let patience = self.clock().boot() + RESOLVE_BUDGET;
+        let now = match self.refresh(patience).await {
+            Ok(now) => now,
+            Err(error) => return ReadBack::Verdict(Verdict::Silent(error)),
+        };
+        if now.record.has_write(id) {
+            return ReadBack::Verdict(Verdict::Found);
+        }
+        if now.etag != base.etag {
+            return ReadBack::Verdict(match now.record.remembers(sealed.revision) {
+                true => Verdict::Beaten,
+                false => Verdict::Indeterminate,
+            });
+        }
+        let given_up = self.clock().boot() >= give_up;
+        let abandoned = job.reply.is_closed() && matches!(job.request, Request::Acquire(_));
+        match given_up || abandoned {
+            true => ReadBack::Verdict(self.kill(base, id, sealed.revision).await),
+            false => ReadBack::SendAgain,
+        }
+    }
+
+    /// Makes sure that a put which was sent and not applied never will be: the unchanged record is swapped in under a new
+    /// write id from the same etag. If that wins, the put has lost; if it loses, the record says more.
+    async fn kill(&mut self, base: &Base, id: WriteId, revision: u64) -> Verdict {
+        let patience = self.clock().boot() + RESOLVE_BUDGET;
+        let killer = WriteId::random(&*self.shared.entropy);
+        let unchanged = (*base.record).clone().sealed(killer);
+        let bytes = match unchanged.encode() {
+            Ok(bytes) => bytes,
+            Err(error) => return Verdict::Silent(error),
+        };
+        let mut tried = 0;
+        while self.clock().boot() < patience {
+            if let Ok(etag) = self.put_once(&bytes, base).await {
+                self.adopt(unchanged, etag);
+                return Verdict::Given(killed(&self.key));
+            }
+            let now = match self.refresh(patience).await {
+                Ok(now) => now,
+                Err(error) => return Verdict::Silent(error),
+            };
+            if now.record.has_write(id) {
+                return Verdict::Found;
+            }
+            if now.record.has_write(killer) || (now.etag != base.etag && now.record.remembers(revision)) {
+                return Verdict::Given(killed(&self.key));
+            }
+            if now.etag != base.etag {
+                return Verdict::Indeterminate;
+            }
+            tried += 1;
+            self.pause(tried).await;
+        }
+        Verdict::Silent(too_busy(&self.key))
+    }
+
+    async fn put_once(&self, bytes: &Bytes, base: &Base) -> Result<Etag, PutError> {
+        self.shared.store.records.put(&self.key, bytes.clone(), base.precondition()).await
+    }
+
+    /// A jittered, growing pause.
+    async fn pause(&self, tried: u32) {
+        let longest = BACKOFF_FIRST.saturating_mul(1 << tried.min(10)).min(BACKOFF_MAX);
+        let micros = self.shared.entropy.below(u64::try_from(longest.as_micros()).unwrap_or(u64::MAX));
+        self.clock().sleep(Duration::from_micros(micros)).await;
+    }
+}
+
+enum ReadBack {
+    SendAgain,
+    Verdict(Verdict),
+}
+
+fn gone(key: &Key) -> Denied {
+    Denied::Error(Error::new(ErrorKind::Unavailable, format!("the client of {key} has gone")))
+}
+
+fn no_base(key: &Key) -> Error {
+    Error::new(ErrorKind::Internal, format!("the record of {key} was written and is not known"))
+}
+
+fn went_back(key: &Key) -> Error {
+    Error::new(ErrorKind::StoreReplaced, format!("the record of {key} is older than the one that was here before"))
+        .with_hint(
+            "the store was replaced or restored: stop everything that uses it and run `lockd verify store --restored`",
+        )
+}
+
+fn too_busy(key: &Key) -> Error {
+    Error::new(ErrorKind::Unavailable, format!("others changed {key} each time that it was tried"))
+        .with_hint("it was not applied; try again later")
+}
+
+fn killed(key: &Key) -> Error {
+    Error::new(ErrorKind::Unavailable, format!("the store did not accept the change of {key} in time"))
+        .with_hint("it was not applied; try again later")
+}
+
+fn ring_overrun() -> Error {
+    Error::new(ErrorKind::OutcomeUnknown, "too many other writes came after it")
+}
+
+/// A store that is broken or replaced is told as such: that claims nothing about what was applied.
+fn unknown(key: &Key, why: Error) -> Error {
+    if matches!(why.kind(), ErrorKind::StoreReplaced | ErrorKind::Corrupt | ErrorKind::TooNew) {
+        return why;
+    }
+    let message = format!("the change of {key} may or may not have been applied: {}", why.message());
+    Error::new(ErrorKind::OutcomeUnknown, message).with_hint("repeating it with the same ids is safe")
+}
+
+/// After a put that could not be accounted for, no error may claim that nothing was applied.
+fn after_doubt(error: Error, in_doubt: bool) -> Error {
+    match in_doubt {
+        true => error.with_kind(ErrorKind::OutcomeUnknown),
+        false => error,
+    }
+}
+
+impl From<Error> for Denied {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}

@@ -1,0 +1,266 @@
+//! The engine: leases and state over a store, in this process.
+//!
+//! - [`commit`](self): each key has a task of its own that applies requests one after the other: read, step, compare-and-swap.
+//!   A request waits for an answer and never owns a put; a sent put is always resolved.
+//! - `age`: how long a lease has shown no sign of life, from every source that is evidence.
+//! - `state`: states inside the record or in blobs, streamed and hashed on the way.
+//! - `sweep`: the garbage collection of blobs.
+
+mod age;
+mod commit;
+mod notes;
+mod refusal;
+mod state;
+mod sweep;
+mod waiters;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+
+use crate::clock::Clock;
+use crate::entropy::Entropy;
+use crate::error::{Error, ErrorKind, Result};
+use crate::lease::{self, Change, Outcome, Release, Renew, Request, Update};
+use crate::limits::{KEY_QUEUE, RELEASE_TRY};
+use crate::model::{Key, LeaseId, Record, Stamp, Ttl};
+use crate::service::{
+    AcquireRequest, ChangeRequest, Changed, Description, Expected, Grant, LeaseService, Proof, Released, Renewed, State,
+};
+use crate::store::{ByteStream, Etag, Store};
+
+use age::Ages;
+use commit::{Answer, Denied, Job, KeyTask};
+
+/// Leases and state over a store, in this process. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+/// What an engine may use beside its store.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// A private directory where short commands leave what they saw, so that the next one does not begin to watch anew.
+    pub notes: Option<PathBuf>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    store: Store,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    ages: Ages,
+    keys: Mutex<HashMap<Key, mpsc::Sender<Job>>>,
+    /// Orders the arrival of requests and the beginning of reads.
+    tickets: AtomicU64,
+    /// Collection that goes on after answers.
+    background: Mutex<JoinSet<()>>,
+}
+
+impl Shared {
+    fn ticket(&self) -> u64 {
+        self.tickets.fetch_add(1, Ordering::SeqCst)
+    }
+
+    /// The boot clock as evidence for others, where it can be that.
+    fn stamp(&self) -> Option<Stamp> {
+        let boot_id = self.store.facts.stamps.then(|| self.clock.boot_id()).flatten()?;
+        Some(Stamp { boot_id: boot_id.into(), boot: self.clock.boot() })
+    }
+
+    /// The present record, never written when there is none, and its etag. Always from the store.
+    async fn read(&self, key: &Key) -> Result<(Record, Option<Etag>)> {
+        match self.store.records.get(key).await? {
+            Some(tagged) => {
+                let record = Record::decode(key, &tagged.value)?;
+                self.ages.saw(&record, tagged.store_age, self.clock.boot());
+                Ok((record, Some(tagged.etag)))
+            }
+            None => Ok((Record::new(key.clone()), None)),
+        }
+    }
+}
+
+impl Engine {
+    /// An engine over this store.
+    #[must_use]
+    pub fn new(store: Store, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>, options: Options) -> Self {
+        let ages = Ages::new(&store.facts, Arc::clone(&clock), Arc::clone(&entropy), options.notes);
+        let shared = Shared {
+            store,
+            clock,
+            entropy,
+            ages,
+            keys: Mutex::default(),
+            tickets: AtomicU64::new(0),
+            background: Mutex::default(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// The store.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.shared.store
+    }
+
+    /// Hands a request to its key's task and waits for the answer. Dropping the future withdraws the request, as far as it
+    /// was not sent to the store yet.
+    async fn submit(&self, key: &Key, request: Request) -> Result<Answer, Denied> {
+        let (reply, answer) = oneshot::channel();
+        let mut job = Job { request, ticket: self.shared.ticket(), reply };
+        loop {
+            // A task that went idle between the look-up and the send gives the job back: then there is a new task.
+            match self.task(key).send(job).await {
+                Ok(()) => break,
+                Err(mpsc::error::SendError(back)) => job = back,
+            }
+        }
+        answer.await.unwrap_or_else(|_| {
+            let message = format!("the task of {key} ended without an answer");
+            Err(Denied::Error(
+                Error::new(ErrorKind::OutcomeUnknown, message).with_hint("repeat the call with the same ids"),
+            ))
+        })
+    }
+
+    fn task(&self, key: &Key) -> mpsc::Sender<Job> {
+        let mut keys = lock(&self.shared.keys);
+        if let Some(task) = keys.get(key).filter(|task| !task.is_closed()) {
+            return task.clone();
+        }
+        let (task, jobs) = mpsc::channel(KEY_QUEUE);
+        keys.insert(key.clone(), task.clone());
+        tokio::spawn(KeyTask::new(key.clone(), Arc::clone(&self.shared)).run(jobs));
+        task
+    }
+
+    async fn ask(&self, key: &Key, request: Request) -> Result<Answer> {
+        self.submit(key, request).await.map_err(|denied| denied.into_error(key, &*self.shared.clock))
+    }
+}
+
+#[async_trait]
+impl LeaseService for Engine {
+    async fn acquire(&self, request: AcquireRequest) -> Result<Grant> {
+        self.acquire_waiting(request).await
+    }
+
+    async fn keepalive(&self, key: &Key, proof: &Proof, ttl: Ttl) -> Result<Renewed> {
+        let request = Renew { proof: proof.clone(), ttl, stamp: None, at: self.shared.clock.wall() };
+        match self.ask(key, Request::Renew(request)).await?.outcome {
+            Outcome::Renewed { ttl } => Ok(Renewed { ttl, left: ttl.duration() }),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn release(&self, key: &Key, lease_id: &LeaseId, proof: Option<&Proof>, rollback: bool) -> Result<Released> {
+        let request = Release {
+            lease_id: lease_id.clone(),
+            token: proof.map(|proof| proof.token),
+            txn: proof.and_then(|proof| proof.txn.clone()),
+            rollback,
+            at: self.shared.clock.wall(),
+        };
+        let answer = self.ask(key, Request::Release(request)).await?;
+        match answer.outcome {
+            Outcome::Released(released) => {
+                self.collect_soon(&answer.record);
+                Ok(released)
+            }
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn get(&self, key: &Key, proof: Option<&Proof>) -> Result<Option<State>> {
+        self.read_state(key, proof).await
+    }
+
+    async fn update(&self, request: ChangeRequest, expected: Expected, body: ByteStream) -> Result<Changed> {
+        self.write_state(request, expected, body).await
+    }
+
+    async fn remove(&self, request: ChangeRequest) -> Result<Changed> {
+        let (key, update) = self.update_of(request, Change::Remove);
+        let answer = self.ask(&key, Request::Update(update)).await?;
+        self.delete_soon(answer.replaced);
+        changed(answer.outcome)
+    }
+
+    async fn describe(&self, key: &Key) -> Result<Description> {
+        let (record, _) = self.shared.read(key).await?;
+        let age = self.shared.ages.age(&record);
+        let committed = &record.committed;
+        Ok(Description {
+            key: key.clone(),
+            held: record.lease.as_ref().map(|lease| refusal::busy(lease, age)),
+            token: record.token,
+            version: committed.version,
+            etag: committed.etag().cloned(),
+            bytes: committed.state.as_ref().map_or(0, |state| state.len),
+            updated: (committed.version.0 > 0).then_some(committed.at),
+            ended: record.ended.iter().rev().cloned().collect(),
+            waiters: None,
+        })
+    }
+
+    async fn close(&self) {
+        let until = self.shared.clock.boot() + RELEASE_TRY;
+        let mut work = std::mem::take(&mut *lock(&self.shared.background));
+        let done = async { while work.join_next().await.is_some() {} };
+        let _left_for_next_time = self.shared.clock.timeout_at(until, done).await;
+    }
+}
+
+/// Nothing inside these locks can leave half a change behind.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Engine {
+    fn update_of(&self, request: ChangeRequest, change: Change) -> (Key, Update) {
+        let update = Update {
+            proof: request.proof,
+            id: request.request_id,
+            change,
+            guards: request.guards,
+            bound: None,
+            at: self.shared.clock.wall(),
+        };
+        (request.key, update)
+    }
+}
+
+fn changed(outcome: Outcome) -> Result<Changed> {
+    match outcome {
+        Outcome::Updated { version, etag, bytes, changed } => Ok(Changed { version, etag, bytes, changed }),
+        other => Err(unexpected(&other)),
+    }
+}
+
+fn unexpected(outcome: &Outcome) -> Error {
+    Error::new(ErrorKind::Internal, format!("the lease machine answered another question: {outcome:?}"))
+}
+
+impl Shared {
+    /// Runs work that nobody waits for but [`Engine::close`].
+    fn later(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let mut background = lock(&self.background);
+        while background.try_join_next().is_some() {}
+        background.spawn(work);
+    }
+}
+
+/// The proof is good for this record as it stands.
+fn check_proof(record: &Record, proof: &Proof, clock: &dyn Clock) -> Result<()> {
+    lease::held(record, proof).map(|_| ()).map_err(|refusal| {
+        Denied::Refused { refusal: Box::new(refusal), seen: None, age: std::time::Duration::ZERO }
+            .into_error(&record.key, clock)
+    })
+}

@@ -1,0 +1,238 @@
+//! States: scanned, hashed and bounded on the way in, inside the record when small, else in a blob; checked on the way out.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::{Bytes, BytesMut};
+use futures_util::stream::{self, StreamExt};
+use sha2::{Digest, Sha256};
+
+use super::{Engine, changed, check_proof};
+use crate::error::{Error, ErrorKind, Result};
+use crate::json::Scanner;
+use crate::lease::{Change, Request, step};
+use crate::limits::{INLINE_BYTES, READ_RESTARTS};
+use crate::model::{BlobId, Body, Key, Record, StateEtag, StateRef, Versioned};
+use crate::service::{ChangeRequest, Changed, Expected, Proof, State};
+use crate::store::ByteStream;
+
+impl Engine {
+    pub(super) async fn write_state(
+        &self,
+        request: ChangeRequest,
+        expected: Expected,
+        body: ByteStream,
+    ) -> Result<Changed> {
+        let mut intake = Intake::new(body, expected);
+        let first = intake.gather(INLINE_BYTES + 1).await?;
+        let state = match intake.ended() {
+            true if first.len() <= INLINE_BYTES => StateRef::inline(first),
+            _ => self.upload(&request, first, intake).await?,
+        };
+        let blob = state.blob().cloned();
+        let (key, update) = self.update_of(request, Change::Put(state));
+        match self.ask(&key, Request::Update(update)).await {
+            Ok(answer) => {
+                let mut nameless = answer.replaced;
+                // A replayed request keeps the blob of its first time; this one was not published and never will be.
+                nameless.extend(blob.filter(|blob| !answer.record.blobs().any(|named| named == blob)));
+                self.delete_soon(nameless);
+                changed(answer.outcome)
+            }
+            Err(error) => {
+                if error.kind() != ErrorKind::OutcomeUnknown {
+                    self.delete_soon(blob.into_iter().collect());
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Streams a large state into a blob of its own. The lease and the guards are looked at before, so that nothing large is
+    /// sent in vain; the step that publishes it decides.
+    async fn upload(&self, request: &ChangeRequest, first: Bytes, intake: Intake) -> Result<StateRef> {
+        self.would_refuse(request).await?;
+        let id = BlobId::random(request.key.hash(), request.proof.token, &*self.shared.entropy);
+        let sum = Arc::clone(&intake.sum);
+        let body = stream::once(async { Ok(first) }).chain(intake.into_stream()).boxed();
+        self.shared.store.blobs.write(&id, body).await?;
+        let Some((etag, len)) = sum.lock().unwrap_or_else(PoisonError::into_inner).take() else {
+            return Err(Error::new(ErrorKind::Internal, format!("blob {id} was stored before it was read to its end")));
+        };
+        Ok(StateRef { etag, len, body: Body::Blob(id) })
+    }
+
+    async fn would_refuse(&self, request: &ChangeRequest) -> Result<()> {
+        let (record, _) = self.shared.read(&request.key).await?;
+        if record.done.iter().any(|done| done.id == request.request_id) {
+            return Ok(());
+        }
+        let (key, update) = self.update_of(request.clone(), Change::Put(StateRef::inline(Bytes::new())));
+        let age = self.shared.ages.age(&record);
+        let answer = step(&record, &Request::Update(update), age).answer;
+        answer.map(|_| ()).map_err(|refusal| super::refusal::to_error(&key, refusal, age, self.shared.clock.wall()))
+    }
+
+    pub(super) async fn read_state(&self, key: &Key, proof: Option<&Proof>) -> Result<Option<State>> {
+        for _ in 0..READ_RESTARTS {
+            let (record, _) = self.shared.read(key).await?;
+            let seen = match proof {
+                Some(proof) => {
+                    check_proof(&record, proof, &*self.shared.clock)?;
+                    record.visible()
+                }
+                None => &record.committed,
+            };
+            let Some(state) = &seen.state else { return Ok(None) };
+            // A blob that is gone was replaced after the record was read: the record says by what.
+            if let Some(body) = self.open_body(&record, seen, state).await? {
+                return Ok(Some(State { version: seen.version, etag: state.etag.clone(), len: state.len, body }));
+            }
+        }
+        Err(Error::new(
+            ErrorKind::Unavailable,
+            format!("the state of {key} was replaced each time before it could be read"),
+        )
+        .with_hint("try again"))
+    }
+
+    async fn open_body(&self, record: &Record, seen: &Versioned, state: &StateRef) -> Result<Option<ByteStream>> {
+        match &state.body {
+            Body::Inline(bytes) => {
+                let bytes = bytes.clone();
+                Ok(Some(checked(record, seen.version.0, state, stream::once(async { Ok(bytes) }).boxed())))
+            }
+            Body::Blob(id) => {
+                let body = self.shared.store.blobs.read(id, 0..state.len).await?;
+                Ok(body.map(|body| checked(record, seen.version.0, state, body)))
+            }
+        }
+    }
+}
+
+/// Passes a body on while it is hashed; ends in an error unless length and hash are those that the record names.
+fn checked(record: &Record, version: u64, state: &StateRef, body: ByteStream) -> ByteStream {
+    let damaged = format!("the state of {} at version {version} is damaged in the store", record.key);
+    let wanted = (state.etag.clone(), state.len);
+    let start = (body, Sha256::new(), 0u64, false);
+    stream::unfold(start, move |(mut body, mut hash, mut len, done)| {
+        let (damaged, wanted) = (damaged.clone(), wanted.clone());
+        async move {
+            if done {
+                return None;
+            }
+            match body.next().await {
+                Some(Ok(chunk)) => {
+                    hash.update(&chunk);
+                    len += chunk.len() as u64;
+                    Some((Ok(chunk), (body, hash, len, false)))
+                }
+                Some(Err(e)) => Some((Err(e), (body, hash, len, true))),
+                None => {
+                    let found = (StateEtag::from_digest(&hash.finalize_reset().into()), len);
+                    let error = Error::new(ErrorKind::Corrupt, damaged).with_hint("restore the store from a backup");
+                    (found != wanted).then(|| (Err(error), (body, hash, len, true)))
+                }
+            }
+        }
+    })
+    .boxed()
+}
+
+/// A body on its way in: the JSON scanner drops what is between the values' parts, both forms are hashed and counted.
+struct Intake {
+    body: Option<ByteStream>,
+    scanner: Option<Scanner>,
+    expected: Expected,
+    /// As sent.
+    sent: (Sha256, u64),
+    /// As stored.
+    stored: (Sha256, u64),
+    /// Hash and length as stored, once the body was read to its end and found good.
+    sum: Arc<Mutex<Option<(StateEtag, u64)>>>,
+}
+
+impl Intake {
+    fn new(body: ByteStream, expected: Expected) -> Self {
+        Self {
+            body: Some(body),
+            scanner: Some(Scanner::default()),
+            expected,
+            sent: (Sha256::new(), 0),
+            stored: (Sha256::new(), 0),
+            sum: Arc::default(),
+        }
+    }
+
+    const fn ended(&self) -> bool {
+        self.body.is_none()
+    }
+
+    /// The next stored bytes; `None` at the end, when the whole was found good.
+    async fn next(&mut self) -> Result<Option<Bytes>> {
+        while let Some(body) = &mut self.body {
+            let Some(chunk) = body.next().await.transpose()? else {
+                self.body = None;
+                self.finish()?;
+                return Ok(None);
+            };
+            self.sent.0.update(&chunk);
+            self.sent.1 += chunk.len() as u64;
+            let mut out = Vec::with_capacity(chunk.len());
+            if let Some(scanner) = &mut self.scanner {
+                scanner.feed(&chunk, &mut out)?;
+            }
+            if !out.is_empty() {
+                self.stored.0.update(&out);
+                self.stored.1 += out.len() as u64;
+                return Ok(Some(out.into()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads until there are `enough` stored bytes, or the end.
+    async fn gather(&mut self, enough: usize) -> Result<Bytes> {
+        let mut all = BytesMut::new();
+        while all.len() < enough {
+            match self.next().await? {
+                Some(chunk) => all.extend_from_slice(&chunk),
+                None => break,
+            }
+        }
+        Ok(all.freeze())
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        if let Some(scanner) = self.scanner.take() {
+            scanner.finish()?;
+        }
+        let sent = hex::encode(self.sent.0.finalize_reset());
+        if let Some(bytes) = self.expected.bytes
+            && bytes != self.sent.1
+        {
+            let message = format!("{bytes} bytes were announced and {} came", self.sent.1);
+            return Err(Error::new(ErrorKind::BytesMismatch, message).with_hint("send it again"));
+        }
+        if let Some(sha256) = &self.expected.sha256
+            && !sha256.eq_ignore_ascii_case(&sent)
+        {
+            let message = format!("the body's SHA-256 is {sent}, announced was another");
+            return Err(Error::new(ErrorKind::Sha256Mismatch, message).with_hint("send it again"));
+        }
+        let sum = (StateEtag::from_digest(&self.stored.0.finalize_reset().into()), self.stored.1);
+        *self.sum.lock().unwrap_or_else(PoisonError::into_inner) = Some(sum);
+        Ok(())
+    }
+
+    fn into_stream(self) -> ByteStream {
+        stream::unfold(Some(self), |intake| async {
+            let mut intake = intake?;
+            match intake.next().await {
+                Ok(Some(chunk)) => Some((Ok(chunk), Some(intake))),
+                Ok(None) => None,
+                Err(e) => Some((Err(e), None)),
+            }
+        })
+        .boxed()
+    }
+}

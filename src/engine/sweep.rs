@@ -1,0 +1,78 @@
+//! Garbage collection of blobs: the token is the fence.
+//!
+//! A blob that the record does not name may be deleted when its token is below the record's, or equal while no lease stands;
+//! never when the record is missing or the blob's token is higher: somebody may be about to publish it. No grace period and no extra
+//! write: `step` refuses a pointer whose token is not the present lease's, so what is collected here can never be published.
+
+use std::sync::Arc;
+
+use super::{Engine, Shared};
+use crate::error::Result;
+use crate::model::{BlobId, Key, Record};
+
+impl Engine {
+    /// Collects the key's blobs after its lease has ended. Not waited for; what is left is found next time.
+    pub(super) fn collect_soon(&self, record: &Record) {
+        if record.revision > 0 {
+            let (shared, key) = (Arc::clone(&self.shared), record.key.clone());
+            self.shared.later(async move {
+                let _found_next_time = collect(&shared, &key).await;
+            });
+        }
+    }
+
+    /// Deletes blobs that are certainly not published: within a lease its engine deletes what it replaced.
+    pub(super) fn delete_soon(&self, blobs: Vec<BlobId>) {
+        if blobs.is_empty() {
+            return;
+        }
+        let shared = Arc::clone(&self.shared);
+        self.shared.later(async move {
+            for blob in blobs {
+                let _found_next_time = shared.store.blobs.delete(&blob).await;
+            }
+        });
+    }
+}
+
+/// Deletes what the key's record, read anew, lets be deleted.
+async fn collect(shared: &Shared, key: &Key) -> Result<()> {
+    let found = shared.store.blobs.list(key.hash()).await?;
+    if found.is_empty() {
+        return Ok(());
+    }
+    let (record, _) = shared.read(key).await?;
+    for blob in found.into_iter().filter(|blob| may_delete(&record, blob)) {
+        shared.store.blobs.delete(&blob).await?;
+    }
+    Ok(())
+}
+
+/// See the module's rule.
+fn may_delete(record: &Record, blob: &BlobId) -> bool {
+    let fenced = blob.token() < record.token || (blob.token() == record.token && record.lease.is_none());
+    record.revision > 0 && fenced && !record.blobs().any(|named| named == blob)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entropy::KernelEntropy;
+    use crate::model::{FencingToken, Namespace};
+
+    #[test]
+    fn the_token_is_the_fence() {
+        let key = Key::new(Namespace::default(), "k").unwrap();
+        let blob = |token| BlobId::random(key.hash(), FencingToken(token), &KernelEntropy);
+        let mut record = Record::new(key.clone());
+        assert!(!may_delete(&record, &blob(0)), "a missing record proves nothing");
+        record.revision = 7;
+        record.token = FencingToken(5);
+        assert!(may_delete(&record, &blob(4)));
+        assert!(may_delete(&record, &blob(5)));
+        assert!(!may_delete(&record, &blob(6)));
+        record.previous = Some(blob(3));
+        let named = record.previous.clone().unwrap();
+        assert!(!may_delete(&record, &named));
+    }
+}

@@ -1,0 +1,103 @@
+//! The client: deadline, renewal, loss, release.
+
+use std::time::Duration;
+
+use lockd::clock::Clock;
+use lockd::error::ErrorKind;
+use lockd::limits::holder_belief;
+use lockd::service::{LeaseService, Wait};
+
+use crate::support::faulty::Faulty;
+use crate::support::world::{TTL, World, ask, key, options};
+
+#[tokio::test(start_paused = true)]
+async fn the_deadline_counts_from_before_the_first_send() {
+    let w = World::memory();
+    let client = w.client(&w.engine());
+    let sent = w.clock.boot();
+    let lease = client.acquire(options("k", None), |_| ()).await.unwrap();
+    assert_eq!(lease.deadline(), sent + holder_belief(TTL, TTL));
+    assert!(lease.deadline() < sent + TTL);
+    lease.release().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_came_late_is_renewed_before_any_work() {
+    let w = World::memory();
+    let (a, b) = (w.engine(), w.engine());
+    let held = a.acquire(ask("k", Wait::No)).await.unwrap();
+    let mut told = 0;
+    let waiting = w.client(&b);
+    let lease = {
+        let give_back = async {
+            w.pass(TTL * 3 / 4).await;
+            a.release(&key("k"), &held.lease_id, None, false).await.unwrap();
+        };
+        let ask = waiting.acquire(options("k", None), |busy| {
+            told += 1;
+            assert_eq!(busy.lease_id, held.lease_id);
+        });
+        futures_util::future::join(ask, give_back).await.0.unwrap()
+    };
+    assert_eq!(told, 1);
+    assert!(lease.deadline().since(w.clock.boot()) > TTL / 2, "renewed: {:?}", lease.deadline());
+}
+
+#[tokio::test(start_paused = true)]
+async fn renewal_moves_the_deadline_until_release() {
+    let w = World::memory();
+    let engine = w.engine();
+    let client = w.client(&engine);
+    let mut lease = client.acquire(options("k", None), |_| ()).await.unwrap();
+    lease.keep_alive();
+    let other = w.engine();
+    for _ in 0..20 {
+        w.pass(TTL / 2).await;
+        assert!(lease.deadline() > w.clock.boot() + TTL / 3);
+        assert_eq!(other.acquire(ask("k", Wait::No)).await.unwrap_err().kind(), ErrorKind::Busy);
+    }
+    lease.release().await.unwrap();
+    other.acquire(ask("k", Wait::No)).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_store_loses_the_lease_at_its_deadline_and_not_later() {
+    let mut w = World::memory();
+    let faulty = Faulty::wrap(&mut w.store);
+    let client = w.client(&w.engine());
+    let mut lease = client.acquire(options("k", None), |_| ()).await.unwrap();
+    lease.keep_alive();
+    faulty.hang(true);
+    let why = lease.lost().await;
+    assert_eq!(why.kind(), ErrorKind::LeaseExpired);
+    assert!(w.clock.boot() <= lease.deadline() + Duration::from_millis(200), "{:?}", w.clock.boot());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_is_taken_over_is_lost_at_the_next_renewal() {
+    let w = World::memory();
+    let engine = w.engine();
+    let client = w.client(&engine);
+    let mut lease = client.acquire(options("k", None), |_| ()).await.unwrap();
+    lease.keep_alive();
+    engine.release(&key("k"), &lease.id, None, false).await.unwrap();
+    let began = w.clock.boot();
+    let why = lease.lost().await;
+    assert_eq!(why.kind().exit_code(), 80);
+    assert!(w.clock.boot().since(began) <= TTL / 3 + Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_gives_back_and_detaching_does_not() {
+    let w = World::memory();
+    let engine = w.engine();
+    let client = w.client(&engine);
+    drop(client.acquire(options("k", None), |_| ()).await.unwrap());
+    w.pass(Duration::from_millis(10)).await;
+    client.acquire(options("k", Some(Duration::ZERO)), |_| ()).await.unwrap().detach();
+    w.pass(Duration::from_millis(10)).await;
+    let e = client.acquire(options("k", Some(Duration::ZERO)), |_| ()).await.err().unwrap();
+    assert_eq!(e.kind(), ErrorKind::Busy);
+    let e = client.acquire(options("k", Some(Duration::from_secs(3))), |_| ()).await.err().unwrap();
+    assert_eq!(e.kind(), ErrorKind::Busy);
+}

@@ -1,0 +1,6 @@
+//! The service as an engine gives it: behaviours that hold on every store, the three outcomes of a write, ages, and the client.
+
+mod ages;
+mod behaviours;
+mod client;
+mod outcomes;

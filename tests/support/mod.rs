@@ -1,0 +1,5 @@
+//! What tests share.
+
+pub mod clock;
+pub mod faulty;
+pub mod world;

@@ -1,0 +1,125 @@
+//! A store with engines and clients on it, in advanced time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt};
+use lockd::client::{AcquireOptions, Client};
+use lockd::clock::Clock;
+use lockd::engine::{Engine, Options};
+use lockd::entropy::{Entropy, KernelEntropy};
+use lockd::error::Result;
+use lockd::model::{Holder, Key, LeaseId, Namespace, Owner, RequestId, Ttl, TxnId};
+use lockd::service::{AcquireRequest, ChangeRequest, Grant, Guards, LeaseService, Proof, State, Wait};
+use lockd::store::{ByteStream, Store, memory};
+
+use super::clock::TestClock;
+
+pub const TTL: Duration = Duration::from_secs(30);
+
+/// A store and its clock; engines on it play processes.
+#[derive(Debug, Clone)]
+pub struct World {
+    pub store: Store,
+    pub clock: TestClock,
+}
+
+impl World {
+    pub fn memory() -> Self {
+        Self { store: memory::store(&KernelEntropy), clock: TestClock::new() }
+    }
+
+    /// An engine of its own: another process on the same store.
+    pub fn engine(&self) -> Engine {
+        self.engine_at(self.clock.clone(), Options::default())
+    }
+
+    pub fn engine_at(&self, clock: TestClock, options: Options) -> Engine {
+        Engine::new(self.store.clone(), Arc::new(clock), Arc::new(KernelEntropy), options)
+    }
+
+    pub fn client(&self, engine: &Engine) -> Client {
+        Client::new(Arc::new(engine.clone()), Arc::new(self.clock.clone()), Arc::new(KernelEntropy))
+    }
+
+    pub async fn pass(&self, d: Duration) {
+        let clock: &dyn Clock = &self.clock;
+        clock.sleep(d).await;
+    }
+}
+
+pub fn key(name: &str) -> Key {
+    Key::new(Namespace::default(), name).unwrap()
+}
+
+pub fn entropy() -> &'static dyn Entropy {
+    &KernelEntropy
+}
+
+pub fn lease_id() -> LeaseId {
+    LeaseId::random(entropy())
+}
+
+pub fn ask(name: &str, wait: Wait) -> AcquireRequest {
+    AcquireRequest {
+        key: key(name),
+        lease_id: lease_id(),
+        txn: TxnId::random(entropy()),
+        ttl: Ttl::new(TTL).unwrap(),
+        owner: Owner::new("tester").unwrap(),
+        reason: None,
+        holder: Holder::default(),
+        if_not_exists: false,
+        wait,
+    }
+}
+
+pub fn options(name: &str, wait: Option<Duration>) -> AcquireOptions {
+    let r = ask(name, Wait::No);
+    AcquireOptions {
+        key: r.key,
+        lease_id: r.lease_id,
+        ttl: r.ttl,
+        owner: r.owner,
+        reason: None,
+        holder: r.holder,
+        wait,
+        if_not_exists: false,
+    }
+}
+
+pub fn proof(grant: &Grant) -> Proof {
+    Proof { lease_id: grant.lease_id.clone(), token: grant.token, txn: None }
+}
+
+pub fn staged(grant: &Grant) -> Proof {
+    Proof { txn: Some(grant.txn.clone()), ..proof(grant) }
+}
+
+pub fn change(name: &str, proof: Proof) -> ChangeRequest {
+    ChangeRequest { key: key(name), proof, request_id: RequestId::random(entropy()), guards: Guards::default() }
+}
+
+pub fn body(bytes: impl Into<Bytes>) -> ByteStream {
+    let bytes = bytes.into();
+    let chunks: Vec<Result<Bytes>> = bytes.chunks(65_536).map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
+    stream::iter(chunks).boxed()
+}
+
+pub async fn all(state: State) -> Result<Bytes> {
+    let mut body = state.body;
+    let mut out = Vec::new();
+    while let Some(chunk) = body.next().await {
+        out.extend_from_slice(&chunk?);
+    }
+    Ok(out.into())
+}
+
+/// The committed state, whole.
+pub async fn committed(service: &dyn LeaseService, name: &str) -> Option<Bytes> {
+    match service.get(&key(name), None).await.unwrap() {
+        Some(state) => Some(all(state).await.unwrap()),
+        None => None,
+    }
+}
