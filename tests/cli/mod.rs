@@ -1,0 +1,3 @@
+//! The command line as users see it: the real binary, real processes and signals.
+
+mod exec;
