@@ -13,9 +13,7 @@ use std::time::Duration;
 use super::request::{Acquire, Break, Change, Expire, Outcome, Refusal, Release, Renew, Request, Update};
 use crate::clock::UnixMillis;
 use crate::limits::{DONE_REQUESTS, ENDED_LEASES, NUMBER_MAX, takeover_age};
-use crate::model::{
-    Done, Ended, FencingToken, How, Lease, LeaseId, Record, Stamp, Ttl, TxnId, Unknown, Versioned,
-};
+use crate::model::{Done, Ended, FencingToken, How, Lease, LeaseId, Record, Stamp, Ttl, TxnId, Unknown, Versioned};
 use crate::service::{Proof, Released};
 
 /// The answer to a request, and the record that must be written before it may be given.

@@ -97,7 +97,10 @@ fn blobs(r: &Record) -> Result<(), B> {
     }
     let key = r.key.hash();
     B::unless(named.iter().all(|blob| blob.key() == key), "a blob belongs to another key")?;
-    B::unless(named.iter().all(|blob| (1..=r.token.0).contains(&blob.token().0)), "a blob's token was never given out")?;
+    B::unless(
+        named.iter().all(|blob| (1..=r.token.0).contains(&blob.token().0)),
+        "a blob's token was never given out",
+    )?;
     B::unless(unique(&named), "a blob is named twice")?;
     let staged = r.staged.as_ref().and_then(Versioned::blob);
     let own = |blob: &BlobId| r.lease.as_ref().is_some_and(|lease| lease.token == blob.token());
@@ -108,8 +111,9 @@ fn blobs(r: &Record) -> Result<(), B> {
 fn recent(r: &Record) -> Result<(), B> {
     B::unless(r.recent.len() <= RECENT_WRITES, "too many writes are remembered")?;
     let newest_first = r.recent.iter().rev().map(|(_, revision)| *revision);
-    let gapless = newest_first.scan(r.revision, |after, revision| Some(std::mem::replace(after, revision) == next(revision)));
-    B::unless(gapless.fold(true, |all, one| all && one), "the remembered writes have a gap")?;
+    let mut gapless =
+        newest_first.scan(r.revision, |after, revision| Some(std::mem::replace(after, revision) == next(revision)));
+    B::unless(gapless.all(|one| one), "the remembered writes have a gap")?;
     B::unless(r.recent.front().is_none_or(|(_, oldest)| *oldest > 0), "a remembered write has no revision")?;
     let ids: Vec<_> = r.recent.iter().map(|(id, _)| *id).chain(r.write_id).collect();
     B::unless(unique(&ids), "a write id is there twice")
@@ -135,7 +139,10 @@ fn ended(r: &Record) -> Result<(), B> {
     B::unless(unique(&r.ended.iter().map(|ended| &ended.id).collect::<Vec<_>>()), "a lease ended twice")?;
     let present = |lease: &Lease| r.ended.iter().any(|ended| ended.id == lease.id);
     B::unless(!r.lease.as_ref().is_some_and(present), "the present lease has ended")?;
-    B::unless(r.ended.iter().map(|ended| ended.token).is_sorted_by(|a, b| a < b), "tokens of ended leases do not rise")?;
+    B::unless(
+        r.ended.iter().map(|ended| ended.token).is_sorted_by(|a, b| a < b),
+        "tokens of ended leases do not rise",
+    )?;
     B::unless(r.ended.front().is_none_or(|ended| ended.token.0 > 0), "an ended lease has no token")?;
     if let Some(last) = r.ended.back() {
         let passed = r.lease.is_some() || last.how == How::Broken;
