@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use lockd::lease::{Outcome, Refusal, Request, Step, step};
 use lockd::limits::{DONE_REQUESTS, ENDED_LEASES};
+use lockd::model::Record;
 use lockd::service::Released;
 use proptest::prelude::*;
 
@@ -49,13 +50,21 @@ fn a_repeated_request_gets_its_first_answer() {
         }
         let changes = run.record.last_version.0 - version.0;
         let newer_ends = run.record.ended.iter().filter(|end| Some(end.token) > ends).count();
-        same_answer(&run, &request, &first, &again, changes < DONE_REQUESTS as u64, newer_ends < ENDED_LEASES).map_err(fail)
+        same_answer(&run, &request, &first, &again, changes < DONE_REQUESTS as u64, newer_ends < ENDED_LEASES)
+            .map_err(fail)
     });
     outcome.unwrap_or_else(|failure| panic!("{failure}"));
 }
 
 /// What is promised of a request that was applied, while the record remembers it.
-fn same_answer(run: &Run, request: &Request, first: &Step, again: &Step, change: bool, end: bool) -> Result<(), String> {
+fn same_answer(
+    run: &Run,
+    request: &Request,
+    first: &Step,
+    again: &Step,
+    change: bool,
+    end: bool,
+) -> Result<(), String> {
     let (Some(_), Ok(outcome)) = (&first.write, &first.answer) else { return Ok(()) };
     let fits = match (request, outcome) {
         (Request::Update(_), _) => !change || (again.write.is_none() && again.answer == first.answer),
@@ -81,15 +90,21 @@ fn same_answer(run: &Run, request: &Request, first: &Step, again: &Step, change:
 fn random_histories_reach_every_answer() {
     let mut seen = std::collections::BTreeMap::<String, u32>::new();
     let counted = std::cell::RefCell::new(&mut seen);
-    let counting = |record: &_, request: &_, age: Duration| {
+    let counting = |record: &Record, request: &_, age: Duration| {
         let step = step(record, request, age);
         let name = match &step.answer {
-            Ok(Outcome::Updated { changed, .. }) => format!("updated changed={changed} written={}", step.write.is_some()),
+            Ok(Outcome::Updated { changed, .. }) => {
+                format!("updated changed={changed} written={}", step.write.is_some())
+            }
             Ok(Outcome::Granted { taken_over, .. }) => format!("granted over={taken_over}"),
             Ok(Outcome::Released(Released::AlreadyGone { how })) => format!("gone {how:?}"),
-            answer => format!("{answer:?}").split(['(', '{', ' ']).take(4).collect::<Vec<_>>().join(" "),
+            answer => format!("{answer:?}").split(['(', ')', '{', ' ']).take(2).collect::<Vec<_>>().join(" "),
         };
         let name = format!("{} {name}", format!("{request:?}").split('(').next().unwrap());
+        for (ring, full) in [("changes", record_is_full(record).0), ("ends", record_is_full(record).1)] {
+            *counted.borrow_mut().entry(format!("forgets one of the {ring}")).or_default() +=
+                u32::from(full && step.write.is_some());
+        }
         *counted.borrow_mut().entry(name).or_default() += 1;
         step
     };
@@ -100,5 +115,9 @@ fn random_histories_reach_every_answer() {
     for (name, count) in &seen {
         println!("{count:>8} {name}");
     }
-    assert!(seen.len() >= 40, "only {} kinds of answer: {seen:?}", seen.len());
+    assert!(seen.len() >= 40 && seen.values().all(|count| *count > 0), "only {} kinds of answer: {seen:?}", seen.len());
+}
+
+fn record_is_full(record: &Record) -> (bool, bool) {
+    (record.done.len() == DONE_REQUESTS, record.ended.len() == ENDED_LEASES)
 }

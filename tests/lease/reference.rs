@@ -42,7 +42,9 @@ struct Life<'a> {
 
 impl Life<'_> {
     fn lease(&self) -> Lease {
-        let signs = || self.events.iter().filter_map(|e| if let Event::Alive(t, s, at) = e { Some((*t, s, *at)) } else { None });
+        let signs = || {
+            self.events.iter().filter_map(|e| if let Event::Alive(t, s, at) = e { Some((*t, s, *at)) } else { None })
+        };
         let a = self.asked;
         Lease {
             id: a.lease_id.clone(),
@@ -341,7 +343,8 @@ impl Log {
         let committed = &record.committed;
         same("committed", story((committed.version, committed.state.as_ref())), story(self.committed_now()))?;
         same("last version", record.last_version.to_string(), self.changes().len().to_string())?;
-        let remembered: Vec<_> = record.ended.iter().map(|e| (&e.id, e.token.0, e.how, e.version, e.discarded)).collect();
+        let remembered: Vec<_> =
+            record.ended.iter().map(|e| (&e.id, e.token.0, e.how, e.version, e.discarded)).collect();
         let lives = self.lives();
         let over: Vec<_> = lives.iter().filter(|life| life.end.is_some()).collect();
         let over: Vec<_> = over[over.len().saturating_sub(8)..]

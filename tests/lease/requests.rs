@@ -103,14 +103,43 @@ pub enum Guard {
 /// A request in terms of what the record holds when it is made.
 #[derive(Clone, Copy, Debug)]
 pub enum Op {
-    Acquire { who: Who, secs: u64, epoch: u32, unused: bool },
-    Renew { who: Who, token: Shown, txn: Shown, secs: u64 },
-    Release { who: Who, token: Shown, txn: Shown, rollback: bool },
-    Update { who: Who, token: Shown, txn: Shown, id: u8, what: What, guard: Guard },
-    Expire { who: Who },
-    Break { who: Who, epoch: u32 },
+    Acquire {
+        who: Who,
+        secs: u64,
+        epoch: u32,
+        unused: bool,
+    },
+    Renew {
+        who: Who,
+        token: Shown,
+        txn: Shown,
+        secs: u64,
+    },
+    Release {
+        who: Who,
+        token: Shown,
+        txn: Shown,
+        rollback: bool,
+    },
+    Update {
+        who: Who,
+        token: Shown,
+        txn: Shown,
+        id: u8,
+        what: What,
+        guard: Guard,
+    },
+    Expire {
+        who: Who,
+    },
+    Break {
+        who: Who,
+        epoch: u32,
+    },
     /// A request made so many before, once more.
-    Again { back: u8 },
+    Again {
+        back: u8,
+    },
 }
 
 /// How old the present sign of life is said to be.
@@ -145,7 +174,8 @@ fn who(record: &Record, who: Who) -> LeaseId {
 /// The token that this lease has or had, as far as the record knows; one of the future when it does not.
 fn token(record: &Record, id: &LeaseId, shown: Shown) -> Option<FencingToken> {
     let present = record.lease.as_ref().filter(|lease| lease.id == *id).map(|lease| lease.token);
-    let right = present.or_else(|| record.ended(id).map(|ended| ended.token)).unwrap_or(FencingToken(record.token.0 + 1));
+    let right =
+        present.or_else(|| record.ended(id).map(|ended| ended.token)).unwrap_or(FencingToken(record.token.0 + 1));
     match shown {
         Shown::Right => Some(right),
         Shown::Wrong => Some(FencingToken(right.0 - 1)),

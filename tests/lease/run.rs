@@ -115,19 +115,19 @@ pub fn runner(cases: u32) -> TestRunner {
 }
 
 fn who() -> impl Strategy<Value = Who> {
-    prop_oneof![6 => Just(Who::Present), 1 => (0..9u8).prop_map(Who::Ended), 1 => (0..14u8).prop_map(Who::Id)]
+    prop_oneof![12 => Just(Who::Present), 1 => (0..9u8).prop_map(Who::Ended), 1 => (0..40u8).prop_map(Who::Id)]
 }
 
 fn newcomer() -> impl Strategy<Value = Who> {
-    prop_oneof![2 => Just(Who::Present), 1 => (0..9u8).prop_map(Who::Ended), 5 => (0..14u8).prop_map(Who::Id)]
+    prop_oneof![2 => Just(Who::Present), 1 => (0..9u8).prop_map(Who::Ended), 5 => (0..40u8).prop_map(Who::Id)]
 }
 
 fn shown() -> impl Strategy<Value = Shown> {
-    prop_oneof![8 => Just(Shown::Right), 1 => Just(Shown::Wrong), 2 => Just(Shown::Not)]
+    prop_oneof![20 => Just(Shown::Right), 1 => Just(Shown::Wrong), 1 => Just(Shown::Not)]
 }
 
 fn named() -> impl Strategy<Value = Shown> {
-    prop_oneof![5 => Just(Shown::Right), 1 => Just(Shown::Wrong), 4 => Just(Shown::Not)]
+    prop_oneof![10 => Just(Shown::Right), 1 => Just(Shown::Wrong), 10 => Just(Shown::Not)]
 }
 
 fn what() -> impl Strategy<Value = What> {
@@ -154,12 +154,12 @@ fn secs() -> impl Strategy<Value = u64> {
 }
 
 fn epoch() -> impl Strategy<Value = u32> {
-    prop_oneof![12 => Just(0), 1 => Just(1), 1 => Just(3)]
+    prop_oneof![40 => Just(0), 1 => Just(1), 1 => Just(3)]
 }
 
 pub fn age() -> impl Strategy<Value = Age> {
     prop_oneof![
-        5 => Just(Age::Zero),
+        12 => Just(Age::Zero),
         2 => Just(Age::AlmostTakeover),
         2 => Just(Age::Takeover),
         1 => Just(Age::Long)
@@ -171,15 +171,19 @@ pub fn op() -> impl Strategy<Value = Op> {
         .prop_map(|(who, secs, epoch, unused)| Op::Acquire { who, secs, epoch, unused });
     let renew =
         (who(), shown(), named(), secs()).prop_map(|(who, token, txn, secs)| Op::Renew { who, token, txn, secs });
-    let release = (who(), shown(), named(), any::<bool>())
-        .prop_map(|(who, token, txn, rollback)| Op::Release { who, token, txn, rollback });
-    let update = (who(), shown(), named(), 0..16u8, what(), guard())
+    let release = (who(), shown(), named(), any::<bool>()).prop_map(|(who, token, txn, rollback)| Op::Release {
+        who,
+        token,
+        txn,
+        rollback,
+    });
+    let update = (who(), shown(), named(), 0..60u8, what(), guard())
         .prop_map(|(who, token, txn, id, what, guard)| Op::Update { who, token, txn, id, what, guard });
     prop_oneof![
-        6 => acquire,
+        9 => acquire,
         3 => renew,
-        4 => release,
-        9 => update,
+        2 => release,
+        14 => update,
         2 => who().prop_map(|who| Op::Expire { who }),
         1 => (who(), epoch()).prop_map(|(who, epoch)| Op::Break { who, epoch }),
         4 => (0..24u8).prop_map(|back| Op::Again { back }),
