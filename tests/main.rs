@@ -1,1 +1,4 @@
-//! tests
+//! The one integration-test target of lockd.
+
+mod models;
+mod support;
