@@ -8,21 +8,56 @@
 
 mod head;
 mod model;
+mod mutants;
 mod prune;
-mod state;
+pub mod state;
 mod world;
 mod write;
 
 use super::{assert_caught, assert_clean};
 use crate::support::full;
-use world::{Listing, Mutation, Network, Role, World};
 use Role::{Pruner, Reader, Sweeper, Writer};
+use world::{Listing, Mutation, Network, Role, World};
+
+/// Crash, power loss and lost reply, one of each.
+fn all_faults(world: World) -> World {
+    World { crashes: 1, power_losses: 1, lost_replies: 1, ..world }
+}
+
+const DELAYED: Network = Network { cached_absence: true, link_by_handle: true, delayed_link: true, silly_rename: false };
+const SILLY: Network = Network { silly_rename: true, delayed_link: false, ..DELAYED };
+const NFS: Network = Network { delayed_link: true, ..SILLY };
 
 #[test]
-fn tmp() {
-    assert_clean("WWS", World { crashes: 1, power_losses: 1, lost_replies: 1, ..World::of(&[Writer, Writer, Sweeper]) }, 1);
-    assert_clean("WRS", World { crashes: 1, power_losses: 1, lost_replies: 1, ..World::of(&[Writer, Reader, Sweeper]) }, 1);
-    if full("WPR") {
-        assert_clean("WPR", World { born: 2, files: 4, crashes: 1, power_losses: 1, lost_replies: 1, ..World::of(&[Writer, Pruner, Reader]) }, 2);
+fn small_worlds_are_clean() {
+    assert_clean("WWS", all_faults(World::of(&[Writer, Writer, Sweeper])), 1);
+    assert_clean("WRS", all_faults(World::of(&[Writer, Reader, Sweeper])), 1);
+    assert_clean("WPR, power loss", World { born: 2, files: 4, power_losses: 1, ..World::of(&[Writer, Pruner, Reader]) }, 1);
+    assert_clean("WWP, floor in steps of 2", World { born: 3, files: 5, floor_step: 2, keep: 2, power_losses: 1, ..World::of(&[Writer, Writer, Pruner]) }, 1);
+    assert_clean("NFS WWS", World { crashes: 1, lost_replies: 2, network: NFS, ..World::of(&[Writer, Writer, Sweeper]) }, 1);
+}
+
+#[test]
+fn large_worlds_are_clean() {
+    if !full("the directory protocol in its large worlds") {
+        return;
+    }
+    let wpr = || World { born: 2, files: 4, ..World::of(&[Writer, Pruner, Reader]) };
+    timed("WPS, all faults", all_faults(World { born: 2, files: 4, ..World::of(&[Writer, Pruner, Sweeper]) }));
+    timed("WWPS, 1 lost", World { born: 2, files: 4, lost_replies: 1, ..World::of(&[Writer, Writer, Pruner, Sweeper]) });
+    timed("WPRS, power", World { born: 2, files: 4, power_losses: 1, ..World::of(&[Writer, Pruner, Reader, Sweeper]) });
+}
+
+fn timed(name: &str, w: World) {
+    let t = std::time::Instant::now();
+    assert_clean(name, w, 2);
+    println!("   {:?}", t.elapsed());
+}
+
+#[test]
+fn every_mutation_is_caught() {
+    for mutation in Mutation::ALL {
+        let (world, expected) = mutants::world_that_shows(*mutation);
+        assert_caught(&format!("{mutation:?}"), world, expected);
     }
 }

@@ -4,7 +4,21 @@
 //! checker can walk through every interleaving and every fault of a small world. Each model is also run with one rule
 //! left out at a time (a *mutation*): a checker that does not notice a missing rule would prove nothing about the rule.
 
+/// Declares the mutations of a model, and the list of all of them that its test goes through.
+macro_rules! mutations {
+    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
+        /// A rule that is left out, or done in the way that looks just as good.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub enum Mutation { $($(#[$doc])* $name),+ }
+
+        impl Mutation {
+            pub const ALL: &[Mutation] = &[$(Mutation::$name),+];
+        }
+    };
+}
+
 mod directory;
+mod first_write;
 
 use stateright::{Checker, HasDiscoveries, Model};
 use std::fmt::Debug;

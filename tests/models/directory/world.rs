@@ -36,39 +36,58 @@ pub struct Network {
     pub silly_rename: bool,
 }
 
-/// A rule that is left out, or done in the way that looks just as good.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Mutation {
-    // Write.
+mutations! {
+    /// `t` is linked although it was never synced.
     ContentNotSynced,
+    /// `link` first, then the look at `floor`.
     FloorReadAfterLink,
+    /// The directory is not synced between `link` and the answer.
     NoSyncBeforeWin,
+    /// A writer builds on a revision of link count 2 without syncing the directory.
     BaseNotSynced,
-    // Verdict.
+    /// The directory is not synced before looking what became of an unclear `link`.
     NoSyncAfterFailedLink,
+    /// Link count 2 of `t` means applied, 1 means not applied.
     LinkCountIsVerdict,
+    /// The writer looks while its `t` still stands.
     LookBeforeUnlink,
+    /// `r` absent means not applied; `floor` is not asked.
     AbsentIsNotApplied,
+    /// `floor` is asked before the look instead of after it.
     FloorReadBeforeLook,
-    // Head.
+    /// A reader serves a revision of link count 2 without syncing the directory.
     ReaderDoesNotSync,
+    /// The last revision found is the head; no question follows.
     LastNotChecked,
+    /// The last revision found is the head if it is still there.
     LastStillThere,
+    /// The highest name of a listing is the head; it is not probed from.
     ListingIsHead,
+    /// Lookups trust what the client has cached.
     DirectoryNotOpenedAnew,
-    // Floor and prune.
+    /// A pruner does not sync the directory before it raises `floor`.
     PruneWithoutSync,
+    /// `floor` is replaced by a number, which may be a lower one.
     FloorReplaced,
+    /// `floor` is raised by appending to it.
     FloorAppended,
+    /// `floor` is not synced before the prune.
     FloorNotSynced,
+    /// `floor` is not synced by a pruner that found it raised already.
     FloorSyncSkippedIfRaised,
+    /// Temporary files are not pruned.
     TempsNotPruned,
+    /// The listing that a prune goes by is not a fresh one.
     StaleTempListing,
+    /// A temporary file that could not be unlinked does not end the prune.
     TempUnlinkFailureIgnored,
+    /// The directory is listed before `floor` is raised.
     ListedBeforeFloor,
+    /// `.nfs*` files do not end a prune.
     SillyRenameIgnored,
-    // Sweep.
+    /// Anyone may unlink a temporary file at any time.
     SweepAnyTemp,
+    /// A sweeper does not sync the directory after it saw the revision.
     SweepWithoutSync,
 }
 

@@ -99,13 +99,16 @@ impl World {
     }
 
     fn send_link(&self, state: &mut State, process: usize, file: FileId, way: Way) -> Step {
-        state.silly.remove(file.0);
         if way == Way::TimedOut {
+            state.silly.remove(file.0);
             state.lost_replies_left -= 1;
             state.delayed.insert(file.0);
             return Step::SyncFailed(file);
         }
-        if !self.link(state, file) {
+        let linked = self.link(state, file);
+        // The name is no longer in use: the client drops what it had kept as .nfs*.
+        state.silly.remove(file.0);
+        if !linked {
             return Step::SyncFailed(file);
         }
         if way == Way::ReplyLost {
