@@ -19,6 +19,7 @@ macro_rules! mutations {
 
 mod directory;
 mod first_write;
+mod lease;
 
 use stateright::{Checker, HasDiscoveries, Model};
 use std::fmt::Debug;
