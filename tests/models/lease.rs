@@ -30,3 +30,23 @@ fn every_mutation_is_caught() {
      println!("    {:?} {}",t.elapsed(), if r.is_err(){"FAILED"}else{""});
     }
 }
+
+#[test]
+fn tmp2() {
+    let two = |f: fn(&mut Left)| with(World::of(2, 2), f);
+    for (name, w) in [
+        ("timeouts 2 update", two(|l| {l.updates = 1; l.timeouts = 2; })),
+        ("timeouts 2 updates 2 ring 1 done 1", World{ring:1,done:1,..two(|l| {l.updates = 2; l.timeouts = 1; })}),
+        ("timeouts 2 updates 2 tx", World{transactions: true, ..two(|l| {l.updates = 2; l.timeouts = 1; })}),
+        ("timeouts 2 only", two(|l| {l.timeouts = 2; })),
+        ("blobs timeouts", World{blobs: true, ..two(|l| {l.updates = 1; l.collections = 1; l.timeouts = 2; })}),
+        ("ttl 2", World{ttl: 2, ..two(|l| {l.renewals = 2; l.timeouts = 1})}),
+        ("dup 2 updates done 1 bound", World {done: 1, bound_by_client: true, ..two(|l| {l.duplicates = 1; l.updates = 2; l.timeouts=1})}),
+        ("3 clients", with(World::of(3,3), |l| {l.renewals = 0; })),
+        ("3 clients timeouts", with(World::of(3,3), |l| {l.renewals = 0; l.timeouts=1})),
+    ] {
+     let t=std::time::Instant::now();
+     let r=std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| assert_clean(name, w, 2)));
+     println!("    {:?} {}",t.elapsed(), if r.is_err(){"FAILED"}else{""});
+    }
+}

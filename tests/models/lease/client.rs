@@ -96,6 +96,8 @@ impl World {
             Outcome::Write(body) => self.send(state, client, &base, body),
             Outcome::Done => self.finish(state, client, Answer::Success),
             Outcome::Refused => self.finish(state, client, Answer::Refused),
+            // This tells that the lease ended, and nothing about whether it was ever granted.
+            Outcome::Ended => self.finish(state, client, Answer::Over),
             Outcome::Held => state.clients[client].phase = Phase::Waiting,
         }
     }
@@ -167,6 +169,13 @@ impl World {
         get(state, client, Some(sent));
     }
 
+    /// The store does not answer the read-back either: nobody knows, and the put may land yet.
+    pub fn give_no_verdict(&self, state: &mut State, client: usize) {
+        state.left.timeouts -= 1;
+        self.finish(state, client, Answer::Unknown);
+        state.clients[client].base = None;
+    }
+
     /// What became of a put, by the record just read.
     fn verdict(&self, state: &mut State, client: usize, sent: Sent, kill: bool) {
         let Client { task: Some(task), base: Some(record), .. } = state.clients[client] else { return };
@@ -181,7 +190,7 @@ impl World {
             }
         } else if reaches_back && sent.kill.is_some() {
             self.finish(state, client, Answer::Killed);
-        } else if reaches_back || self.without(Mutation::RingOverrunIsFailed) || self.without(Mutation::UpdateSteppedAgain) {
+        } else if reaches_back || self.steps_after_overrun(&task) {
             self.decide(state, client);
         } else if task.kind == Kind::Update && record.done.contains(&Some(task.id)) {
             self.finish(state, client, Answer::Success);
@@ -190,6 +199,10 @@ impl World {
         } else {
             self.finish(state, client, Answer::Unknown);
         }
+    }
+
+    fn steps_after_overrun(&self, task: &Task) -> bool {
+        self.without(Mutation::RingOverrunIsFailed) || self.without(Mutation::UpdateSteppedAgain) && task.kind == Kind::Update
     }
 
     fn finish(&self, state: &mut State, client: usize, answer: Answer) {
@@ -225,7 +238,7 @@ impl World {
             this.belief = 0;
         }
         self.note_denial(state, task, answer);
-        if answer == Answer::Killed && task.kind == Kind::Acquire {
+        if matches!(answer, Answer::Killed | Answer::Unknown) && task.kind == Kind::Acquire {
             self.abandon(state, client, task.lease);
         }
     }

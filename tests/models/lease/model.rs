@@ -21,6 +21,7 @@ pub enum Action {
     PutLands { write: WriteId, slot: usize },
     ReplyArrives { client: usize },
     TimesOut { client: usize },
+    StoreIsSilent { client: usize },
     Collect { client: usize },
     List { client: usize },
     Delete { client: usize, upload: u8 },
@@ -53,7 +54,9 @@ impl World {
         let holds = state.clients[client].lease.is_some();
         begin(acquires > 0 && !holds, Kind::Acquire);
         begin(renewals > 0 && holds, Kind::Renew);
-        begin(updates > 0 && holds, Kind::Update);
+        // A client that binds its updates reads the version first.
+        let knows = state.clients[client].base.is_some() || !self.bound_by_client;
+        begin(updates > 0 && holds && knows, Kind::Update);
         begin(holds, Kind::Release);
         begin(breaks > 0 && !holds && state.record.lease.is_some(), Kind::Break);
         if collections > 0 && !holds {
@@ -73,6 +76,9 @@ impl World {
                 actions.push(Action::Got { client, kill: false });
                 if sent.is_some_and(|sent| sent.kill.is_none() && state.record.write == sent.expected) {
                     actions.push(Action::Got { client, kill: true });
+                }
+                if sent.is_some() && state.left.timeouts > 0 {
+                    actions.push(Action::StoreIsSilent { client });
                 }
             }
             Phase::Waiting => {
@@ -161,6 +167,7 @@ impl Model for World {
             Action::PutLands { slot, .. } => self.deliver(&mut state, slot),
             Action::ReplyArrives { client } => self.receive(&mut state, client),
             Action::TimesOut { client } => self.time_out(&mut state, client),
+            Action::StoreIsSilent { client } => self.give_no_verdict(&mut state, client),
             Action::Collect { client } => self.collect(&mut state, client),
             Action::List { client } => self.list(&mut state, client),
             Action::Delete { client, upload } => self.delete(&mut state, client, upload),

@@ -38,7 +38,7 @@ fn time(mutation: Mutation) -> (World, &'static [&'static str]) {
 fn outcomes(mutation: Mutation) -> (World, &'static [&'static str]) {
     match mutation {
         Mutation::RingOverrunIsFailed => {
-            (World { ring: 1, done: 1, ..two(|left| (left.updates, left.timeouts) = (1, 1)) }, &[FAILED])
+            (World { ring: 1, done: 1, ..two(|left| (left.updates, left.timeouts) = (2, 1)) }, &[FAILED])
         }
         Mutation::KillSpeaksForEverySend => {
             (two(|left| (left.updates, left.timeouts, left.duplicates) = (1, 1, 1)), &[FAILED])
@@ -51,7 +51,7 @@ fn blobs(mutation: Mutation) -> (World, &'static [&'static str]) {
     let blobs = |change: fn(&mut Left)| World { blobs: true, ..two(change) };
     match mutation {
         Mutation::CollectorIgnoresToken => (blobs(|left| (left.updates, left.collections) = (1, 1)), &[BLOB]),
-        _ => (World { ring: 1, done: 1, ..blobs(|left| (left.updates, left.timeouts) = (1, 1)) }, &[BLOB]),
+        _ => (blobs(|left| (left.updates, left.timeouts) = (1, 2)), &[BLOB]),
     }
 }
 
@@ -68,6 +68,6 @@ fn updates(mutation: Mutation) -> (World, &'static [&'static str]) {
         Mutation::WriteIgnoresToken => (two(|left| (left.updates, left.timeouts) = (1, 1)), &["only the present holder writes"]),
         Mutation::VersionReused => (World { transactions: true, ..two(|left| left.updates = 2) }, &[VERSION]),
         Mutation::DoneOverrun => (World { done: 1, ..two(|left| (left.updates, left.duplicates) = (2, 1)) }, &[TWICE]),
-        _ => (World { ring: 1, ..two(|left| (left.updates, left.renewals, left.timeouts) = (1, 1, 1)) }, &[TWICE]),
+        _ => (World { ring: 1, ttl: 3, ..two(|left| (left.updates, left.timeouts) = (1, 1)) }, &[TWICE]),
     }
 }

@@ -12,6 +12,8 @@ pub enum Outcome {
     Done,
     /// It cannot be done any more.
     Refused,
+    /// The lease that it asks for has ended.
+    Ended,
     /// Another's lease stands.
     Held,
 }
@@ -44,7 +46,7 @@ impl World {
             return self.write(record, task, |next| next.beat += 1);
         }
         if record.ended.contains(&Some(task.lease)) && !self.without(Mutation::EndedIdGrantedAgain) {
-            return Outcome::Refused;
+            return Outcome::Ended;
         }
         if record.lease.is_some() && !old_enough && !self.without(Mutation::TakeoverAtOnce) {
             return Outcome::Held;
