@@ -62,7 +62,11 @@ struct Process {
     made_key: bool,
 }
 
-const NEW: Process = Process { step: Step::Idle, made_namespace: false, made_key: false };
+const NEW: Process = Process {
+    step: Step::Idle,
+    made_namespace: false,
+    made_key: false,
+};
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 struct State {
@@ -84,9 +88,20 @@ struct State {
 
 #[derive(Clone, PartialEq, Debug)]
 enum Action {
-    Run { process: usize, step: Step },
-    Crash { process: usize },
-    PowerLoss { namespace: bool, key: bool, floor: bool, temps: Set, first: Option<FileId> },
+    Run {
+        process: usize,
+        step: Step,
+    },
+    Crash {
+        process: usize,
+    },
+    PowerLoss {
+        namespace: bool,
+        key: bool,
+        floor: bool,
+        temps: Set,
+        first: Option<FileId>,
+    },
 }
 
 struct World {
@@ -113,14 +128,23 @@ impl State {
     }
 
     fn tell(&mut self, file: FileId) {
-        self.two_told |= self.told.is_some_and(|told| told != file) || self.contents[file.index()] == Content::Torn;
+        self.two_told |= self.told.is_some_and(|told| told != file)
+            || self.contents[file.index()] == Content::Torn;
         self.told = Some(file);
     }
 }
 
 impl World {
     fn new(writers: usize, readers: usize) -> World {
-        World { writers, readers, files: 3, crashes: 1, power_losses: 1, mutation: None, first_only: FirstOnly::default() }
+        World {
+            writers,
+            readers,
+            files: 3,
+            crashes: 1,
+            power_losses: 1,
+            mutation: None,
+            first_only: FirstOnly::default(),
+        }
     }
 
     fn without(&self, rule: Mutation) -> bool {
@@ -143,7 +167,11 @@ impl World {
             Step::MakeKey => {
                 state.processes[process].made_key = state.key.now.is_none();
                 state.key.set(MADE);
-                if self.without(Mutation::FloorMadeLate) { Step::SyncDirectory(Directory::Key) } else { Step::MakeFloor }
+                if self.without(Mutation::FloorMadeLate) {
+                    Step::SyncDirectory(Directory::Key)
+                } else {
+                    Step::MakeFloor
+                }
             }
             Step::MakeFloor => {
                 state.floor.set(MADE);
@@ -153,7 +181,11 @@ impl World {
                 if !self.without(Mutation::FloorNotSynced) {
                     state.floor_content = Content::Synced;
                 }
-                if self.without(Mutation::FloorMadeLate) { Step::CreateTemp } else { Step::SyncDirectory(Directory::Key) }
+                if self.without(Mutation::FloorMadeLate) {
+                    Step::CreateTemp
+                } else {
+                    Step::SyncDirectory(Directory::Key)
+                }
             }
             Step::SyncDirectory(directory) => self.sync_up(state, process, directory),
             Step::CreateTemp if state.made >= self.files => Step::Idle,
@@ -174,11 +206,19 @@ impl World {
             }
             Step::SyncLink(file) => {
                 state.sync(Directory::Key);
-                if self.without(Mutation::ParentsSyncedAfterLink) { Step::SyncLate(file, Directory::Namespace) } else { Step::Answer(file) }
+                if self.without(Mutation::ParentsSyncedAfterLink) {
+                    Step::SyncLate(file, Directory::Namespace)
+                } else {
+                    Step::Answer(file)
+                }
             }
             Step::SyncLate(file, directory) => {
                 state.sync(directory);
-                if directory == Directory::Namespace { Step::SyncLate(file, Directory::Root) } else { Step::Answer(file) }
+                if directory == Directory::Namespace {
+                    Step::SyncLate(file, Directory::Root)
+                } else {
+                    Step::Answer(file)
+                }
             }
             Step::Answer(file) => {
                 state.tell(file);
@@ -205,9 +245,14 @@ impl World {
 
     /// Syncs a directory and goes on with the one above.
     fn sync_up(&self, state: &mut State, process: usize, directory: Directory) -> Step {
-        let Process { made_namespace, made_key, .. } = state.processes[process];
+        let Process {
+            made_namespace,
+            made_key,
+            ..
+        } = state.processes[process];
         let only_own = self.without(Mutation::OnlyTheMakerSyncs);
-        let no_parents = self.without(Mutation::ParentsNotSynced) || self.without(Mutation::ParentsSyncedAfterLink);
+        let no_parents = self.without(Mutation::ParentsNotSynced)
+            || self.without(Mutation::ParentsSyncedAfterLink);
         let skip = match directory {
             Directory::Key => false,
             Directory::Namespace => no_parents || only_own && !made_key,
@@ -226,20 +271,32 @@ impl World {
 
     fn power_losses(&self, state: &State, actions: &mut Vec<Action>) {
         for namespace in state.namespace.survivors() {
-            for key in state.key.survivors().filter(|key| key.is_none() || namespace.is_some()) {
+            for key in state
+                .key
+                .survivors()
+                .filter(|key| key.is_none() || namespace.is_some())
+            {
                 if key.is_none() {
                     let (namespace, temps) = (namespace.is_some(), Set::default());
-                    actions.push(Action::PowerLoss { namespace, key: false, floor: false, temps, first: None });
+                    actions.push(Action::PowerLoss {
+                        namespace,
+                        key: false,
+                        floor: false,
+                        temps,
+                        first: None,
+                    });
                     continue;
                 }
                 for floor in state.floor.survivors() {
                     for first in state.first.survivors() {
-                        actions.extend(self.surviving_temps(state).into_iter().map(|temps| Action::PowerLoss {
-                            namespace: true,
-                            key: true,
-                            floor: floor.is_some(),
-                            temps,
-                            first,
+                        actions.extend(self.surviving_temps(state).into_iter().map(|temps| {
+                            Action::PowerLoss {
+                                namespace: true,
+                                key: true,
+                                floor: floor.is_some(),
+                                temps,
+                                first,
+                            }
                         }));
                     }
                 }
@@ -251,13 +308,15 @@ impl World {
         let mut kept = vec![Set::default()];
         for file in 0..state.made {
             let branch = |temps: Set| {
-                state.temps[usize::from(file)].survivors().map(move |survivor| {
-                    let mut temps = temps;
-                    if survivor.is_some() {
-                        temps.insert(file);
-                    }
-                    temps
-                })
+                state.temps[usize::from(file)]
+                    .survivors()
+                    .map(move |survivor| {
+                        let mut temps = temps;
+                        if survivor.is_some() {
+                            temps.insert(file);
+                        }
+                        temps
+                    })
             };
             kept = kept.into_iter().flat_map(branch).collect();
         }
@@ -265,7 +324,16 @@ impl World {
     }
 
     fn lose_power(&self, state: &mut State, action: Action) {
-        let Action::PowerLoss { namespace, key, floor, temps, first } = action else { return };
+        let Action::PowerLoss {
+            namespace,
+            key,
+            floor,
+            temps,
+            first,
+        } = action
+        else {
+            return;
+        };
         state.power_losses_left -= 1;
         state.namespace.set(MADE.filter(|_| namespace));
         state.key.set(MADE.filter(|_| key));
@@ -317,7 +385,8 @@ impl Model for World {
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
         for process in 0..self.writers + self.readers {
             let step = state.processes[process].step;
-            let can_begin = state.first.now.is_some() || process < self.writers && state.made < self.files;
+            let can_begin =
+                state.first.now.is_some() || process < self.writers && state.made < self.files;
             if step != Step::Idle || can_begin {
                 actions.push(Action::Run { process, step });
             }
@@ -345,23 +414,55 @@ impl Model for World {
 
     fn properties(&self) -> Vec<Property<World>> {
         vec![
-            Property::always("what was answered as r.1 is never lost", |w: &World, s: &State| {
-                w.first_only.judge(s.told.is_none() || s.first.now == s.told)
+            Property::always(
+                "what was answered as r.1 is never lost",
+                |w: &World, s: &State| {
+                    w.first_only
+                        .judge(s.told.is_none() || s.first.now == s.told)
+                },
+            ),
+            Property::always("one value is answered as r.1", |w: &World, s: &State| {
+                w.first_only.judge(!s.two_told)
             }),
-            Property::always("one value is answered as r.1", |w: &World, s: &State| w.first_only.judge(!s.two_told)),
-            Property::always("where r.1 stands, an intact floor stands", |w: &World, s: &State| {
-                let intact = s.floor.now.is_some() && s.floor_content != Content::Torn;
-                w.first_only.judge(s.first.now.is_none() || intact)
-            }),
+            Property::always(
+                "where r.1 stands, an intact floor stands",
+                |w: &World, s: &State| {
+                    let intact = s.floor.now.is_some() && s.floor_content != Content::Torn;
+                    w.first_only.judge(s.first.now.is_none() || intact)
+                },
+            ),
         ]
     }
 }
 
 #[test]
 fn the_first_write_is_durable() {
-    assert_clean("first write: WWR", World { power_losses: 2, ..World::new(2, 1) }, 1);
-    assert_clean("first write: WW", World { files: 4, crashes: 2, power_losses: 2, ..World::new(2, 0) }, 1);
-    assert_clean("first write: WWW", World { power_losses: 0, ..World::new(3, 0) }, 1);
+    assert_clean(
+        "first write: WWR",
+        World {
+            power_losses: 2,
+            ..World::new(2, 1)
+        },
+        1,
+    );
+    assert_clean(
+        "first write: WW",
+        World {
+            files: 4,
+            crashes: 2,
+            power_losses: 2,
+            ..World::new(2, 0)
+        },
+        1,
+    );
+    assert_clean(
+        "first write: WWW",
+        World {
+            power_losses: 0,
+            ..World::new(3, 0)
+        },
+        1,
+    );
 }
 
 #[test]
@@ -374,7 +475,10 @@ fn every_mutation_is_caught() {
             Mutation::ParentsSyncedAfterLink => (1, [LOST]),
             Mutation::FloorNotSynced | Mutation::FloorMadeLate => (0, [FLOOR]),
         };
-        let world = World { mutation: Some(*mutation), ..World::new(2, readers) };
+        let world = World {
+            mutation: Some(*mutation),
+            ..World::new(2, readers)
+        };
         assert_caught(&format!("first write, {mutation:?}"), world, &expected);
     }
 }

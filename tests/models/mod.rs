@@ -53,14 +53,27 @@ where
     M::State: Hash + Send + Sync + Clone + PartialEq + 'static,
     M::Action: Clone + PartialEq + Debug,
 {
-    let checker = model.checker().threads(threads).finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
+    let checker = model
+        .checker()
+        .threads(threads)
+        .finish_when(HasDiscoveries::AnyFailures)
+        .spawn_bfs()
+        .join();
     let states = checker.unique_state_count();
     match checker.discoveries().into_iter().next() {
         None => Ok(states),
         Some((property, path)) => {
             let model = checker.model();
-            let schedule = path.into_vec().into_iter().filter_map(|(_, action)| action.map(|action| model.format_action(&action))).collect();
-            Err(Counterexample { property, schedule, states })
+            let schedule = path
+                .into_vec()
+                .into_iter()
+                .filter_map(|(_, action)| action.map(|action| model.format_action(&action)))
+                .collect();
+            Err(Counterexample {
+                property,
+                schedule,
+                states,
+            })
         }
     }
 }
@@ -77,7 +90,11 @@ where
             println!("{name}: {states} states, exhaustive, no violation");
             states
         }
-        Err(found) => panic!("{name}: \"{}\" is violated:\n  {}", found.property, found.schedule.join("\n  ")),
+        Err(found) => panic!(
+            "{name}: \"{}\" is violated:\n  {}",
+            found.property,
+            found.schedule.join("\n  ")
+        ),
     }
 }
 
@@ -91,11 +108,20 @@ where
     match search(model, 1) {
         Ok(states) => panic!("{name}: not caught in {states} states, searched to the end"),
         Err(found) => {
-            println!("{name}: caught by \"{}\" in {} steps ({} states)", found.property, found.schedule.len(), found.states);
+            println!(
+                "{name}: caught by \"{}\" in {} steps ({} states)",
+                found.property,
+                found.schedule.len(),
+                found.states
+            );
             if std::env::var_os("LOCKD_MODEL_SCHEDULES").is_some() {
                 println!("  {}", found.schedule.join("\n  "));
             }
-            assert!(expected.contains(&found.property), "{name}: caught by \"{}\", expected {expected:?}", found.property);
+            assert!(
+                expected.contains(&found.property),
+                "{name}: caught by \"{}\", expected {expected:?}",
+                found.property
+            );
         }
     }
 }

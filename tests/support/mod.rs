@@ -9,7 +9,10 @@ pub fn full(what: &str) -> bool {
     if set("LOCKD_TEST_FULL") {
         return true;
     }
-    assert!(!set("LOCKD_TEST_STRICT"), "left out: {what} (set LOCKD_TEST_FULL=1; LOCKD_TEST_STRICT=1 forbids it)");
+    assert!(
+        !set("LOCKD_TEST_STRICT"),
+        "left out: {what} (set LOCKD_TEST_FULL=1; LOCKD_TEST_STRICT=1 forbids it)"
+    );
     println!("left out: {what} (set LOCKD_TEST_FULL=1)");
     false
 }

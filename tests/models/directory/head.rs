@@ -1,7 +1,9 @@
 //! Finding the head, and what follows from having found it.
 
 use super::model::Way;
-use super::state::{Content, FileId, Purpose, REVISIONS, Revision, State, Step, Verdict, Violation, Walk};
+use super::state::{
+    Content, FileId, Purpose, REVISIONS, Revision, State, Step, Verdict, Violation, Walk,
+};
 use super::world::{Listing, Mutation, Role, World};
 
 impl World {
@@ -9,10 +11,15 @@ impl World {
     pub fn begin_head(&self, state: &mut State, process: usize, way: Way) {
         if way == Way::FromKnown {
             let known = state.processes[process].known;
-            state.processes[process].step = known.map_or(Step::Idle, |(at, value)| Step::Create { at, value });
+            state.processes[process].step =
+                known.map_or(Step::Idle, |(at, value)| Step::Create { at, value });
             return;
         }
-        let purpose = if self.roles[process] == Role::Reader { Purpose::Read } else { Purpose::Base };
+        let purpose = if self.roles[process] == Role::Reader {
+            Purpose::Read
+        } else {
+            Purpose::Base
+        };
         self.walk_from_known(state, process, purpose);
     }
 
@@ -21,7 +28,13 @@ impl World {
             self.open_anew(state, process);
         }
         let told_before = state.told;
-        let walk = |at, value| Walk { purpose, at, value, sync_first: false, told_before };
+        let walk = |at, value| Walk {
+            purpose,
+            at,
+            value,
+            sync_first: false,
+            told_before,
+        };
         state.processes[process].step = match state.processes[process].known {
             Some((at, value)) => Step::Probe(walk(at, Some(value))),
             None => Step::OpenDirectory(walk(0, None)),
@@ -35,7 +48,9 @@ impl World {
                 self.begin_listing(state, walk)
             }
             Step::ReadName { walk, place } => self.read_name(state, walk, place),
-            Step::OpenListed(walk) => open_listed(state, walk, self.without(Mutation::ListingIsHead)),
+            Step::OpenListed(walk) => {
+                open_listed(state, walk, self.without(Mutation::ListingIsHead))
+            }
             Step::Probe(walk) => probe(state, walk, way),
             step => step,
         };
@@ -44,11 +59,19 @@ impl World {
 
     fn begin_listing(&self, state: &State, walk: Walk) -> Step {
         let at = match self.listing {
-            Listing::Atomic => return Step::OpenListed(Walk { at: state.highest(), ..walk }),
+            Listing::Atomic => {
+                return Step::OpenListed(Walk {
+                    at: state.highest(),
+                    ..walk
+                });
+            }
             Listing::Descending => REVISIONS as Revision - 1,
             Listing::Ascending => 1,
         };
-        Step::ReadName { walk: Walk { at: 0, ..walk }, place: at }
+        Step::ReadName {
+            walk: Walk { at: 0, ..walk },
+            place: at,
+        }
     }
 
     fn read_name(&self, state: &State, mut walk: Walk, place: Revision) -> Step {
@@ -132,7 +155,9 @@ impl World {
         for _ in 0..self.ring {
             match next {
                 Some(value) if value == file => return Verdict::Applied,
-                Some(value) if state.file(value).revision > state.file(file).revision => next = state.file(value).parent,
+                Some(value) if state.file(value).revision > state.file(file).revision => {
+                    next = state.file(value).parent
+                }
                 _ => return Verdict::NotApplied,
             }
         }
@@ -188,7 +213,13 @@ fn probe(state: &State, walk: Walk, way: Way) -> Step {
     if way == Way::CachedAbsence || state.revision(walk.at + 1).is_none() {
         Step::CheckLast(walk)
     } else {
-        Step::Probe(opened(state, Walk { at: walk.at + 1, ..walk }))
+        Step::Probe(opened(
+            state,
+            Walk {
+                at: walk.at + 1,
+                ..walk
+            },
+        ))
     }
 }
 
@@ -196,5 +227,9 @@ fn probe(state: &State, walk: Walk, way: Way) -> Step {
 fn opened(state: &State, walk: Walk) -> Walk {
     let value = state.revision(walk.at);
     let sync_first = walk.sync_first || value.is_some_and(|file| state.link_count(file) >= 2);
-    Walk { value, sync_first, ..walk }
+    Walk {
+        value,
+        sync_first,
+        ..walk
+    }
 }

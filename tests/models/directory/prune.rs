@@ -13,7 +13,9 @@ impl World {
     }
 
     pub fn begin_prune(&self, state: &mut State, process: usize) {
-        let Some(floor) = self.floor_to_prune_to(state) else { return };
+        let Some(floor) = self.floor_to_prune_to(state) else {
+            return;
+        };
         state.processes[process].step = Step::SyncBeforePrune(floor);
     }
 
@@ -24,10 +26,18 @@ impl World {
                 if !self.without(Mutation::PruneWithoutSync) {
                     state.sync_directory();
                 }
-                if self.without(Mutation::ListedBeforeFloor) { self.listed_early(state, floor) } else { Step::RaiseFloor(floor) }
+                if self.without(Mutation::ListedBeforeFloor) {
+                    self.listed_early(state, floor)
+                } else {
+                    Step::RaiseFloor(floor)
+                }
             }
             Step::RaiseFloor(floor) if self.without(Mutation::FloorAppended) => {
-                if already(state, floor) { Step::SyncFloor(floor) } else { Step::AppendToFloor(floor) }
+                if already(state, floor) {
+                    Step::SyncFloor(floor)
+                } else {
+                    Step::AppendToFloor(floor)
+                }
             }
             Step::RaiseFloor(floor) => self.raise_floor(state, floor),
             Step::AppendToFloor(floor) => {
@@ -38,9 +48,16 @@ impl World {
                 state.floor.synced = state.floor.written;
                 Step::ListAll(floor)
             }
-            Step::RaiseFloorLate { floor, temps, revisions } => {
+            Step::RaiseFloorLate {
+                floor,
+                temps,
+                revisions,
+            } => {
                 let raised = state.floor.written.max(floor);
-                state.floor = Floor { written: raised, synced: raised };
+                state.floor = Floor {
+                    written: raised,
+                    synced: raised,
+                };
                 Step::UnlinkTemps { temps, revisions }
             }
             step => step,
@@ -56,8 +73,13 @@ impl World {
             state.floor.written = floor;
             state.violate(Violation::FloorWentDown);
         }
-        let skip = self.without(Mutation::FloorNotSynced) || stood && self.without(Mutation::FloorSyncSkippedIfRaised);
-        if skip { Step::ListAll(floor) } else { Step::SyncFloor(floor) }
+        let skip = self.without(Mutation::FloorNotSynced)
+            || stood && self.without(Mutation::FloorSyncSkippedIfRaised);
+        if skip {
+            Step::ListAll(floor)
+        } else {
+            Step::SyncFloor(floor)
+        }
     }
 
     pub fn ways_to_list(&self, state: &State, floor: Revision, ways: &mut Vec<Way>) {
@@ -75,22 +97,41 @@ impl World {
     }
 
     fn listed(&self, state: &State, floor: Revision) -> Step {
-        let temps = if self.without(Mutation::TempsNotPruned) { Set::default() } else { state.temps_up_to(floor) };
-        Step::UnlinkTemps { temps, revisions: state.revisions_up_to(floor) }
+        let temps = if self.without(Mutation::TempsNotPruned) {
+            Set::default()
+        } else {
+            state.temps_up_to(floor)
+        };
+        Step::UnlinkTemps {
+            temps,
+            revisions: state.revisions_up_to(floor),
+        }
     }
 
     fn listed_early(&self, state: &State, floor: Revision) -> Step {
         let temps = state.temps_up_to(floor);
-        Step::RaiseFloorLate { floor, temps, revisions: state.revisions_up_to(floor) }
+        Step::RaiseFloorLate {
+            floor,
+            temps,
+            revisions: state.revisions_up_to(floor),
+        }
     }
 
     pub fn run_prune(&self, state: &mut State, process: usize, way: Way) {
         let next = match state.processes[process].step {
             Step::ListAll(floor) => match self.listed(state, floor) {
-                Step::UnlinkTemps { revisions, .. } if way == Way::TempsMissed => Step::UnlinkTemps { temps: Set::default(), revisions },
+                Step::UnlinkTemps { revisions, .. } if way == Way::TempsMissed => {
+                    Step::UnlinkTemps {
+                        temps: Set::default(),
+                        revisions,
+                    }
+                }
                 step => step,
             },
-            Step::UnlinkTemps { mut temps, revisions } => match temps.members().next() {
+            Step::UnlinkTemps {
+                mut temps,
+                revisions,
+            } => match temps.members().next() {
                 Some(file) => {
                     if way != Way::Fails {
                         self.unlink_temp(state, FileId(file), Some(process));
@@ -102,14 +143,22 @@ impl World {
             },
             Step::ListAgain { revisions } => {
                 let in_use = !state.silly.is_empty() && !self.without(Mutation::SillyRenameIgnored);
-                if in_use || revisions.is_empty() { Step::Idle } else { Step::UnlinkRevisions(revisions) }
+                if in_use || revisions.is_empty() {
+                    Step::Idle
+                } else {
+                    Step::UnlinkRevisions(revisions)
+                }
             }
             Step::UnlinkRevisions(mut revisions) => {
                 if let Way::Pick(n) = way {
                     unlink_revision(state, n);
                     revisions.remove(n);
                 }
-                if revisions.is_empty() { Step::Idle } else { Step::UnlinkRevisions(revisions) }
+                if revisions.is_empty() {
+                    Step::Idle
+                } else {
+                    Step::UnlinkRevisions(revisions)
+                }
             }
             step => step,
         };
@@ -119,7 +168,11 @@ impl World {
     pub fn begin_sweep(&self, state: &mut State, process: usize) {
         let head = state.highest();
         let sync = !self.without(Mutation::SweepWithoutSync);
-        state.processes[process].step = if sync { Step::SyncBeforeSweep(head) } else { Step::UnlinkSwept(head) };
+        state.processes[process].step = if sync {
+            Step::SyncBeforeSweep(head)
+        } else {
+            Step::UnlinkSwept(head)
+        };
     }
 
     pub fn run_sweep(&self, state: &mut State, process: usize, way: Way) {
@@ -128,7 +181,9 @@ impl World {
                 state.sync_directory();
                 state.processes[process].step = Step::UnlinkSwept(head);
             }
-            (Step::UnlinkSwept(_), Way::Pick(file)) => self.unlink_temp(state, FileId(file), Some(process)),
+            (Step::UnlinkSwept(_), Way::Pick(file)) => {
+                self.unlink_temp(state, FileId(file), Some(process))
+            }
             _ => self.rest(state, process),
         }
     }

@@ -38,6 +38,13 @@ pub struct Change {
 /// The last few of something, newest first.
 pub type Recent<T> = [Option<T>; MEMORY];
 
+/// A state-changing request that was applied, and the token under which it was.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Done {
+    pub id: RequestId,
+    pub token: Token,
+}
+
 /// The one record of the key.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Record {
@@ -54,7 +61,7 @@ pub struct Record {
     pub last_version: Version,
     /// Write ids before this one.
     pub recent: Recent<WriteId>,
-    pub done: Recent<RequestId>,
+    pub done: Recent<Done>,
     pub ended: Recent<RequestId>,
 }
 
@@ -76,7 +83,22 @@ impl Record {
 
     /// The uploads that it names, as a set.
     pub fn named(&self) -> u16 {
-        [self.committed, self.staged].into_iter().flatten().filter_map(|change| change.blob).fold(0, |set, blob| set | 1 << blob.upload)
+        [self.committed, self.staged]
+            .into_iter()
+            .flatten()
+            .filter_map(|change| change.blob)
+            .fold(0, |set, blob| set | 1 << blob.upload)
+    }
+
+    /// Whether it remembers that this request was applied.
+    pub fn has_done(&self, id: RequestId) -> bool {
+        self.done.iter().flatten().any(|done| done.id == id)
+    }
+
+    /// Whether it would remember a request applied under this token. Nothing was forgotten yet, or what it remembers
+    /// goes back to before that token.
+    pub fn remembers_all_of(&self, token: Token, length: usize) -> bool {
+        self.done[length - 1].is_none_or(|oldest| oldest.token < token)
     }
 
     /// Whether it is, or remembers, this write.
@@ -119,6 +141,8 @@ pub struct Task {
     pub id: RequestId,
     /// The lease that it is about; its own for an acquire.
     pub lease: RequestId,
+    /// The token of that lease, where the client knows it.
+    pub token: Token,
     /// A delayed duplicate of a request: nobody waits for the answer.
     pub duplicate: bool,
     /// The state version that an update is bound to.
@@ -152,13 +176,23 @@ pub enum Phase {
     /// The body of an update is on its way to the blob store.
     Uploading,
     /// A get is under way; after an unclear put it is the read-back.
-    Getting { sent: Option<Sent>, since_send: u8 },
+    Getting {
+        sent: Option<Sent>,
+        since_send: u8,
+    },
     /// Somebody else's lease stands: wait for it to age.
     Waiting,
     /// A put is under way.
-    Putting { sent: Sent, reply: Option<Reply> },
+    Putting {
+        sent: Sent,
+        reply: Option<Reply>,
+    },
     /// The blobs are to be listed, and judged by what the record named before that.
-    Listing { token: Token, held: bool, named: u16 },
+    Listing {
+        token: Token,
+        held: bool,
+        named: u16,
+    },
     /// These uploads are being deleted.
     Deleting(u16),
 }
@@ -186,7 +220,14 @@ pub struct Client {
 }
 
 impl Client {
-    pub const NEW: Client = Client { phase: Phase::Idle, task: None, lease: None, belief: 0, seen: None, base: None };
+    pub const NEW: Client = Client {
+        phase: Phase::Idle,
+        task: None,
+        lease: None,
+        belief: 0,
+        seen: None,
+        base: None,
+    };
 }
 
 /// A request that was made, as a delayed duplicate of it would say it again.
@@ -195,6 +236,7 @@ pub struct Made {
     pub kind: Kind,
     pub id: RequestId,
     pub lease: RequestId,
+    pub token: Token,
     pub bound: Option<Version>,
 }
 

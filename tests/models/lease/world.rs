@@ -38,6 +38,8 @@ mutations! {
     DoneOverrun,
     /// A takeover needs no age.
     TakeoverAtOnce,
+    /// A refusal is said of every send of the request, whether or not `done` reaches back to its lease.
+    RefusalSpeaksForEverySend,
     /// "Not applied", found by a kill, is said of every send of the request.
     KillSpeaksForEverySend,
 }
