@@ -248,8 +248,8 @@ impl World {
                 *content = Content::Torn;
             }
         }
-        for n in 1..REVISIONS {
-            state.revisions[n].set(revisions[n]);
+        for (entry, kept) in state.revisions.iter_mut().zip(revisions) {
+            entry.set(kept);
         }
         state.sync_directory();
         for process in 0..self.roles.len() {

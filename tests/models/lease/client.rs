@@ -307,9 +307,7 @@ impl World {
             self.finish(state, client, Answer::Killed);
         } else if reaches_back || self.steps_after_overrun(&task) {
             self.decide(state, client);
-        } else if task.kind == Kind::Update && record.has_done(task.id) {
-            self.finish(state, client, Answer::Success);
-        } else if task.kind == Kind::Acquire && record.lease == Some(task.lease) {
+        } else if remembers_success(&task, &record) {
             self.finish(state, client, Answer::Success);
         } else {
             self.finish(state, client, Answer::Unknown);
@@ -430,5 +428,14 @@ fn still_holds(task: &Task, record: &Record) -> Answer {
     match task.kind {
         Kind::Acquire | Kind::Renew if record.lease != Some(task.lease) => Answer::Over,
         _ => Answer::Success,
+    }
+}
+
+/// Whether the record shows by more than its ring that the request was applied.
+fn remembers_success(task: &Task, record: &Record) -> bool {
+    match task.kind {
+        Kind::Update => record.has_done(task.id),
+        Kind::Acquire => record.lease == Some(task.lease),
+        _ => false,
     }
 }

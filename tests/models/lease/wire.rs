@@ -56,13 +56,13 @@ impl World {
             self.apply(state, &put);
         }
         if let Some(client) = put.to.map(usize::from) {
-            if let Phase::Putting { sent, .. } = state.clients[client].phase {
-                let reply = Some(if applied {
-                    Reply::Applied
-                } else {
-                    Reply::Conflict
-                });
-                state.clients[client].phase = Phase::Putting { sent, reply };
+            let outcome = if applied {
+                Reply::Applied
+            } else {
+                Reply::Conflict
+            };
+            if let Phase::Putting { reply, .. } = &mut state.clients[client].phase {
+                *reply = Some(outcome);
             }
         }
         self.drop_spent(state);
