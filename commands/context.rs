@@ -65,12 +65,8 @@ impl Flags {
     }
 
     fn typed(&self) -> Typed {
-        let texts = [
-            ("server", &self.server),
-            ("store", &self.store),
-            ("namespace", &self.namespace),
-            ("color", &self.color),
-        ];
+        let texts =
+            [("server", &self.server), ("store", &self.store), ("namespace", &self.namespace), ("color", &self.color)];
         let mut typed: Typed = texts.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect();
         if self.no_create {
             typed.insert("no-create", "true".to_owned());
