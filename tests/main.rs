@@ -1,4 +1,6 @@
 //! All integration tests: one binary, one link.
 
+mod lease;
+mod models;
 mod service;
 mod support;
