@@ -13,12 +13,12 @@ use lockd::entropy::{Entropy, KernelEntropy};
 use lockd::error::{Error, ErrorKind, Result};
 use lockd::model::{Holder, Key, Namespace, Owner, Ttl};
 use lockd::store::Facts;
-use lockd::store::open::OpenOptions;
+use lockd::store::open::{OpenOptions, StoreUrl};
 
 use super::output::{self, Format, Voice};
 use super::settings::{Config, Environment, Settings, Typed, resolve};
 use super::target::{self, Need, Place};
-use super::{duration, identity};
+use super::{duration, identity, text};
 
 /// Flags that every command takes.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -65,12 +65,8 @@ impl Flags {
     }
 
     fn typed(&self) -> Typed {
-        let texts = [
-            ("server", &self.server),
-            ("store", &self.store),
-            ("namespace", &self.namespace),
-            ("color", &self.color),
-        ];
+        let texts =
+            [("server", &self.server), ("store", &self.store), ("namespace", &self.namespace), ("color", &self.color)];
         let mut typed: Typed = texts.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect();
         if self.no_create {
             typed.insert("no-create", "true".to_owned());
@@ -194,17 +190,19 @@ impl Context {
         if let (Some(dir), true) = (&place.embedded, create) {
             make_parents(dir)?;
         }
-        let root = rustix::process::geteuid().is_root();
-        let options = connect::Options {
-            open: OpenOptions { create, ..OpenOptions::default() },
-            notes: target::notes_directory(&self.environment, root),
+        let open = OpenOptions {
+            create,
+            clock: Arc::clone(&self.clock),
+            entropy: Arc::clone(&self.entropy),
+            ..OpenOptions::system()
         };
+        let root = rustix::process::geteuid().is_root();
+        let notes = target::notes_directory(&self.environment, root);
         let target = Target::Store(place.url.clone());
-        let (clock, entropy) = (Arc::clone(&self.clock), Arc::clone(&self.entropy));
-        let Connection { service, store: facts, created } = connect::open(&target, options, clock, entropy).await?;
+        let Connection { service, store: facts, created } =
+            connect::open(&target, connect::Options { open, notes }).await?;
         if created {
-            let path = facts.url.strip_prefix("disk://").unwrap_or(&facts.url);
-            self.voice.note(&format!("new store at {path} ({})", facts.about));
+            self.voice.note(&format!("new store at {} ({})", path_of(&facts.url), facts.about));
         }
         self.voice.detail(&format!("store {} ({}), named by {}", facts.url, facts.about, place.origin));
         let client = Client::new(service, Arc::clone(&self.clock), Arc::clone(&self.entropy));
@@ -214,6 +212,14 @@ impl Context {
     /// Whether people look at standard error.
     pub fn is_watched(&self) -> bool {
         std::io::stderr().is_terminal()
+    }
+}
+
+/// The directory of a store, for people.
+fn path_of(url: &str) -> String {
+    match StoreUrl::parse(url) {
+        Ok(StoreUrl::Disk(path)) => text::shown(&path.to_string_lossy()),
+        _ => text::shown(url),
     }
 }
 

@@ -63,7 +63,8 @@ mod tests {
 
     #[test]
     fn a_long_host_name_still_makes_an_owner() {
-        let holder = Holder { host: Some("é".repeat(200)), pid: Some(7), user: Some("root".to_owned()), command: None };
+        let holder =
+            Holder { host: Some("é".repeat(200)), pid: Some(7), user: Some("root".to_owned()), command: None };
         let owner = owner(&holder).unwrap();
         assert!(owner.as_str().starts_with("root@é") && owner.as_str().ends_with("é:7"), "{owner}");
         assert!(owner.as_str().len() <= OWNER_BYTES);

@@ -29,7 +29,12 @@ pub struct Setting {
 /// Every setting. Help texts, man pages and `lockd help env` are made from this table.
 pub const SETTINGS: &[Setting] = &[
     Setting { name: "server", env: "LOCKD_SERVER", default: "", about: "Running servers to use, tried in turn" },
-    Setting { name: "store", env: "LOCKD_STORE", default: "see `lockd help stores`", about: "The store to open directly" },
+    Setting {
+        name: "store",
+        env: "LOCKD_STORE",
+        default: "see `lockd help stores`",
+        about: "The store to open directly",
+    },
     Setting { name: "namespace", env: "LOCKD_NAMESPACE", default: "default", about: "The namespace of the keys" },
     Setting { name: "owner", env: "LOCKD_OWNER", default: "user@host:pid", about: "Who holds the lease, for people" },
     Setting { name: "ttl", env: "LOCKD_TTL", default: "30s", about: "How long the lease lives without renewal" },

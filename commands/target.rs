@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use lockd::error::{Error, ErrorKind, Result};
+use lockd::store::open::StoreUrl;
 
 use super::settings::{Environment, Found, Origin, Settings};
 
@@ -51,7 +52,10 @@ fn store_at(found: &Found, need: Need) -> Result<Place> {
     };
     let scheme = url.split_once("://").map(|(scheme, _)| scheme);
     match scheme {
-        Some("disk") => Ok(Place { url: url.to_owned(), origin: found.origin.clone(), embedded: None }),
+        Some("disk") => match StoreUrl::parse(url) {
+            Ok(store) => Ok(Place { url: store.to_text(), origin: found.origin.clone(), embedded: None }),
+            Err(e) => Err(e.with_kind(found.origin.blame()).context(&found.origin)),
+        },
         Some("mem") => refuse(
             "mem:// lives in one process and would be gone when this command ends".to_owned(),
             "name a directory, such as disk:///var/lib/lockd",
@@ -82,10 +86,7 @@ fn server_refused(found: &Found) -> Error {
 
 fn embedded(environment: &Environment) -> Result<Place> {
     let dir = default_directory(environment, rustix::process::geteuid().is_root())?;
-    let Some(text) = dir.to_str() else {
-        return Err(no_home("the home directory is not UTF-8"));
-    };
-    Ok(Place { url: format!("disk://{text}"), origin: Origin::Default, embedded: Some(dir) })
+    Ok(Place { url: StoreUrl::Disk(dir.clone()).to_text(), origin: Origin::Default, embedded: Some(dir) })
 }
 
 /// The embedded default: `$XDG_STATE_HOME/lockd` when that is set, else `/var/lib/lockd` for root and `~/.local/state/lockd`.

@@ -61,7 +61,8 @@ impl Environment {
     /// A variable that is set and not empty.
     pub fn var(&self, name: &str) -> Option<&str> {
         let own = self.vars.get(name).filter(|value| !value.is_empty());
-        own.or_else(|| self.overlay.get(name).map(|(value, _)| value).filter(|value| !value.is_empty())).map(String::as_str)
+        own.or_else(|| self.overlay.get(name).map(|(value, _)| value).filter(|value| !value.is_empty()))
+            .map(String::as_str)
     }
 
     /// A variable of the process alone, set and not empty.
