@@ -1,16 +1,16 @@
 //! What is left when the command is over: the release, the exit code and a word about what went wrong.
 
 use lockd::client::Lease;
-use lockd::clock::{Clock, SystemClock};
 use lockd::error::{Error, ErrorKind};
 use lockd::service::Released;
 
-use super::notice;
+use super::super::context::Context;
+use super::super::output;
+use super::super::process::program::NotRunnable;
+use super::super::process::stuck_message;
+use super::super::process::wire::{Cause, Leftover, Status};
 use super::plan::Plan;
 use super::run::{End, Over};
-use crate::process::program::NotRunnable;
-use crate::process::stuck_message;
-use crate::process::wire::{Cause, Status};
 
 /// Exit code when the lease was lost and the command ended.
 const LOST: u8 = ErrorKind::LeaseExpired.exit_code();
@@ -39,38 +39,34 @@ impl Done {
     }
 }
 
-/// Another holds the key.
-pub fn busy(plan: &Plan, e: &Error) -> Done {
+/// Another holds the key. Who asked to skip then wants to hear nothing of it, which cron would mail.
+pub fn busy(context: &Context, plan: &Plan, e: &Error) -> Done {
+    let now = context.clock.wall();
     if plan.skip {
+        context.voice.detail(&format!("skipped: {}", output::message(e, now)));
         return Done::with(0);
     }
-    if !plan.quiet {
-        let key = &plan.key;
-        let now = SystemClock.wall();
-        let held =
-            e.details().busy.as_ref().map_or_else(|| e.message().to_owned(), |busy| notice::held(key, busy, now));
-        notice::say(&format!("{held}; `lockd status {key}` tells more"));
-    }
+    context.voice.error(e, plan.busy_code, now);
     Done::with(plan.busy_code)
 }
 
 /// Releases what may be released, and says what went wrong.
-pub async fn settle(plan: &Plan, over: Over, lease: Lease) -> Done {
+pub async fn settle(context: &Context, plan: &Plan, over: Over, lease: Lease) -> Done {
     let (code, message) = verdict(plan, &over);
     if let Some(message) = message {
-        notice::say(&message);
+        context.voice.warn(&message);
     }
     if let Some(left) = stuck(&over.end) {
         // Its renewal ends here, and it runs out by itself: somebody may still be working under it.
-        notice::say(&stuck_message(left));
+        context.voice.warn(&stuck_message(left));
         lease.detach();
     } else {
-        release(plan, lease, lost_lease(&over)).await;
+        release(context, plan, lease, lost_lease(&over)).await;
     }
     Done { code, interrupted: over.interrupted }
 }
 
-fn stuck(end: &End) -> Option<&[crate::process::wire::Leftover]> {
+fn stuck(end: &End) -> Option<&[Leftover]> {
     match end {
         End::Stuck(_, left) => Some(left),
         End::GuardDead(orphans) if !orphans.left.is_empty() => Some(&orphans.left),
@@ -79,18 +75,18 @@ fn stuck(end: &End) -> Option<&[crate::process::wire::Leftover]> {
 }
 
 /// Gives the lease back. That this failed does not hide how the command ended.
-async fn release(plan: &Plan, lease: Lease, lost: bool) {
+async fn release(context: &Context, plan: &Plan, lease: Lease, lost: bool) {
     let key = &plan.key;
     match lease.release().await {
         Ok(Released::Released { .. }) => {}
         // It was said already that it is lost.
         Ok(_) | Err(_) if lost => {}
         Ok(Released::AlreadyGone { .. } | Released::Fenced) => {
-            notice::say(&format!(
+            context.voice.warn(&format!(
                 "the lease of {key} was over before it was given back; `lockd status {key}` tells more"
             ));
         }
-        Err(e) => notice::say(&format!("{key} is not released and runs out by itself: {e}")),
+        Err(e) => context.voice.warn(&format!("{key} is not released and runs out by itself: {e}")),
     }
 }
 

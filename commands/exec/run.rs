@@ -13,11 +13,11 @@ use rustix::process::{Pid, Signal};
 use tokio::sync::watch;
 
 use super::plan::Plan;
-use crate::process::link::Link;
-use crate::process::orphans::{self, Orphans};
-use crate::process::signals::Signals;
-use crate::process::terminal::Terminal;
-use crate::process::wire::{Cause, FromGuard, Leftover, Start, Status, ToGuard};
+use super::super::process::link::Link;
+use super::super::process::orphans::{self, Orphans};
+use super::super::process::signals::Signals;
+use super::super::process::terminal::Terminal;
+use super::super::process::wire::{Cause, FromGuard, Leftover, Start, Status, ToGuard};
 
 /// Signals by which a terminal stops a job.
 const JOB_STOPS: [i32; 3] = [libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
