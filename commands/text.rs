@@ -39,7 +39,7 @@ pub fn fish_quoted(text: &str) -> String {
 
 /// One value of an env-file: in single quotes where nothing in it needs an escape, else in double quotes with escapes.
 pub fn dotenv_quoted(text: &str) -> String {
-    if !text.contains(['\'', '\n', '\r']) {
+    if !text.contains(['\'', '\\', '\n', '\r']) {
         return format!("'{text}'");
     }
     let mut out = String::from("\"");

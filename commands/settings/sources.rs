@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use lockd::error::{Error, ErrorKind, Result};
 use serde::Deserialize;
-use serde::de::{Error as _, MapAccess, Visitor};
+use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
 
 use super::{Found, Origin, SETTINGS, Setting};
 
@@ -112,11 +112,16 @@ impl Config {
     /// # Errors
     /// `Config`, with the line.
     pub fn parse(path: &Path, text: &str) -> Result<Self> {
-        let keys: Option<Keys> = serde_yaml::from_str(text).map_err(|e| {
-            Error::new(ErrorKind::Config, format!("{}: {e}", path.display()))
+        let wrong = |why: String| {
+            Error::new(ErrorKind::Config, format!("{}: {why}", path.display()))
                 .with_hint("keys are the long flags' names with `_` for `-`; `lockd help env` lists them")
-        })?;
-        Ok(Self { path: path.to_owned(), values: keys.unwrap_or_default().0 })
+        };
+        let keys: Option<Keys> = serde_yaml::from_str(text).map_err(|e| wrong(e.to_string()))?;
+        let Keys { values, unknown } = keys.unwrap_or_default();
+        match unknown {
+            Some(key) => Err(wrong(format!("unknown key `{}`{}", key.escape_debug(), line_of(text, &key)))),
+            None => Ok(Self { path: path.to_owned(), values }),
+        }
     }
 
     pub(super) fn get(&self, setting: &'static Setting) -> Option<Found> {
@@ -125,12 +130,12 @@ impl Config {
     }
 }
 
-/// The keys of the file, checked against the table one by one, so that the error has the line of the wrong one.
+/// The keys of the file, checked against the table one by one.
 #[derive(Default)]
-struct Keys(BTreeMap<&'static str, String>);
-
-/// A key of the table.
-struct Known(&'static Setting);
+struct Keys {
+    values: BTreeMap<&'static str, String>,
+    unknown: Option<String>,
+}
 
 #[derive(Deserialize)]
 #[serde(untagged)]
@@ -141,14 +146,6 @@ enum Scalar {
     Text(String),
     List(Vec<String>),
     Empty(()),
-}
-
-impl<'de> Deserialize<'de> for Known {
-    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let key = String::deserialize(d)?;
-        let known = SETTINGS.iter().find(|setting| setting.key() == key);
-        known.map(Self).ok_or_else(|| D::Error::custom(format!("unknown key `{}`", key.escape_debug())))
-    }
 }
 
 impl<'de> Deserialize<'de> for Keys {
@@ -165,7 +162,12 @@ impl<'de> Visitor<'de> for Keys {
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self, A::Error> {
-        while let Some(Known(setting)) = map.next_key()? {
+        while let Some(key) = map.next_key::<String>()? {
+            let Some(setting) = SETTINGS.iter().find(|setting| setting.key() == key) else {
+                map.next_value::<IgnoredAny>()?;
+                self.unknown.get_or_insert(key);
+                continue;
+            };
             let value = match map.next_value()? {
                 Scalar::Flag(on) => on.to_string(),
                 Scalar::Whole(n) => n.to_string(),
@@ -174,12 +176,18 @@ impl<'de> Visitor<'de> for Keys {
                 Scalar::List(list) => list.join(","),
                 Scalar::Empty(()) => continue,
             };
-            if self.0.insert(setting.name, value).is_some() {
-                return Err(A::Error::custom(format!("`{}` stands there twice", setting.key())));
+            if self.values.insert(setting.name, value).is_some() {
+                return Err(A::Error::custom(format!("`{key}` stands there twice")));
             }
         }
         Ok(self)
     }
+}
+
+/// Where a key stands: the parser does not tell.
+fn line_of(text: &str, key: &str) -> String {
+    let begins = |line: &str| line.trim_start_matches([' ', '{', '"', '\'']).starts_with(key);
+    text.lines().position(begins).map_or_else(String::new, |n| format!(" at line {}", n + 1))
 }
 
 /// A small text file that somebody named.
