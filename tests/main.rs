@@ -2,5 +2,6 @@
 
 mod lease;
 mod models;
+mod cli;
 mod service;
 mod support;
