@@ -1,7 +1,7 @@
 //! All integration tests: one binary, one link.
 
+mod cli;
 mod lease;
 mod models;
-mod cli;
 mod service;
 mod support;
