@@ -11,14 +11,14 @@ use super::{body, proof};
 /// Replace the state of a key
 #[derive(clap::Args)]
 #[command(
-    long_about = "Replace the state of a key with one JSON value, read from FILE or standard input. Whitespace outside strings is
+    long_about = "Replace the state of a key with one JSON value, read from FILE or standard input. Whitespace outside strings is \
 dropped, all else is kept as sent. The value is checked before anything is locked.
 
   echo '{\"done\":42}' | lockd update import/orders
   lockd update import/orders progress.json --if-version 7
   lockd exec import/orders -- sh -c 'next-step && lockd update - < progress.json'
 
-Inside `lockd exec`, or after `lockd acquire`, the lease in the environment is the proof, checked in the same
+Inside `lockd exec`, or after `lockd acquire`, the lease in the environment is the proof, checked in the same \
 compare-and-swap that commits. Without one, a lease is taken for the moment of the change."
 )]
 pub struct Args {
