@@ -56,7 +56,7 @@ fn stat_of(stat: &rustix::fs::Stat) -> Stat {
     Stat {
         inode: (stat.st_dev, stat.st_ino),
         len: u64::try_from(stat.st_size).unwrap_or(0),
-        links: u64::from(stat.st_nlink),
+        links: stat.st_nlink,
         modified: time(stat.st_mtime, stat.st_mtime_nsec),
         changed: time(stat.st_ctime, stat.st_ctime_nsec),
     }
