@@ -1,1 +1,4 @@
-//! tests
+//! All integration tests: one binary, one link.
+
+mod store;
+mod support;

@@ -163,8 +163,9 @@ fn sync_parent(path: &Path) -> Result<()> {
 }
 
 fn none_here(why: &str) -> Error {
-    Error::new(ErrorKind::StoreMissing, format!("there is no store: {why}"))
-        .with_hint("check the path; lockd makes a store only in a missing or empty directory, and only where that is allowed")
+    Error::new(ErrorKind::StoreMissing, format!("there is no store: {why}")).with_hint(
+        "check the path; lockd makes a store only in a missing or empty directory, and only where that is allowed",
+    )
 }
 
 fn facts(url: String, found: &Found) -> Facts {
