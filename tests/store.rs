@@ -17,6 +17,7 @@ mod opening;
 mod order;
 mod processes;
 mod replaced;
+mod spy;
 mod tidying;
 
 fn options() -> OpenOptions {
@@ -49,3 +50,9 @@ fn value(key: &Key) -> Bytes {
 }
 
 const CLOCK: SystemClock = SystemClock;
+
+/// The directory of a key's records.
+fn place(dir: &tempfile::TempDir, key: &Key) -> std::path::PathBuf {
+    let hash = key.hash().hex();
+    dir.path().join("s/records").join(&hash[..2]).join(hash)
+}
