@@ -3,4 +3,5 @@
 mod lease;
 mod models;
 mod service;
+mod store;
 mod support;
