@@ -94,7 +94,7 @@ fn lease(before: &Record, request: &Request, age: Duration, after: &Record, move
     match moved {
         Move::End(How::Expired) => old_enough(present, age),
         Move::End(_) => Ok(()),
-        _ => goes_on(present, after.lease.as_ref(), moved),
+        _ => goes_on(present, request, after.lease.as_ref()),
     }
 }
 
@@ -113,17 +113,18 @@ fn old_enough(present: &Lease, age: Duration) -> Result<(), B> {
     B::unless(age >= takeover_age(present.ttl.duration()), "a lease ends before 1.01 x TTL + 1 s")
 }
 
-fn goes_on(before: &Lease, after: Option<&Lease>, moved: Move) -> Result<(), B> {
+fn goes_on(before: &Lease, request: &Request, after: Option<&Lease>) -> Result<(), B> {
     let after = after.ok_or(Broken("the lease is gone"))?;
     B::unless(after.ttl >= before.ttl, "the TTL falls within one lease")?;
-    let moving = |lease: &Lease| Lease {
-        ttl: before.ttl,
-        renewed: before.renewed,
-        stamp: before.stamp.clone(),
-        ..lease.clone()
+    let (ttl, stamp) = match request {
+        Request::Acquire(r) => (r.ttl, &r.stamp),
+        Request::Renew(r) => (r.ttl, &r.stamp),
+        _ => return B::unless(after == before, "a change of state is taken for a sign of life"),
     };
-    B::unless(moving(after) == *before, "a lease changes while it stands")?;
-    B::unless(moved == Move::Beat || after == before, "a change of state is taken for a sign of life")
+    B::unless(after.ttl == before.ttl.max(ttl), "the TTL is neither the old nor the one asked for")?;
+    B::unless(after.stamp == *stamp, "the stamp is not of the writer of this beat")?;
+    let same = Lease { ttl: before.ttl, renewed: before.renewed, stamp: before.stamp.clone(), ..after.clone() };
+    B::unless(same == *before, "a lease changes while it stands")
 }
 
 /// Whether the request shows what it must of the present lease: id, token (a release may not know it, expire and break have

@@ -25,8 +25,10 @@ fn random_histories_keep_the_rules_and_match_the_reference_model() {
     outcome.unwrap_or_else(|failure| panic!("{failure}"));
 }
 
+type Made = (Op, Age);
+
 /// A prefix, one request, what comes between, and the request again.
-fn replays(between: usize) -> impl Strategy<Value = (Vec<(Op, Age)>, (Op, Age), Vec<(Op, Age)>, Age)> {
+fn replays(between: usize) -> impl Strategy<Value = (Vec<Made>, Made, Vec<Made>, Age)> {
     (history(40), (op(), age()), prop::collection::vec((op(), age()), 0..between), age())
 }
 
