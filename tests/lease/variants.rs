@@ -6,7 +6,8 @@ use lockd::lease::{Change, Outcome, Refusal, Request, Step, step};
 use lockd::model::{BlobId, FencingToken, How, Lease, Record, StateRef, Versioned};
 use lockd::service::{Guards, Released};
 
-type Variant = fn(&Record, &Request, Duration) -> Step;
+/// A `step` with one rule broken.
+pub type Variant = fn(&Record, &Request, Duration) -> Step;
 
 /// Every variant with the rule that it breaks.
 pub const VARIANTS: &[(&str, Variant)] = &[
@@ -63,7 +64,7 @@ pub const VARIANTS: &[(&str, Variant)] = &[
 type Next<'a> = &'a mut Record;
 
 /// The real step, with its new record changed when there is one.
-fn wrote(record: &Record, request: &Request, age: Duration, change: impl FnOnce(Next<'_>, &Outcome)) -> Step {
+pub fn wrote(record: &Record, request: &Request, age: Duration, change: impl FnOnce(Next<'_>, &Outcome)) -> Step {
     let mut made = step(record, request, age);
     if let (Some(next), Ok(outcome)) = (&mut made.write, &made.answer) {
         change(next, outcome);
@@ -111,7 +112,7 @@ fn late_renewal_refused(record: &Record, request: &Request, age: Duration) -> St
     }
 }
 
-fn refuse(refusal: Refusal) -> Step {
+pub fn refuse(refusal: Refusal) -> Step {
     Step { write: None, answer: Err(refusal) }
 }
 
