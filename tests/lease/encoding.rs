@@ -64,7 +64,7 @@ fn made(history: &[(Op, Age)], unknown: &Unknown) -> Record {
 
 #[test]
 fn records_come_back_as_they_were_with_fields_of_later_versions() {
-    let outcome = runner(800).run(&(history(60), unknown()), |(history, unknown)| {
+    let outcome = runner(300).run(&(history(60), unknown()), |(history, unknown)| {
         let record = made(&history, &unknown);
         let bytes = record.encode().unwrap();
         let read = Record::decode(&key(), &bytes).unwrap();
@@ -78,7 +78,7 @@ fn records_come_back_as_they_were_with_fields_of_later_versions() {
 #[test]
 fn fields_of_later_versions_survive_as_long_as_what_they_belong_to() {
     let later = Unknown::from([("later".to_owned(), json!({"a": [1, 2]}))]);
-    let outcome = runner(800).run(&(history(40), history(10)), |(before, after)| {
+    let outcome = runner(300).run(&(history(40), history(10)), |(before, after)| {
         let old = made(&before, &later);
         let mut run = Run::new();
         run.record = Record::decode(&key(), &old.encode().unwrap()).unwrap();
