@@ -2,6 +2,7 @@
 
 mod lease;
 mod models;
+mod cli;
 mod service;
 mod store;
 mod support;
