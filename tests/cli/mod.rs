@@ -1,0 +1,13 @@
+//! The command line as a user meets it: the binary in a world of its own.
+
+mod bad_input;
+mod configuration;
+mod generated;
+mod lab;
+mod lease;
+mod output;
+mod readme;
+mod scripts;
+mod shells;
+mod state;
+mod stores;
