@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod configuration;
+mod exec;
 mod generated;
 mod lab;
 mod lease;
