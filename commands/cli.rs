@@ -10,7 +10,7 @@ use lockd::error::{ErrorKind, Result};
 use super::context::{Context, Flags};
 use super::output::Voice;
 use super::settings::SETTINGS;
-use super::{acquire, completions, get, help, keepalive, man, release, remove, status, update};
+use super::{acquire, completions, exec, get, help, keepalive, man, release, remove, status, update};
 
 /// Every page begins with what the command is for; options follow in groups.
 const TEMPLATE: &str = "{about-with-newline}\n{usage-heading} {usage}\n\n{all-args}{after-help}";
@@ -40,6 +40,7 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Exec(exec::Args),
     Acquire(acquire::Args),
     Keepalive(keepalive::Args),
     Release(release::Args),
@@ -101,6 +102,7 @@ pub fn run(arguments: &[OsString]) -> u8 {
 
 fn dispatch(context: &Context, command: Command) -> Result<u8> {
     match command {
+        Command::Exec(args) => exec::run(context, &args),
         Command::Acquire(args) => acquire::run(context, &args),
         Command::Keepalive(args) => keepalive::run(context, &args),
         Command::Release(args) => release::run(context, &args),

@@ -171,6 +171,11 @@ impl Context {
         target::choose(&self.settings, &self.environment, need)
     }
 
+    /// The env-files that were named.
+    pub fn env_files(&self) -> Vec<PathBuf> {
+        env_files(&self.flags, &self.environment)
+    }
+
     /// Runs async work to its end. The runtime starts here, in this thread.
     ///
     /// # Errors

@@ -172,6 +172,11 @@ impl Voice {
         }
     }
 
+    /// Says what went wrong beside the answer: also to who wants errors only.
+    pub fn warn(&self, message: &str) {
+        self.line(message, "");
+    }
+
     /// Reports an error.
     pub fn error(&self, error: &Error, exit: u8, now: UnixMillis) {
         if !self.json {

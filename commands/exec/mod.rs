@@ -11,7 +11,6 @@ mod session;
 use std::ffi::OsString;
 use std::io;
 
-use lockd::clock::Clock;
 use lockd::error::{Error, ErrorKind, Result};
 use lockd::limits::RELEASE_TRY;
 use tokio::runtime::{Builder, Runtime};

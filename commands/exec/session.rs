@@ -4,7 +4,6 @@ use std::pin::pin;
 
 use futures_util::future::{Either, select};
 use lockd::client::{Client, Lease};
-use lockd::clock::Clock;
 use lockd::error::{Error, ErrorKind, Result};
 use lockd::limits::KILL_SETTLE;
 

@@ -85,8 +85,6 @@ fn a_lease_that_is_lost_ends_the_command_first() {
 #[test]
 fn renewal_keeps_a_short_lease_for_as_long_as_the_command_runs() {
     let sandbox = Sandbox::new();
-    let running = sandbox.exec(&["--ttl", "6s", "k"], "echo >$D/ready; read line; exit 0");
-    drop(running);
     let mut command = sandbox.lockd(&["exec", "--ttl", "6s", "k", "--", "sh", "-c", "echo >$D/ready; read line; exit 3"]);
     let mut running = super::sandbox::Running::of(command.stdin(std::process::Stdio::piped()));
     sandbox.wait_for("ready");
@@ -120,4 +118,27 @@ fn a_release_that_fails_does_not_hide_the_commands_status() {
     let out = sandbox.run(&["k"], "mv $D/store $D/elsewhere; exit 9");
     assert_eq!(out.status.code(), Some(9), "{out:?}");
     assert!(String::from_utf8_lossy(&out.stderr).contains("k is not released"), "{out:?}");
+}
+
+#[test]
+fn what_cannot_be_ended_is_named_and_nothing_is_released() {
+    if !rustix::process::geteuid().is_root() {
+        println!("not run: only root can make a process that exec may not end");
+        return;
+    }
+    let sandbox = Sandbox::new();
+    // lockd runs as nobody, and its command turns into somebody else for good, as sudo would.
+    let prepare = "chmod -R 777 $D && cp $(command -v setpriv) $D/become && chmod 4755 $D/become";
+    assert!(sandbox.any("sh").args(["-c", prepare]).status().unwrap().success());
+    let script = "exec setpriv --reuid=65534 --clear-groups $LOCKD exec --ttl 3s k -- \
+        $D/become --reuid=1234 --clear-groups sh -c 'echo $$ >$D/pid; exec sleep 600'";
+    let running = super::sandbox::Running::of(sandbox.any("sh").args(["-c", script]));
+    let pid: i32 = sandbox.wait_for("pid").trim().parse().unwrap();
+    fs::rename(sandbox.path("store"), sandbox.path("elsewhere")).unwrap();
+    let (code, said) = running.end();
+    assert_eq!(code, 80, "{said}");
+    assert!(said.contains(&format!("cannot end {pid} (sleep)")) && said.contains("not released"), "{said}");
+    assert_eq!(sandbox.processes(), [(pid, "sleep 600".to_owned())]);
+    fs::rename(sandbox.path("elsewhere"), sandbox.path("store")).unwrap();
+    assert!(!sandbox.is_free("k"));
 }
