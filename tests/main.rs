@@ -1,5 +1,6 @@
 //! All integration tests: one binary, one link.
 
+mod cli;
 mod lease;
 mod models;
 mod cli;
