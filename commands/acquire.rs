@@ -19,14 +19,14 @@ use super::{duration, identity, text, variables, waiting};
 /// Take a lease and print it for the shell
 #[derive(clap::Args)]
 #[command(
-    long_about = "Take a lease and print it for the shell. Nobody renews it: it ends by itself when its TTL has passed, unless
+    long_about = "Take a lease and print it for the shell. Nobody renews it: it ends by itself when its TTL has passed, unless \
 `lockd keepalive` extends it. To hold a lease while a command runs, use `lockd exec`.
 
   l=$(lockd acquire deploy/web --ttl 10m) && eval \"$l\" || exit
   lockd acquire -o fish deploy/web | source
   lockd acquire -o json -n deploy/web
 
-Values are quoted, so that nothing in a name runs as code. On failure it prints code that unsets the lease's variables and
+Values are quoted, so that nothing in a name runs as code. On failure it prints code that unsets the lease's variables and \
 fails, because `eval \"\"` succeeds."
 )]
 pub struct Args {

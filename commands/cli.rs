@@ -118,14 +118,15 @@ fn dispatch(context: &Context, command: Command) -> Result<u8> {
 
 /// A command line that is no command: clap's own words, and the exit code for usage. Asking for help is none.
 fn refused(error: &clap::Error, arguments: &[OsString]) -> u8 {
-    let printed = error.print();
     if matches!(error.kind(), ClapKind::DisplayHelp | ClapKind::DisplayVersion) {
-        return match printed {
+        return match error.print() {
             Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => ErrorKind::Io.exit_code(),
             _ => 0,
         };
     }
     let exit = ErrorKind::Usage.exit_code();
+    let text = error.to_string();
+    Voice::default().note(text.strip_prefix("error: ").unwrap_or(&text).trim_end());
     if let Some(shell) = acquire::asked_for(arguments) {
         acquire::print_failure(shell.as_deref(), exit);
     }

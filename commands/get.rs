@@ -20,7 +20,7 @@ const NONE: u8 = 1;
 /// Print the state of a key
 #[derive(clap::Args)]
 #[command(
-    long_about = "Print the committed state of a key as it is stored, and a newline. No lease is needed. When there is no state it
+    long_about = "Print the committed state of a key as it is stored, and a newline. No lease is needed. When there is no state it \
 prints nothing and exits 1.
 
   lockd get import/orders

@@ -51,11 +51,12 @@ fn table(title: &str, rows: &[(String, String)]) -> String {
 }
 
 /// What the exit codes mean that come from no error.
-const PLAIN_CODES: [(&str, &str); 4] = [
+const PLAIN_CODES: [(&str, &str); 5] = [
     ("0", "done; a list may be empty"),
     ("1", "the answer is no: `get` found no state, `status --check` found the key free"),
     ("124", "`exec --max-runtime` ran out"),
-    ("128+n", "signal n ended the wait"),
+    ("126, 127", "`exec`: the command cannot be run, was not found"),
+    ("128+n", "signal n ended the wait, or the command of `exec`; else `exec` exits as its command did"),
 ];
 
 /// What an exit code means; the codes themselves come from the table of errors.
@@ -86,7 +87,7 @@ pub fn exit_code_rows() -> Vec<(String, String)> {
     codes.dedup();
     let plain = |range: std::ops::Range<usize>| PLAIN_CODES[range].iter().map(row);
     let errors = codes.into_iter().map(|code| (code.to_string(), meaning(code).to_owned()));
-    plain(0..2).chain(errors).chain(plain(2..4)).collect()
+    plain(0..2).chain(errors).chain(plain(2..5)).collect()
 }
 
 fn row((name, text): &(&str, &str)) -> (String, String) {

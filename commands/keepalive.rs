@@ -13,7 +13,7 @@ use super::{proof, text};
 /// Extend the lease in the environment
 #[derive(clap::Args)]
 #[command(
-    long_about = "Extend the lease in the environment: it lives for its TTL from now on. Exits 80 when it is not ours any more, 84
+    long_about = "Extend the lease in the environment: it lives for its TTL from now on. Exits 80 when it is not ours any more, 84 \
 when an operator broke it.
 
   lockd keepalive

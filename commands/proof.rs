@@ -39,11 +39,10 @@ pub fn in_environment(context: &Context, key: &Key) -> Result<Option<Proof>> {
     if key.namespace().as_str() != namespace || !is_here(context)? {
         return Ok(None);
     }
-    if environment.var("LOCKD_KEY") == Some(key.name()) {
-        if let Some(id) = environment.var("LOCKD_LEASE_ID") {
-            let token = environment.var("LOCKD_FENCING_TOKEN").unwrap_or_default();
-            return proof(id, token.parse().ok()).map(Some);
-        }
+    let ours = environment.var("LOCKD_KEY") == Some(key.name());
+    if let Some(id) = environment.var("LOCKD_LEASE_ID").filter(|_| ours) {
+        let token = environment.var("LOCKD_FENCING_TOKEN").unwrap_or_default();
+        return proof(id, token.parse().ok()).map(Some);
     }
     among_several(environment, key)
 }

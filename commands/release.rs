@@ -12,7 +12,7 @@ use super::target::Need;
 /// Give the lease in the environment back
 #[derive(clap::Args)]
 #[command(
-    long_about = "Give the lease in the environment back, so that the next one gets the key at once. Exits 0 when it is released or
+    long_about = "Give the lease in the environment back, so that the next one gets the key at once. Exits 0 when it is released or \
 was over already, 80 when somebody else has the key by now.
 
   lockd release

@@ -10,7 +10,7 @@ use super::proof;
 /// Delete the state of a key
 #[derive(clap::Args)]
 #[command(
-    long_about = "Delete the state of a key. Its version and its fencing token live on, so that nobody mistakes what comes later
+    long_about = "Delete the state of a key. Its version and its fencing token live on, so that nobody mistakes what comes later \
 for what was there before. Removing what is not there is no error.
 
   lockd remove import/orders

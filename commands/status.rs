@@ -16,7 +16,7 @@ use super::{duration, text};
 /// Who holds a key, and what is known of it
 #[derive(clap::Args)]
 #[command(
-    long_about = "Tell who holds a key, since when and what for, when it frees itself, the version and size of its state, and how the
+    long_about = "Tell who holds a key, since when and what for, when it frees itself, the version and size of its state, and how the \
 last leases ended.
 
   lockd status backup/db

@@ -4,4 +4,5 @@ mod cli;
 mod lease;
 mod models;
 mod service;
+mod store;
 mod support;
