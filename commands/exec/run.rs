@@ -229,11 +229,16 @@ impl<'a> Run<'a> {
     fn stop_with_command(&mut self) {
         let (Some(terminal), Some(group)) = (&self.terminal, self.command.and_then(Pid::from_raw)) else { return };
         terminal.pass(group, rustix::process::getpgrp());
-        let can_stop = terminal::is_a_job() && !sys::caller_ignored(libc::SIGTSTP);
-        // Returns when somebody lets the job go on, or at once where it cannot stop.
+        let stops = terminal::is_a_job() && sys::caller_lets_through(libc::SIGTSTP);
+        let tells = sys::caller_lets_through(libc::SIGCONT);
         let _refused = rustix::process::kill_current_process_group(Signal::TSTP);
+        // Here somebody lets the job go on, or it could not stop. In the first case SIGCONT tells, and must do so alone: a
+        // second one could undo the next stop.
+        if stops && tells {
+            return;
+        }
         self.give_terminal();
-        if !can_stop && !terminal.belongs_to(group) {
+        if !stops && !terminal.belongs_to(group) {
             // Nobody would ever give it the terminal that it waits for: the kernel hangs up such groups.
             self.link.say(&ToGuard::Signal(libc::SIGHUP));
         }

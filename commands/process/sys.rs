@@ -62,6 +62,11 @@ pub fn caller_ignored(signal: i32) -> bool {
     IGNORED.load(Ordering::Relaxed) & bit(signal) != 0
 }
 
+/// Whether a signal has its effect: the caller had it neither ignored nor blocked.
+pub fn caller_lets_through(signal: i32) -> bool {
+    (IGNORED.load(Ordering::Relaxed) | BLOCKED.load(Ordering::Relaxed)) & bit(signal) == 0
+}
+
 /// Which side of a fork this is.
 pub enum Side {
     /// The process that forked, and the child's id.

@@ -71,6 +71,11 @@ fn nonblocking(fd: OwnedFd) -> File {
     File::from(fd)
 }
 
+/// Waits until a process runs. A shell that is starting one (by vfork) cannot be stopped at that moment, by nobody.
+fn wait_for(sandbox: &Sandbox, line: &str) {
+    until(&format!("{line} runs"), || sandbox.processes().iter().any(|(_, l)| l == line).then_some(()));
+}
+
 const ECHO: &str = "$LOCKD exec k -- sh -c 'echo IS\"\"UP; cat; echo IS\"\"DONE'";
 
 #[test]
@@ -96,6 +101,7 @@ fn a_stopped_job_is_seen_by_the_shell_and_goes_on() {
     let mut shell = Shell::on(&sandbox);
     shell.line(ECHO);
     shell.expect("ISUP");
+    wait_for(&sandbox, "cat");
     for round in 0..3 {
         shell.type_in("\x1a");
         shell.expect("Stopped");
@@ -134,8 +140,9 @@ fn a_job_in_the_background_stops_when_it_reads() {
 fn a_stopped_job_is_not_renewed_and_is_ended_at_the_deadline() {
     let sandbox = Sandbox::new();
     let mut shell = Shell::on(&sandbox);
-    shell.line("$LOCKD exec --ttl 2s k -- sh -c 'echo $$ >$D/pid; echo IS\"\"UP; sleep 600; true'");
+    shell.line("$LOCKD exec --ttl 6s k -- sh -c 'echo $$ >$D/pid; echo IS\"\"UP; sleep 600; true'");
     shell.expect("ISUP");
+    wait_for(&sandbox, "sleep 600");
     shell.type_in("\x1a");
     shell.expect("Stopped");
     let pid: i32 = sandbox.wait_for("pid").trim().parse().unwrap();
@@ -164,7 +171,7 @@ fn a_script_gets_the_terminal_back_and_is_interrupted_with_its_command() {
         shell.expect("ready> ");
         shell.line(&format!("{interpreter} ./loop.sh"));
         shell.expect("round=1");
-        until("the command runs", || sandbox.processes().iter().any(|(_, line)| line == "sleep 600").then_some(()));
+        wait_for(&sandbox, "sleep 600");
         shell.type_in("\x03");
         let shown = shell.expect("ready> ");
         assert!(!shown.contains("round=2"), "{shown}");
