@@ -1,6 +1,5 @@
 //! All integration tests: one binary, one link.
 
-mod cli;
 mod lease;
 mod models;
 mod cli;
