@@ -3,7 +3,7 @@
 mod cli;
 mod lease;
 mod models;
-mod cli;
 mod service;
 mod store;
 mod support;
+mod tidy;
