@@ -26,7 +26,7 @@ fn the_tour_runs_as_it_stands() {
         let lab = Lab::new();
         let ran = ran(&mut lab.shell(shell, &format!("set -eux\n{}", tour[0])));
         assert_eq!(ran.code, 0, "{shell}: {}\n{}", ran.out, ran.err);
-        for line in ["only one of us at a time", "{\"done\":42}", "of deploy/web"] {
+        for line in ["only one of us at a time", "{\"done\":42}", "of deploy/db"] {
             assert!(ran.out.contains(line), "{shell}: {line:?} is missing in {}", ran.out);
         }
         assert_eq!(lab.run(["get", "import/orders"]).out, "{\"done\":44}\n");
