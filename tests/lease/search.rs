@@ -17,7 +17,7 @@ use crate::support::full;
 const LEASES: u8 = 4;
 const REQUESTS: u8 = 2;
 /// A request of the alphabet, and the age that it is made at.
-type Letter = (Op, Duration);
+pub type Letter = (Op, Duration);
 
 /// A state by the letters that lead to it.
 type Path = Box<[u8]>;
@@ -45,7 +45,7 @@ fn few(leases: u8) -> Vec<Letter> {
 }
 
 /// Everything that can be asked in this world: at no age, and at the takeover ages of the short and of the risen TTL.
-fn all() -> Vec<Letter> {
+pub fn all() -> Vec<Letter> {
     let [short, risen] = [2, 4].map(|secs| takeover_age(ttl(secs).duration()));
     let ages = [Duration::ZERO, short, risen];
     let mut letters = vec![];
