@@ -6,3 +6,4 @@ mod models;
 mod service;
 mod store;
 mod support;
+mod tidy;
