@@ -185,6 +185,9 @@ async fn settle<F: Fs>(s: &Shared<F>, next: &Next<'_>, dir: &F::Dir, temp: &str,
             Some(floor) if floor < next.n => {
                 Err(PutError::Failed(link_error(&format!("publish {path}/{}", revision(next.n)), error)))
             }
+            // The name was taken, or the temporary file was gone, which happens only behind the head. A local kernel's word on
+            // that is no lost reply: another was faster, and all that is missing is who.
+            Some(_) if !s.network && matches!(error, Errno::EXIST | Errno::NOENT) => Err(PutError::Conflict),
             Some(_) => Err(PutError::Unknown(pruned(next))),
             None => Err(PutError::Unknown(damaged(&next.place, &format!("{FLOOR} is missing")))),
         },
