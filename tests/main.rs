@@ -1,4 +1,5 @@
 //! All integration tests: one binary, one link.
 
 mod service;
+mod sim;
 mod support;

@@ -121,12 +121,14 @@ impl Lease {
         }
     }
 
-    /// Gives the lease back. From now on the holder must not believe in it, whatever the answer. Tried for 5 s.
+    /// Gives the lease back. From now on the holder must not believe in it, whatever the answer: those who follow it see a
+    /// deadline that has come. Tried for 5 s.
     ///
     /// # Errors
     /// That nobody answered: then the lease runs out by itself.
     pub async fn release(mut self) -> Result<Released> {
         self.stop_renewing();
+        self.stop_believing();
         self.over = true;
         let until = self.client.clock.boot() + RELEASE_TRY;
         let proof = self.proof();
@@ -146,6 +148,12 @@ impl Lease {
         }
     }
 
+    /// From the moment of sending a release the lease may be anybody's.
+    fn stop_believing(&self) {
+        let now = self.client.clock.boot();
+        self.belief.send_modify(|belief| belief.deadline = belief.deadline.min(now));
+    }
+
     fn renewer(&self) -> Renewer {
         Renewer {
             client: self.client.clone(),
@@ -160,6 +168,9 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         self.stop_renewing();
+        if !self.over {
+            self.stop_believing();
+        }
         if let (false, Ok(runtime)) = (self.over, tokio::runtime::Handle::try_current()) {
             let (client, key, id) = (self.client.clone(), self.key.clone(), self.id.clone());
             runtime.spawn(async move { client.abandon(&key, &id).await });
