@@ -174,7 +174,7 @@ impl KeyTask {
             }
             match self.put(&base, *next, job, give_up).await {
                 Verdict::Applied => return self.applied(&base, answer),
-                Verdict::Found => {}
+                Verdict::Found => return self.found(&base, &job.request, answer),
                 Verdict::Beaten => self.pause(tried).await,
                 Verdict::Indeterminate => in_doubt = true,
                 Verdict::Given(error) => return Err(Denied::Error(after_doubt(error, in_doubt))),
@@ -203,6 +203,26 @@ impl KeyTask {
             Err(refusal) => {
                 Err(Denied::Refused { refusal: Box::new(refusal), seen: base.etag.clone(), age: Duration::ZERO })
             }
+        }
+    }
+
+    /// A put that was applied, as the record just read says: its own answer is the truth, and no other write is needed. Only
+    /// a grant or renewal of a lease that has ended since is no good to anybody.
+    fn found(&self, before: &Base, request: &Request, answer: Result<Outcome, Refusal>) -> Result<Answer, Denied> {
+        let Some(now) = &self.base else { return Err(Denied::Error(no_base(&self.key))) };
+        let lease_id = match request {
+            Request::Acquire(r) => &r.lease_id,
+            Request::Renew(r) => &r.proof.lease_id,
+            _ => return self.applied(before, answer),
+        };
+        if now.record.lease.as_ref().is_some_and(|lease| lease.id == *lease_id) {
+            return self.applied(before, answer);
+        }
+        let age = self.shared.ages.age(&now.record);
+        match step(&now.record, request, age).answer {
+            Err(refusal) => Err(Denied::Refused { refusal: Box::new(refusal), seen: now.etag.clone(), age }),
+            // Ended, and forgotten by now.
+            Ok(_) => Err(Denied::Error(unknown(&self.key, ring_overrun()))),
         }
     }
 

@@ -157,16 +157,15 @@ impl Actor {
 
     async fn change(&self, rng: &mut Rng, key: usize, r: ChangeRequest, body: Option<&Bytes>) -> Result<Changed> {
         let (id, lease) = (r.request_id.clone(), r.proof.lease_id.clone());
-        let (call, seen) = {
+        let (call, calm) = {
             let mut w = self.world();
             let call = w.call(key);
             let etag = body.map(|body| StateEtag::of(body));
             w.update_begins(self.proc, call, &id, (&lease, r.proof.token.0), etag);
-            (call, w.now())
+            (call, w.calm)
         };
-        let _ = seen;
-        let deadline = rng.chance(500).then(|| self.now() + rng.upto(Duration::from_secs(3)));
-        let breaks_off = body.is_some_and(|body| body.len() > INLINE_BYTES) && rng.chance(500);
+        let deadline = (!calm && rng.chance(500)).then(|| self.now() + rng.upto(Duration::from_secs(3)));
+        let breaks_off = !calm && body.is_some_and(|body| body.len() > INLINE_BYTES) && rng.chance(500);
         let work = async {
             match body {
                 Some(body) => self.engine.update(r, Expected::default(), stream_of(body, breaks_off)).await,
@@ -176,11 +175,6 @@ impl Actor {
         let result = match deadline {
             Some(deadline) => self.clock().timeout_at(deadline, work).await,
             None => Some(work.await),
-        };
-        let result = match result {
-            // A body that broke off was the caller's fault: nothing was asked.
-            Some(Err(e)) if breaks_off && e.kind() == ErrorKind::Io => Some(Err(e)),
-            other => other,
         };
         self.world().update_ends(self.proc, call, &id, &lease, result.as_ref());
         result.unwrap_or_else(|| Err(Error::new(ErrorKind::OutcomeUnknown, "given up")))

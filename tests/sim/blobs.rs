@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 
 use super::counters::Counter as C;
 use super::records::no_answer;
-use super::time::SECOND;
+use super::time::{MILLI, SECOND};
 use super::world::{ProcId, Shared};
 
 #[derive(Default)]
@@ -95,7 +95,8 @@ impl Shared {
             return;
         }
         // A large body takes its time.
-        let sending = self.rng.below(2 * SECOND);
+        let longest = if self.calm { 10 * MILLI } else { self.mix.timeout.min(2 * SECOND) };
+        let sending = self.rng.below(longest);
         (course.there, course.back) = (course.there + sending, course.back + sending);
         self.at(course.there, move |w| {
             w.blob_lands(proc, id, bytes);

@@ -62,6 +62,7 @@ impl Shared {
     pub fn acquire_begins(&mut self, key: usize, lease: &LeaseId) -> Call {
         let claim = self.history.keys[key].acquires.entry(lease.clone()).or_insert_with(AcquireClaim::default);
         claim.under_way += 1;
+        claim.failed = false;
         self.call(key)
     }
 
@@ -213,7 +214,8 @@ impl Shared {
         let known = asked.clone();
         let open = match result {
             None => true,
-            Some(Ok(_)) => false,
+            // Once it was applied, a repeat that fails says nothing of the first time.
+            Some(Ok(_)) => true,
             Some(Err(e)) => matches!(e.kind(), K::OutcomeUnknown | K::StoreReplaced | K::Corrupt | K::TooNew),
         };
         asked.open |= open;
