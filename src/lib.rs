@@ -3,6 +3,7 @@
 //! # Map, in the order of dependency
 //! - [`error`], [`limits`]: one error table; every bound.
 //! - [`clock`], [`entropy`]: the seams through which time and randomness come in.
+//! - [`platform`]: what only Linux can say: mounts, watching directories.
 //! - [`model`]: keys, ids, leases, the record. Plain data.
 //! - [`json`]: the state as sent, checked and compacted while it streams by.
 //! - [`lease`]: the rules. `step` decides; pure, total, no input or output.
@@ -15,6 +16,7 @@
 
 pub mod client;
 pub mod clock;
+pub mod connect;
 pub mod engine;
 pub mod entropy;
 pub mod error;
@@ -22,5 +24,6 @@ pub mod json;
 pub mod lease;
 pub mod limits;
 pub mod model;
+pub mod platform;
 pub mod service;
 pub mod store;

@@ -111,3 +111,23 @@ pub fn kill_grace_max(ttl: Duration) -> Duration {
 
 /// KILL comes at the latest this long before the deadline.
 pub const KILL_BEFORE_DEADLINE: Duration = Duration::from_millis(500);
+/// How long killed processes may take to vanish, while the lease lasts, before they are called impossible to end.
+pub const KILL_PATIENCE: Duration = Duration::from_secs(10);
+/// How long they have at the least, also past the deadline.
+pub const KILL_SETTLE: Duration = Duration::from_secs(1);
+
+
+/// Revisions behind the head from which a put to a directory prunes before it answers, because nobody did it after answering.
+pub const PRUNE_OVERDUE: u64 = 64;
+/// Times that a reader of a directory starts again because others publish and prune faster than it reads.
+pub const HEAD_TRIES: u32 = 1_000;
+/// Keys of which a process remembers what it last saw in a directory.
+pub const KNOWN_KEYS: usize = 16_384;
+/// Shortest and longest pause between two looks at a record where changes cannot be watched.
+pub const POLL_FIRST: Duration = Duration::from_millis(50);
+/// See [`POLL_FIRST`].
+pub const POLL_MAX: Duration = Duration::from_secs(1);
+/// Pause between two looks at a record whose changes are watched: the watch may have missed one.
+pub const POLL_WATCHED: Duration = Duration::from_secs(2);
+/// Shortest TTL that makes sense on a network file system, where one write may take several round trips.
+pub const TTL_MIN_NETWORK: Duration = Duration::from_secs(5);

@@ -30,7 +30,10 @@ use futures_util::stream::BoxStream;
 use crate::error::{Error, Result};
 use crate::model::{BlobId, Key, KeyHash, Namespace};
 
+pub mod conformance;
+pub mod disk;
 pub mod memory;
+pub mod open;
 
 /// A stream of bytes, in chunks of at most [`crate::limits::CHUNK_BYTES`] where lockd makes it.
 pub type ByteStream = BoxStream<'static, Result<Bytes>>;

@@ -1,0 +1,190 @@
+//! The contract of the two traits as checks: tests run them against every store, and `lockd verify store` runs the same list for
+//! an operator who has just mounted or paid for something.
+//!
+//! Values are real records of keys in a reserved namespace, since a store may read the key's name out of them.
+
+use std::fmt;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+
+use super::{Etag, Precondition, PutError, Store, Tagged};
+use crate::clock::Clock;
+use crate::entropy::Entropy;
+use crate::error::{Error, Result};
+use crate::model::{Key, Namespace, Record, WriteId};
+
+mod blobs;
+pub mod race;
+mod records;
+
+/// How a check went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    /// The clause holds, as far as it was tried.
+    Ok,
+    /// It holds, with a reservation.
+    Warn,
+    /// It does not hold, or could not be tried.
+    Fail,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ok => "ok",
+            Self::Warn => "WARN",
+            Self::Fail => "FAIL",
+        })
+    }
+}
+
+/// What a check found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// The check's name.
+    pub id: &'static str,
+    /// The clause of the contract.
+    pub clause: &'static str,
+    /// How it went.
+    pub outcome: Outcome,
+    /// What was seen.
+    pub saw: String,
+    /// What to do, when there is something to do.
+    pub advice: Option<&'static str>,
+}
+
+/// What a check has in hand: the store, time, randomness and a namespace of its own.
+#[derive(Clone, Debug)]
+pub struct Scratch<'a> {
+    /// The store.
+    pub store: &'a Store,
+    /// Time.
+    pub clock: &'a dyn Clock,
+    /// Randomness.
+    pub entropy: &'a dyn Entropy,
+    /// A namespace that nothing else uses.
+    pub namespace: Namespace,
+}
+
+/// What a check saw: `Ok` and `Err` both say it in words.
+type Seen = Result<String, String>;
+type Run = for<'a> fn(&'a Scratch<'a>) -> BoxFuture<'a, Seen>;
+
+/// One check.
+#[derive(Clone, Copy)]
+pub struct Check {
+    /// Its name.
+    pub id: &'static str,
+    /// The clause of the contract that it tries.
+    pub clause: &'static str,
+    advice: &'static str,
+    run: Run,
+}
+
+impl fmt::Debug for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.id, self.clause)
+    }
+}
+
+impl Check {
+    /// Runs it. Never panics; an error of the store is a failed check.
+    pub async fn run(&self, scratch: &Scratch<'_>) -> Report {
+        let (outcome, saw, advice) = match (self.run)(scratch).await {
+            Ok(saw) => (Outcome::Ok, saw, None),
+            Err(saw) => (Outcome::Fail, saw, Some(self.advice)),
+        };
+        Report { id: self.id, clause: self.clause, outcome, saw, advice }
+    }
+}
+
+const NOT_A_STORE: &str = "do not use this store: two holders could own one lease";
+const NO_BLOBS: &str = "do not use this store for large states: look at its permissions and its free space";
+
+/// Every check, cheap ones first.
+#[must_use]
+pub fn checks() -> &'static [Check] {
+    const fn record(id: &'static str, clause: &'static str, run: Run) -> Check {
+        Check { id, clause, advice: NOT_A_STORE, run }
+    }
+    const fn blob(id: &'static str, clause: &'static str, run: Run) -> Check {
+        Check { id, clause, advice: NO_BLOBS, run }
+    }
+    const ALL: &[Check] = &[
+        record("record-create-and-swap", "R1", |s| Box::pin(records::create_and_swap(s))),
+        record("record-read-after-write", "R3", |s| Box::pin(records::read_after_write(s))),
+        record("record-stale-etag-refused", "R2", |s| Box::pin(records::stale_etags(s))),
+        record("record-etag-names-one-value", "R4", |s| Box::pin(records::etags_differ(s))),
+        record("record-refusal-applies-nothing", "R5", |s| Box::pin(records::refusals(s))),
+        record("record-list", "R3", |s| Box::pin(records::listed(s))),
+        record("record-create-race", "R2", |s| Box::pin(race::creates(s))),
+        record("record-swap-race", "R2", |s| Box::pin(race::swaps(s))),
+        record("record-changed", "R6", |s| Box::pin(records::changed(s))),
+        blob("blob-written-once", "B1", |s| Box::pin(blobs::round_trip(s))),
+        blob("blob-invisible-until-complete", "B1", |s| Box::pin(blobs::invisible(s))),
+        blob("blob-dropped-write", "B2", |s| Box::pin(blobs::dropped(s))),
+        blob("blob-failed-write", "B2", |s| Box::pin(blobs::failed(s))),
+        blob("blob-delete-idempotent", "B3", |s| Box::pin(blobs::deleted(s))),
+        blob("blob-list", "B4", |s| Box::pin(blobs::listed(s))),
+    ];
+    ALL
+}
+
+/// Runs every check, each in a fresh reserved namespace.
+pub async fn run_all(store: &Store, clock: &dyn Clock, entropy: &dyn Entropy) -> Vec<Report> {
+    let mut reports = Vec::new();
+    for check in checks() {
+        reports.push(check.run(&Scratch::new(store, clock, entropy)).await);
+    }
+    reports
+}
+
+impl<'a> Scratch<'a> {
+    /// A fresh reserved namespace in a store.
+    #[must_use]
+    pub fn new(store: &'a Store, clock: &'a dyn Clock, entropy: &'a dyn Entropy) -> Self {
+        let namespace = Namespace::reserved(&format!("verify-{}", hex::encode(entropy.bytes::<8>())));
+        Self { store, clock, entropy, namespace }
+    }
+
+    /// A key of the namespace. The names used here are good ones.
+    fn key(&self, name: &str) -> Result<Key, String> {
+        Key::new(self.namespace.clone(), name).map_err(said)
+    }
+
+    /// A record of a key that no other has.
+    fn value(&self, key: &Key) -> Result<Bytes, String> {
+        Record::new(key.clone()).sealed(WriteId::random(self.entropy)).encode().map_err(said)
+    }
+
+    async fn get(&self, key: &Key) -> Result<Option<Tagged>, String> {
+        self.store.records.get(key).await.map_err(said)
+    }
+
+    async fn put(&self, key: &Key, value: &Bytes, when: Precondition) -> Result<Etag, PutError> {
+        self.store.records.put(key, value.clone(), when).await
+    }
+
+    /// Puts, and has no reason to fail.
+    async fn must_put(&self, key: &Key, value: &Bytes, when: Precondition) -> Result<Etag, String> {
+        self.put(key, value, when).await.map_err(|e| format!("a put that nothing stands against: {}", lost(&e)))
+    }
+}
+
+fn said(error: Error) -> String {
+    error.to_string()
+}
+
+fn lost(error: &PutError) -> String {
+    match error {
+        PutError::Conflict => "conflict".to_owned(),
+        PutError::Unknown(e) => format!("outcome unknown: {e}"),
+        PutError::Failed(e) => format!("failed: {e}"),
+    }
+}
+
+/// An error in words unless a claim holds.
+fn ensure(claim: bool, otherwise: impl FnOnce() -> String) -> Result<(), String> {
+    if claim { Ok(()) } else { Err(otherwise()) }
+}

@@ -1,0 +1,199 @@
+//! The store's directory on this machine: whether it may be used, whether it may be made, and what file system it is on.
+
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags};
+
+use super::fs::Fs;
+use super::identity::{self, Identity};
+use super::real::RealFs;
+use super::{Disk, io_error};
+use crate::clock::Clock;
+use crate::error::{Error, ErrorKind, Result};
+use crate::limits::{TTL_MIN, TTL_MIN_NETWORK};
+use crate::platform::mounts::{Mount, missing_mount, mount_of, mounts};
+use crate::store::open::{OpenOptions, Opened};
+use crate::store::{Facts, Store};
+
+/// What was found out about a directory.
+struct Found {
+    fs: RealFs,
+    identity: Identity,
+    created: bool,
+    mount: Option<Mount>,
+}
+
+/// Opens the store in a directory, and makes it where that is wanted and safe.
+///
+/// # Errors
+/// See [`crate::store::open::open`].
+pub async fn open(path: PathBuf, url: String, options: OpenOptions) -> Result<Opened> {
+    let (clock, entropy) = (Arc::clone(&options.clock), Arc::clone(&options.entropy));
+    let look = move || {
+        let found = futures_util::FutureExt::now_or_never(find(&path, &options));
+        found.unwrap_or_else(|| Err(super::lost()))
+    };
+    let found = tokio::task::spawn_blocking(look).await.unwrap_or_else(|_| Err(super::lost()))?;
+    let facts = facts(url, &found, &*clock);
+    let network = found.mount.as_ref().is_none_or(Mount::is_network);
+    let disk = Arc::new(Disk::new(found.fs, found.identity, clock, entropy, network));
+    Ok(Opened { store: Store { records: disk.clone(), blobs: disk, facts }, created: found.created })
+}
+
+async fn find(path: &Path, options: &OpenOptions) -> Result<Found> {
+    let made = exists_or_made(path, options)?;
+    let real = std::fs::canonicalize(path).map_err(|e| Error::io("open the store's directory", &e))?;
+    let mounts = mounts().map_err(|e| Error::io("read /proc/self/mountinfo", &e))?;
+    let mount = mount_of(&mounts, &real).cloned();
+    let shared = check_mode(&real)?;
+    check_mount(mount.as_ref())?;
+    let fs = RealFs::new(path.to_owned(), shared, mount.as_ref().is_some_and(Mount::is_local));
+    let root = fs.open_root().await.map_err(|e| io_error("open the store's directory", e))?;
+    let there = identity::read(&fs, &root).await?;
+    check_writable(&real)?;
+    let (identity, created) = match there {
+        Some(identity) => (identity, false),
+        None if !options.create => return Err(none_here("the directory has no store")),
+        None => {
+            check_mounted(&mounts, &real, options)?;
+            if made || identity_is_first(&real) {
+                sync_parent(&real)?;
+            }
+            identity::make(&fs, &root, &*options.entropy).await?
+        }
+    };
+    Ok(Found { fs, identity, created, mount })
+}
+
+/// Whether the directory was made here.
+fn exists_or_made(path: &Path, options: &OpenOptions) -> Result<bool> {
+    match std::fs::metadata(path) {
+        Ok(meta) if meta.is_dir() => return Ok(false),
+        Ok(_) => return Err(none_here("a file is in its place")),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+        Err(e) if e.kind() == std::io::ErrorKind::NotADirectory => {
+            return Err(none_here("a file is in the place of a directory above it"));
+        }
+        Err(e) => return Err(Error::io("look for the store's directory", &e)),
+    }
+    if !options.create {
+        return Err(none_here("there is no such directory"));
+    }
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(none_here("there is no such directory"));
+    };
+    let parent = match std::fs::canonicalize(parent) {
+        Ok(parent) => parent,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            let message = format!("there is no such directory, and none above it: {}", parent.display());
+            return Err(Error::new(ErrorKind::StoreMissing, message)
+                .with_hint("make the directory above it, or mount what should be there"));
+        }
+        Err(e) => return Err(Error::io("look for the store's directory", &e)),
+    };
+    let mounts = mounts().map_err(|e| Error::io("read /proc/self/mountinfo", &e))?;
+    check_mounted(&mounts, &parent.join(name), options)?;
+    match std::fs::DirBuilder::new().mode(0o700).create(parent.join(name)) {
+        Ok(()) => Ok(true),
+        // Another process was faster.
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
+        Err(e) => Err(Error::io("make the store's directory", &e)),
+    }
+}
+
+/// Nothing is made below a mount point that ought to be mounted and is not: the store would be another one after the mount.
+fn check_mounted(mounts: &[Mount], path: &Path, options: &OpenOptions) -> Result<()> {
+    let fstab = match std::fs::read(&options.fstab) {
+        Ok(fstab) => fstab,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(Error::io(format!("read {}", options.fstab.display()), &e)),
+    };
+    match missing_mount(&fstab, mounts, path) {
+        None => Ok(()),
+        Some(point) => {
+            let message = format!("{} is in {}, but not mounted", point.display(), options.fstab.display());
+            Err(Error::new(ErrorKind::StoreMissing, message).with_hint("mount it; a store is never made in its place"))
+        }
+    }
+}
+
+/// Whether the group shares the store. Everyone may not.
+fn check_mode(path: &Path) -> Result<bool> {
+    let meta = std::fs::metadata(path).map_err(|e| Error::io("open the store's directory", &e))?;
+    if meta.mode() & 0o002 != 0 {
+        let message = format!("everyone may write to the directory (mode {:04o})", meta.mode() & 0o7777);
+        return Err(Error::new(ErrorKind::StoreMissing, message)
+            .with_hint("take that away (chmod o-w), or choose a directory of lockd's own"));
+    }
+    Ok(meta.mode() & 0o020 != 0)
+}
+
+fn check_mount(mount: Option<&Mount>) -> Result<()> {
+    match mount {
+        Some(mount) if mount.is_nfs() && mount.has("nocto") => {
+            let message = format!("{} is mounted with nocto, so that reads may be old", mount.point.display());
+            Err(Error::new(ErrorKind::StoreMissing, message).with_hint("mount it without nocto"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_writable(path: &Path) -> Result<()> {
+    let wanted = Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK;
+    rustix::fs::accessat(CWD, path, wanted, AtFlags::EACCESS).map_err(|e| io_error("write to the store's directory", e))
+}
+
+/// Whether nobody can have synced the directory's own name yet: it is still empty.
+fn identity_is_first(path: &Path) -> bool {
+    std::fs::read_dir(path).is_ok_and(|mut names| names.next().is_none())
+}
+
+/// Makes the directory's own name durable; where the parent cannot be opened, by syncing the whole file system.
+fn sync_parent(path: &Path) -> Result<()> {
+    let what = "sync the directory above the store";
+    let Some(parent) = path.parent() else { return Ok(()) };
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let synced = match rustix::fs::open(parent, flags, Mode::empty()) {
+        Ok(parent) => rustix::fs::fsync(parent),
+        Err(_) => rustix::fs::open(path, flags, Mode::empty()).and_then(rustix::fs::syncfs),
+    };
+    synced.map_err(|e| io_error(what, e))
+}
+
+fn none_here(why: &str) -> Error {
+    Error::new(ErrorKind::StoreMissing, format!("there is no store: {why}")).with_hint(
+        "check the path; lockd makes a store only in a missing or empty directory, and only where that is allowed",
+    )
+}
+
+fn facts(url: String, found: &Found, clock: &dyn Clock) -> Facts {
+    let local = found.mount.as_ref().is_some_and(Mount::is_local);
+    Facts {
+        url,
+        id: found.identity.id.clone(),
+        epoch: found.identity.epoch,
+        stamps: local && clock.boot_id().is_some(),
+        ttl_min: if local { TTL_MIN } else { TTL_MIN_NETWORK },
+        about: found.mount.as_ref().map_or_else(|| "unknown file system".to_owned(), about),
+    }
+}
+
+fn about(mount: &Mount) -> String {
+    let mut text = mount.kind.clone();
+    if mount.is_volatile() {
+        text.push_str(", not durable");
+    } else if mount.is_local() {
+        text.push_str(", this host only");
+    } else {
+        text = format!("{} {}, may be shared by hosts", mount.kind, mount.source);
+    }
+    for option in ["soft", "nolock", "local_lock"].iter().filter(|o| mount.is_nfs() && mount.has(o)) {
+        let none = mount.options.iter().any(|o| o == "local_lock=none");
+        if *option != "local_lock" || !none {
+            text = format!("{text}, {option}");
+        }
+    }
+    text
+}

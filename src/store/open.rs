@@ -1,0 +1,191 @@
+//! From a URL to a store.
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{Store, disk, memory};
+use crate::clock::{Clock, SystemClock};
+use crate::entropy::{Entropy, KernelEntropy};
+use crate::error::{Error, ErrorKind, Result};
+
+/// How to open a store.
+#[derive(Clone, Debug)]
+pub struct OpenOptions {
+    /// Whether a missing store is made.
+    pub create: bool,
+    /// The file that says what ought to be mounted (`fstab(5)`).
+    pub fstab: PathBuf,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+impl OpenOptions {
+    /// This machine's clocks, generator and `/etc/fstab`; a missing store is made.
+    #[must_use]
+    pub fn system() -> Self {
+        Self {
+            create: true,
+            fstab: "/etc/fstab".into(),
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(KernelEntropy),
+        }
+    }
+}
+
+/// An open store.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// The store.
+    pub store: Store,
+    /// Whether it was made just now: worth a line to the user.
+    pub created: bool,
+}
+
+/// What a store URL names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreUrl {
+    /// `disk:///abs/path`: a directory.
+    Disk(PathBuf),
+    /// `mem://`: memory.
+    Memory,
+}
+
+impl StoreUrl {
+    /// Reads a URL. The path of `disk://` is absolute and percent-decoded.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Usage`] for anything else.
+    pub fn parse(url: &str) -> Result<Self> {
+        let Some((scheme, rest)) = url.split_once("://") else {
+            return Err(usage(url, "it has no scheme", "write it like disk:///var/lib/lockd"));
+        };
+        match scheme {
+            "mem" if rest.is_empty() => Ok(Self::Memory),
+            "mem" => Err(usage(url, "mem:// takes nothing after it", "write mem://")),
+            "disk" => path(url, rest).map(Self::Disk),
+            _ => Err(usage(url, "its scheme is not supported", "supported are disk:///abs/path and mem://")),
+        }
+    }
+
+    /// The URL, as lockd writes it.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        match self {
+            Self::Memory => "mem://".to_owned(),
+            Self::Disk(path) => format!("disk://{}", encoded(path)),
+        }
+    }
+}
+
+/// Opens the store that a URL names.
+///
+/// # Errors
+/// [`ErrorKind::Usage`] for a malformed URL; [`ErrorKind::StoreMissing`] when there is none, none may be made or something else is
+/// there; [`ErrorKind::TooNew`]; [`ErrorKind::NotPermitted`]; those of the file system.
+pub async fn open(url: &str, options: OpenOptions) -> Result<Opened> {
+    match StoreUrl::parse(url)? {
+        StoreUrl::Memory => Ok(Opened { store: memory::store(&*options.entropy), created: true }),
+        parsed @ StoreUrl::Disk(_) => {
+            let text = parsed.to_text();
+            let StoreUrl::Disk(path) = parsed else { return Err(usage(url, "it names no directory", "")) };
+            disk::root::open(path, text.clone(), options).await.map_err(|e| e.context(text))
+        }
+    }
+}
+
+fn usage(url: &str, why: &str, hint: &str) -> Error {
+    Error::new(ErrorKind::Usage, format!("store URL {url:?}: {why}")).with_hint(hint)
+}
+
+fn path(url: &str, rest: &str) -> Result<PathBuf> {
+    const HINT: &str = "write it like disk:///var/lib/lockd";
+    if !rest.starts_with('/') {
+        return Err(usage(url, "the path is not absolute", HINT));
+    }
+    if rest.contains(['?', '#']) {
+        return Err(usage(url, "it has a query or a fragment", "write %3F and %23 when they belong to the path"));
+    }
+    let bytes =
+        decoded(rest.as_bytes()).ok_or_else(|| usage(url, "a `%` is not followed by two hexadecimal digits", HINT))?;
+    if bytes.contains(&0) {
+        return Err(usage(url, "the path has a NUL", HINT));
+    }
+    let path = PathBuf::from(OsString::from_vec(bytes));
+    if path.components().any(|part| part == std::path::Component::ParentDir) {
+        return Err(usage(url, "the path has a `..`", "write the directory that is meant"));
+    }
+    // Without a trailing slash, doubled slashes and single dots.
+    Ok(path.components().collect())
+}
+
+fn decoded(text: &[u8]) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((first, tail)) = rest.split_first() {
+        rest = tail;
+        if *first != b'%' {
+            out.push(*first);
+            continue;
+        }
+        let (digits, tail) = tail.split_at_checked(2)?;
+        let mut byte = [0];
+        hex::decode_to_slice(digits, &mut byte).ok()?;
+        out.push(byte[0]);
+        rest = tail;
+    }
+    Some(out)
+}
+
+fn encoded(path: &Path) -> String {
+    path.as_os_str().as_bytes().iter().fold(String::new(), |mut out, b| {
+        if b.is_ascii_alphanumeric() || b"/-._~@+:,=".contains(b) {
+            out.push(char::from(*b));
+        } else {
+            // Writing to a String cannot fail.
+            let _ok = write!(out, "%{b:02X}");
+        }
+        out
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_read_and_written() {
+        let at = |url: &str| StoreUrl::parse(url).map(|parsed| parsed.to_text());
+        for (url, text) in [
+            ("disk:///var/lib/lockd", "disk:///var/lib/lockd"),
+            ("disk:///a%20b/%C3%A4/", "disk:///a%20b/%C3%A4"),
+            ("disk:////a//./b", "disk:///a/b"),
+            ("disk:///a%3Fb%25", "disk:///a%3Fb%25"),
+            ("mem://", "mem://"),
+        ] {
+            assert_eq!(at(url).unwrap(), text);
+        }
+        for url in [
+            "",
+            "/a",
+            "disk:/a",
+            "disk://a/b",
+            "disk://",
+            "disk:///a?b",
+            "disk:///a#b",
+            "disk:///a%2",
+            "disk:///a%zz",
+            "disk:///a%00",
+            "disk:///a/../b",
+            "mem://x",
+            "s3://bucket",
+            "DISK:///a",
+        ] {
+            assert_eq!(at(url).unwrap_err().kind(), ErrorKind::Usage, "{url:?}");
+        }
+    }
+}
