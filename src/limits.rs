@@ -116,7 +116,6 @@ pub const KILL_PATIENCE: Duration = Duration::from_secs(10);
 /// How long they have at the least, also past the deadline.
 pub const KILL_SETTLE: Duration = Duration::from_secs(1);
 
-
 /// Revisions behind the head from which a put to a directory prunes before it answers, because nobody did it after answering.
 pub const PRUNE_OVERDUE: u64 = 64;
 /// Times that a reader of a directory starts again because others publish and prune faster than it reads.

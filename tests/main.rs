@@ -1,8 +1,8 @@
 //! All integration tests: one binary, one link.
 
+mod cli;
 mod lease;
 mod models;
-mod cli;
 mod service;
 mod sim;
 mod store;

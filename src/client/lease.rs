@@ -11,6 +11,7 @@ use crate::clock::{BootTime, Clock, UnixMillis};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{BACKOFF_MAX, PAUSE_HINT, RELEASE_TRY, holder_belief, renew_every};
 use crate::model::{FencingToken, Key, LeaseId, Owner, StateEtag, Ttl, TxnId, Version};
+use crate::mutants::{Mutant, on};
 use crate::service::{Grant, Proof, Released, Renewed};
 
 /// How often a renewing lease looks whether the machine was paused.
@@ -150,6 +151,9 @@ impl Lease {
 
     /// From the moment of sending a release the lease may be anybody's.
     fn stop_believing(&self) {
+        if on(Mutant::BelieveDuringRelease) {
+            return;
+        }
         let now = self.client.clock.boot();
         self.belief.send_modify(|belief| belief.deadline = belief.deadline.min(now));
     }
@@ -197,6 +201,7 @@ impl Renewer {
             let call = self.client.service.keepalive(&self.key, &self.proof, self.ttl);
             match clock.timeout_at(patience, call).await {
                 Some(Ok(renewed)) => {
+                    let sent = if on(Mutant::DeadlineAtResponse) { clock.boot() } else { sent };
                     self.extend(sent + holder_belief(renewed.left, renewed.ttl.duration()));
                     return Ok(renewed);
                 }

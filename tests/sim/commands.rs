@@ -101,7 +101,7 @@ impl Script {
 pub async fn run(actor: Actor, mut rng: Rng, key: usize, command: Command, output: Arc<Mutex<Option<Printed>>>) {
     let printed = match command {
         Command::Acquire { id, ttl, wait } => acquire(&actor, key, &id, ttl, wait).await,
-        Command::Keepalive(held) => match actor.keepalive(key, &held.proof(), held.ttl).await {
+        Command::Keepalive(held) => match actor.keepalive(key, &held.proof(), asked(&mut rng, held.ttl)).await {
             Ok(deadline) => Printed::Renewed(deadline),
             Err(e) if e.kind().exit_code() == 80 => Printed::Lost,
             Err(_) => Printed::Failed,
@@ -125,6 +125,11 @@ pub async fn run(actor: Actor, mut rng: Rng, key: usize, command: Command, outpu
     // Printed before the exit: whoever reads it may use it while the command is still collecting.
     *output.lock().unwrap() = Some(printed);
     actor.engine.close().await;
+}
+
+/// Sometimes less than before is asked for.
+fn asked(rng: &mut Rng, ttl: Duration) -> Duration {
+    if rng.chance(2_000) { (ttl / 2).max(lockd::limits::TTL_MIN) } else { ttl }
 }
 
 async fn acquire(actor: &Actor, key: usize, id: &LeaseId, ttl: Duration, wait: Option<Duration>) -> Printed {

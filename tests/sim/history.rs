@@ -29,6 +29,8 @@ pub struct KeyHistory {
     pub tokens: HashMap<u64, LeaseId>,
     /// The last ended leases, newest last.
     pub ended: Vec<LeaseId>,
+    /// A proof that its holder has handed on.
+    pub handed: Option<lockd::service::Proof>,
     pub versions: HashMap<u64, Option<StateEtag>>,
     /// Committed versions in order, each with the time it came.
     pub committed: Vec<(Nanos, u64)>,
@@ -96,6 +98,7 @@ impl KeyHistory {
             grants: HashMap::new(),
             tokens: HashMap::new(),
             ended: Vec::new(),
+            handed: None,
             versions: HashMap::from([(0, None)]),
             committed: vec![(0, 0)],
             requests: HashMap::new(),
@@ -233,6 +236,7 @@ impl Shared {
         self.count(C::Grant);
         if let Some(old) = &before.lease {
             self.count_takeover(now - self.born[proc.0], old);
+            self.check_takeover(index, old);
         }
         self.ensure(new.token > before.token, "tokens rise", || format!("{} after {}", new.token, before.token));
         let key = &mut self.history.keys[index];
@@ -243,6 +247,15 @@ impl Shared {
         self.ensure(first, "each token to one lease", || format!("{} again", new.token));
         self.ensure(!ended_lately, "an ended lease id is never granted again", || format!("{:?} by {proc:?}", new.id));
         self.ensure(!claim.failed, "failed means never applied (acquire)", || format!("{:?} by {proc:?}", new.id));
+    }
+
+    /// Without stamps every source of age begins after the beat was written; a clock is at most half a percent too fast.
+    fn check_takeover(&mut self, index: usize, old: &Lease) {
+        let beat = self.history.keys[index].grants.get(&old.id).map_or(0, |grant| grant.last_beat);
+        let silent = self.now() - beat;
+        let least = lockd::limits::takeover_age(old.ttl.duration()).as_nanos() * 1_000 / 1_005;
+        let late_enough = self.mix.stamps || u128::from(silent) >= least;
+        self.ensure(late_enough, "no takeover before its time", || format!("{:?} after {silent} ns", old.id));
     }
 
     /// What could tell a process that is younger than the lease's silence.

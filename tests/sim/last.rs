@@ -2,11 +2,43 @@
 
 use std::time::Duration;
 
-use lockd::service::{Guards, LeaseService};
+use lockd::client::AcquireOptions;
+use lockd::model::TxnId;
+use lockd::service::{AcquireRequest, Guards, LeaseService, Wait};
 
 use super::actor::Actor;
-use super::rng::Rng;
+use super::rng::{Rng, SimEntropy};
 use super::world::Shared;
+
+/// A client that is gone before its grant comes: its engine gives the lease back.
+pub async fn vanish(actor: &Actor, key: usize) {
+    let id = Actor::draw_id(&mut actor.world().rng.clone());
+    actor.world().acquire_begins(key, &id);
+    actor.world().acquire_left_open(key, &id);
+    let options = actor.options(key, id.clone(), Duration::from_secs(10), None);
+    // Long enough to send the put, too short for its answer.
+    for micros in [300, 700, 1_500, 2_500, 4_000, 6_000] {
+        let until = actor.now() + Duration::from_micros(micros);
+        drop(actor.clock().timeout_at(until, actor.client.service().acquire(request(&options))).await);
+        actor.sleep(Duration::from_millis(500)).await;
+        let held = actor.world().history.keys[key].holds(&id);
+        actor.world().ensure(!held, "a grant whose client has gone is given back", || format!("{id:?}"));
+    }
+}
+
+fn request(o: &AcquireOptions) -> AcquireRequest {
+    AcquireRequest {
+        key: o.key.clone(),
+        lease_id: o.lease_id.clone(),
+        txn: TxnId::random(&SimEntropy::new(Rng::new(9))),
+        ttl: o.ttl,
+        owner: o.owner.clone(),
+        reason: None,
+        holder: o.holder.clone(),
+        if_not_exists: false,
+        wait: Wait::No,
+    }
+}
 
 /// Takes a key as anybody would, writes, gives it back and collects.
 pub async fn take(actor: &Actor, key: usize) -> Option<()> {

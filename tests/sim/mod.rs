@@ -14,6 +14,8 @@ mod counters;
 mod history;
 mod last;
 mod mix;
+#[cfg(feature = "mutants")]
+mod mutants;
 mod panics;
 mod proc;
 mod records;

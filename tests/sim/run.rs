@@ -305,6 +305,11 @@ impl Run {
                 None => w.broken("a free or expired key is granted in time", format!("key {key}")),
             }
             w.nothing_left_over(key);
+            drop(w);
+            let (proc, actor) = self.spawn(0, None, None);
+            self.procs[&proc].spawn(async move { super::last::vanish(&actor, key).await });
+            let now = self.world().now();
+            self.until(now + 10 * SECOND);
         }
     }
 

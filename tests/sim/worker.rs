@@ -26,7 +26,21 @@ pub async fn work(actor: Actor, mut rng: Rng) {
         match rng.below(10) {
             0 => actor.read(key).await,
             1 => describe(&actor, key).await,
+            2 => borrow(&actor, &mut rng, key).await,
             _ => session(&actor, &mut rng, key).await,
+        }
+    }
+}
+
+/// Works with a proof that another process handed on: many changes in a row, so that the record forgets what came before.
+async fn borrow(actor: &Actor, rng: &mut Rng, key: usize) {
+    let Some(proof) = actor.world().history.keys[key].handed.take() else { return };
+    let many = rng.pick(&[1, 3, 12, 40]);
+    for _ in 0..many {
+        if let Err(e) = actor.update(rng, key, &proof, Guards::default()).await
+            && e.kind().exit_code() == 80
+        {
+            return;
         }
     }
 }
@@ -56,7 +70,7 @@ async fn session(actor: &Actor, rng: &mut Rng, key: usize) {
     };
     let id = Actor::draw_id(rng);
     let patience = rng.chance(1_500).then(|| rng.upto(ttl * 2));
-    let Some(lease) = acquire(actor, key, &id, ttl, wait, patience).await else { return };
+    let Some(lease) = acquire(actor, key, &id, ttl, wait, patience, rng.chance(2_000)).await else { return };
     held(actor, rng, key, lease).await;
 }
 
@@ -68,6 +82,7 @@ async fn acquire(
     ttl: Duration,
     wait: Option<Duration>,
     patience: Option<Duration>,
+    silently: bool,
 ) -> Option<Lease> {
     let options = actor.options(key, id.clone(), ttl, wait);
     let call = actor.world().acquire_begins(key, id);
@@ -84,6 +99,9 @@ async fn acquire(
                 actor.world().release_left_open(key, id);
                 actor.count(C::Abandoned);
                 let (name, proc) = (actor.key(key), actor.proc);
+                if silently {
+                    return None;
+                }
                 let released = actor.client.abandon(&name, id).await;
                 actor.world().say(|| format!("{proc:?} abandoned {id:?}: {released:?}"));
                 return None;
@@ -121,6 +139,9 @@ async fn held(actor: &Actor, rng: &mut Rng, key: usize, mut lease: Lease) {
         (rng.below(w.mix.changes + 1), rng.chance(w.mix.staged), w.mix.think)
     };
     let proof = Proof { txn: staged.then(|| lease.txn.clone()), ..lease.proof() };
+    if !staged && rng.chance(2_000) {
+        actor.world().history.keys[key].handed = Some(proof.clone());
+    }
     let mut last = 0;
     let mut version = None;
     for _ in 0..changes {
@@ -221,6 +242,10 @@ async fn commit(actor: &Actor, rng: &mut Rng, key: usize, lease: Lease, proof: &
     let (id, rollback) = (lease.id.clone(), rng.chance(2_000));
     actor.world().disbelieve(Some(actor.proc), &id);
     lease.detach();
+    if rng.chance(1_000) {
+        // Somebody else of the same task has given it up already.
+        let _dropped = actor.release(key, &id, None, true).await;
+    }
     for _ in 0..3 {
         match actor.release(key, &id, Some(proof), rollback).await {
             Ok(Released::Released { version }) => {
@@ -230,7 +255,15 @@ async fn commit(actor: &Actor, rng: &mut Rng, key: usize, lease: Lease, proof: &
                 });
                 return;
             }
-            Ok(_) => return,
+            Ok(other) => {
+                let forgotten = !matches!(other, Released::AlreadyGone { how: Some(_) });
+                actor.world().ensure(
+                    rollback || last == 0 || forgotten,
+                    "a lost commit never looks like success",
+                    || format!("{id:?}: version {last} was staged, and {other:?}"),
+                );
+                return;
+            }
             Err(e) if e.kind() == ErrorKind::OutcomeUnknown => {}
             Err(_) => return,
         }

@@ -85,7 +85,8 @@ fn a_lease_that_is_lost_ends_the_command_first() {
 #[test]
 fn renewal_keeps_a_short_lease_for_as_long_as_the_command_runs() {
     let sandbox = Sandbox::new();
-    let mut command = sandbox.lockd(&["exec", "--ttl", "6s", "k", "--", "sh", "-c", "echo >$D/ready; read line; exit 3"]);
+    let mut command =
+        sandbox.lockd(&["exec", "--ttl", "6s", "k", "--", "sh", "-c", "echo >$D/ready; read line; exit 3"]);
     let mut running = super::sandbox::Running::of(command.stdin(std::process::Stdio::piped()));
     sandbox.wait_for("ready");
     let began = boot();
