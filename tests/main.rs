@@ -4,6 +4,7 @@ mod cli;
 mod lease;
 mod models;
 mod service;
+mod sim;
 mod store;
 mod support;
 mod tidy;
