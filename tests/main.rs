@@ -1,4 +1,6 @@
 //! All integration tests: one binary, one link.
 
+#[cfg(target_os = "linux")]
+mod faults;
 mod service;
 mod support;
