@@ -3,9 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::clock::Clock;
 use crate::engine::{self, Engine};
-use crate::entropy::Entropy;
 use crate::error::Result;
 use crate::service::LeaseService;
 use crate::store::open::{self as stores, OpenOptions, Opened};
@@ -18,9 +16,9 @@ pub enum Target {
 }
 
 /// How to connect.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Options {
-    /// How a store is opened.
+    /// How a store is opened; its clock and generator are the connection's.
     pub open: OpenOptions,
     /// A private directory for what short commands saw; see [`engine::Options::notes`].
     pub notes: Option<PathBuf>,
@@ -40,14 +38,10 @@ pub struct Connection {
 ///
 /// # Errors
 /// What is wrong with the URL or the store.
-pub async fn open(
-    target: &Target,
-    options: Options,
-    clock: Arc<dyn Clock>,
-    entropy: Arc<dyn Entropy>,
-) -> Result<Connection> {
+pub async fn open(target: &Target, options: Options) -> Result<Connection> {
     let Target::Store(url) = target;
-    let Opened { store, created, .. } = stores::open(url, options.open, Arc::clone(&clock), Arc::clone(&entropy)).await?;
+    let (clock, entropy) = (Arc::clone(&options.open.clock), Arc::clone(&options.open.entropy));
+    let Opened { store, created } = stores::open(url, options.open).await?;
     let facts = store.facts.clone();
     let engine = Engine::new(store, clock, entropy, engine::Options { notes: options.notes });
     Ok(Connection { service: Arc::new(engine), store: facts, created })

@@ -16,6 +16,7 @@
 
 pub mod client;
 pub mod clock;
+pub mod connect;
 pub mod engine;
 pub mod entropy;
 pub mod error;

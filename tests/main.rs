@@ -2,5 +2,7 @@
 
 #[cfg(target_os = "linux")]
 mod faults;
+mod lease;
+mod models;
 mod service;
 mod support;

@@ -1,5 +1,6 @@
 //! The rules of leases and state: pure, total, deterministic.
 
+pub mod invariants;
 mod machine;
 mod request;
 

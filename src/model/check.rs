@@ -111,9 +111,9 @@ fn blobs(r: &Record) -> Result<(), B> {
 fn recent(r: &Record) -> Result<(), B> {
     B::unless(r.recent.len() <= RECENT_WRITES, "too many writes are remembered")?;
     let newest_first = r.recent.iter().rev().map(|(_, revision)| *revision);
-    let gapless =
+    let mut gapless =
         newest_first.scan(r.revision, |after, revision| Some(std::mem::replace(after, revision) == next(revision)));
-    B::unless(gapless.fold(true, |all, one| all && one), "the remembered writes have a gap")?;
+    B::unless(gapless.all(|one| one), "the remembered writes have a gap")?;
     B::unless(r.recent.front().is_none_or(|(_, oldest)| *oldest > 0), "a remembered write has no revision")?;
     let ids: Vec<_> = r.recent.iter().map(|(id, _)| *id).chain(r.write_id).collect();
     B::unless(unique(&ids), "a write id is there twice")

@@ -151,7 +151,8 @@ mod tests {
 
     #[test]
     fn what_fstab_expects_and_is_not_mounted_is_found() {
-        let fstab = b"# c\n/dev/x / ext4 defaults 0 1\nnone none swap sw 0 0\nsrv:/x /nowhere/nfs\\040x nfs noauto 0 0\n";
+        let fstab =
+            b"# c\n/dev/x / ext4 defaults 0 1\nnone none swap sw 0 0\nsrv:/x /nowhere/nfs\\040x nfs noauto 0 0\n";
         let mounts = mounts().unwrap();
         let missing = |path: &str| missing_mount(fstab, &mounts, Path::new(path));
         assert_eq!(missing("/nowhere/nfs x/store"), Some(PathBuf::from("/nowhere/nfs x")));

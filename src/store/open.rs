@@ -110,7 +110,8 @@ fn path(url: &str, rest: &str) -> Result<PathBuf> {
     if rest.contains(['?', '#']) {
         return Err(usage(url, "it has a query or a fragment", "write %3F and %23 when they belong to the path"));
     }
-    let bytes = decoded(rest.as_bytes()).ok_or_else(|| usage(url, "a `%` is not followed by two hexadecimal digits", HINT))?;
+    let bytes =
+        decoded(rest.as_bytes()).ok_or_else(|| usage(url, "a `%` is not followed by two hexadecimal digits", HINT))?;
     if bytes.contains(&0) {
         return Err(usage(url, "the path has a NUL", HINT));
     }
@@ -169,8 +170,20 @@ mod tests {
             assert_eq!(at(url).unwrap(), text);
         }
         for url in [
-            "", "/a", "disk:/a", "disk://a/b", "disk://", "disk:///a?b", "disk:///a#b", "disk:///a%2", "disk:///a%zz",
-            "disk:///a%00", "disk:///a/../b", "mem://x", "s3://bucket", "DISK:///a",
+            "",
+            "/a",
+            "disk:/a",
+            "disk://a/b",
+            "disk://",
+            "disk:///a?b",
+            "disk:///a#b",
+            "disk:///a%2",
+            "disk:///a%zz",
+            "disk:///a%00",
+            "disk:///a/../b",
+            "mem://x",
+            "s3://bucket",
+            "DISK:///a",
         ] {
             assert_eq!(at(url).unwrap_err().kind(), ErrorKind::Usage, "{url:?}");
         }

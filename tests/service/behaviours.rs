@@ -10,25 +10,30 @@ use crate::support::world::{self, TTL, World, ask, body, change, committed, key,
 
 #[tokio::test(start_paused = true)]
 async fn on_memory() {
-    all(World::memory).await;
+    all(|| std::future::ready(World::memory())).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn on_a_directory() {
+    all(World::disk).await;
 }
 
 /// The list.
-pub async fn all(make: impl Fn() -> World) {
-    one_holder(make()).await;
-    a_replayed_acquire_finds_its_own_lease(make()).await;
-    tokens_rise(make()).await;
-    ended_leases_stay_ended(make()).await;
-    state_is_compare_and_swap(make()).await;
-    a_repeated_change_gets_its_first_answer(make()).await;
-    staged_changes_are_the_holders_own(make()).await;
-    a_lost_commit_does_not_look_like_success(make()).await;
-    large_states_are_blobs(make()).await;
-    bad_states_change_nothing(make()).await;
-    a_waiter_gets_the_key_on_release(make()).await;
-    a_dead_holder_is_taken_over_and_not_before(make()).await;
-    a_late_holder_may_go_on_until_somebody_takes_over(make()).await;
-    state_written_elsewhere_is_seen(make()).await;
+pub async fn all<F: Future<Output = World>>(make: impl Fn() -> F) {
+    one_holder(make().await).await;
+    a_replayed_acquire_finds_its_own_lease(make().await).await;
+    tokens_rise(make().await).await;
+    ended_leases_stay_ended(make().await).await;
+    state_is_compare_and_swap(make().await).await;
+    a_repeated_change_gets_its_first_answer(make().await).await;
+    staged_changes_are_the_holders_own(make().await).await;
+    a_lost_commit_does_not_look_like_success(make().await).await;
+    large_states_are_blobs(make().await).await;
+    bad_states_change_nothing(make().await).await;
+    a_waiter_gets_the_key_on_release(make().await).await;
+    a_dead_holder_is_taken_over_and_not_before(make().await).await;
+    a_late_holder_may_go_on_until_somebody_takes_over(make().await).await;
+    state_written_elsewhere_is_seen(make().await).await;
 }
 
 async fn one_holder(w: World) {

@@ -12,6 +12,7 @@ use lockd::entropy::{Entropy, KernelEntropy};
 use lockd::error::Result;
 use lockd::model::{Holder, Key, LeaseId, Namespace, Owner, RequestId, Ttl, TxnId};
 use lockd::service::{AcquireRequest, ChangeRequest, Grant, Guards, LeaseService, Proof, State, Wait};
+use lockd::store::open::{OpenOptions, open};
 use lockd::store::{ByteStream, Store, memory};
 
 use super::clock::TestClock;
@@ -23,11 +24,24 @@ pub const TTL: Duration = Duration::from_secs(30);
 pub struct World {
     pub store: Store,
     pub clock: TestClock,
+    /// Where the store is, when it is a directory; removed with the last clone.
+    _dir: Option<Arc<tempfile::TempDir>>,
 }
 
 impl World {
     pub fn memory() -> Self {
-        Self { store: memory::store(&KernelEntropy), clock: TestClock::new() }
+        Self { store: memory::store(&KernelEntropy), clock: TestClock::new(), _dir: None }
+    }
+
+    /// A new directory store. Its stamps are off, so that ages are watched as on any other store.
+    pub async fn disk() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = TestClock::new();
+        let options = OpenOptions { clock: Arc::new(clock.clone()), ..OpenOptions::system() };
+        let opened = open(&format!("disk://{}/store", dir.path().display()), options).await.unwrap();
+        let mut store = opened.store;
+        store.facts.stamps = false;
+        Self { store, clock, _dir: Some(Arc::new(dir)) }
     }
 
     /// An engine of its own: another process on the same store.

@@ -56,7 +56,8 @@ impl<F: Fs> Draft<F> {
         let (fs, path, temp) = (&self.shared.fs, self.place.path(), layout::blob_temp(&self.id));
         fs.sync_data(&self.file).await.map_err(|e| io_error(format!("sync {path}/{temp}"), e))?;
         // By path again: an upload takes long enough for the store to be replaced.
-        let dir = self.shared.open(&self.place).await?.ok_or_else(|| super::identity::replaced("a directory is gone"))?;
+        let dir =
+            self.shared.open(&self.place).await?.ok_or_else(|| super::identity::replaced("a directory is gone"))?;
         if let Err(e) = fs.link(&dir, &temp, &self.id.name()).await {
             self.check_link(&dir, e).await?;
         }

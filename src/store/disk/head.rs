@@ -1,5 +1,6 @@
 //! Finding the head: the highest published revision, from any host, while others publish and prune.
 
+use super::Shared;
 use super::etag::{Digest, digest};
 use super::floor;
 use super::fs::{Errno, Fs, Whole};
@@ -7,7 +8,6 @@ use super::identity::replaced;
 use super::io_error;
 use super::known::Seen;
 use super::layout::{Entry, FLOOR, Place, revision};
-use super::Shared;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{HEAD_TRIES, RECORD_BYTES};
 use crate::model::KeyHash;

@@ -67,7 +67,8 @@ impl<F: Fs> Walk<'_, F> {
         }
         let Some(fan) = self.fans.as_mut().and_then(VecDeque::pop_front) else { return Ok(false) };
         let all = self.disk.run(move |s| async move { names(&s, &format!("{RECORDS}/{fan}")).await }).await?;
-        self.hashes = all.iter().filter(|hash| **hash > self.after).filter_map(|hash| KeyHash::from_hex(hash)).collect();
+        self.hashes =
+            all.iter().filter(|hash| **hash > self.after).filter_map(|hash| KeyHash::from_hex(hash)).collect();
         Ok(true)
     }
 
@@ -82,7 +83,9 @@ impl<F: Fs> Walk<'_, F> {
         });
         for (hash, key) in found.await? {
             match key {
-                Ok(Some(key)) if key.namespace() == self.namespace => self.ready.push_back(Ok((key, Cursor(hash.hex())))),
+                Ok(Some(key)) if key.namespace() == self.namespace => {
+                    self.ready.push_back(Ok((key, Cursor(hash.hex()))))
+                }
                 Ok(_) => {}
                 Err(e) => self.ready.push_back(Err(e)),
             }
@@ -109,7 +112,8 @@ async fn key_of<F: Fs>(s: &Shared<F>, hash: KeyHash) -> Result<Option<Key>> {
     let key = parse(&head.whole.bytes).filter(|key| key.hash() == hash);
     key.map(Some).ok_or_else(|| {
         let message = format!("revision {} of {} does not name its key", head.n, hash.hex());
-        Error::new(ErrorKind::Corrupt, message).with_hint("restore it from a backup, or move the directory away by hand")
+        Error::new(ErrorKind::Corrupt, message)
+            .with_hint("restore it from a backup, or move the directory away by hand")
     })
 }
 

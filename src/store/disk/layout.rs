@@ -119,7 +119,8 @@ mod tests {
         assert_eq!(Entry::parse(&temp(43, [7; 16], 2)), Entry::Temp(43));
         assert_eq!(Entry::parse(".nfs0000000001"), Entry::Silly);
         assert_eq!(Entry::parse("t.43"), Entry::Temp(43));
-        for name in ["floor", "r.", "r.0", "r.01", "r.+1", "r.1.2", "t.", "t.x.1", "r.18446744073709551616", "R.1", ""] {
+        for name in ["floor", "r.", "r.0", "r.01", "r.+1", "r.1.2", "t.", "t.x.1", "r.18446744073709551616", "R.1", ""]
+        {
             assert_eq!(Entry::parse(name), Entry::Other, "{name:?}");
         }
     }

@@ -166,13 +166,7 @@ async fn prepare<F: Fs>(s: &Shared<F>, next: &Next<'_>, dir: &F::Dir, temp: &str
 }
 
 /// `link` did not succeed, or only says so: takes the right to publish away, then looks.
-async fn settle<F: Fs>(
-    s: &Shared<F>,
-    next: &Next<'_>,
-    dir: &F::Dir,
-    temp: &str,
-    error: Errno,
-) -> Result<(), PutError> {
+async fn settle<F: Fs>(s: &Shared<F>, next: &Next<'_>, dir: &F::Dir, temp: &str, error: Errno) -> Result<(), PutError> {
     let path = next.place.path();
     s.durable.sync_dir(&s.fs, dir, &path).await.map_err(PutError::Unknown)?;
     match s.fs.unlink(dir, temp).await {
@@ -198,6 +192,7 @@ async fn settle<F: Fs>(
 }
 
 fn pruned(next: &Next<'_>) -> Error {
-    let message = format!("revision {} of {} came and was pruned before it could be read back", next.n, next.place.path());
+    let message =
+        format!("revision {} of {} came and was pruned before it could be read back", next.n, next.place.path());
     Error::new(ErrorKind::OutcomeUnknown, message).with_hint("the record remembers its last writes: read it")
 }

@@ -35,9 +35,8 @@ impl RealFs {
 
     fn open_at(&self, dir: &OwnedFd, name: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
         let mode = if self.shared { 0o660 } else { 0o600 };
-        let file = rustix::io::retry_on_intr(|| {
-            rustix::fs::openat(dir, name, flags.union(FILE), Mode::from_raw_mode(mode))
-        })?;
+        let file =
+            rustix::io::retry_on_intr(|| rustix::fs::openat(dir, name, flags.union(FILE), Mode::from_raw_mode(mode)))?;
         if self.shared && flags.contains(OFlags::CREATE) {
             // The umask may have taken the group's bits; only the owner can (and need) put them back.
             match rustix::fs::fchmod(&file, Mode::from_raw_mode(mode)) {

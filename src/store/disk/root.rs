@@ -10,7 +10,7 @@ use super::fs::Fs;
 use super::identity::{self, Identity};
 use super::real::RealFs;
 use super::{Disk, io_error};
-use crate::clock::{boot_id, in_initial_time_namespace};
+use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{TTL_MIN, TTL_MIN_NETWORK};
 use crate::platform::mounts::{Mount, missing_mount, mount_of, mounts};
@@ -36,7 +36,7 @@ pub async fn open(path: PathBuf, url: String, options: OpenOptions) -> Result<Op
         found.unwrap_or_else(|| Err(super::lost()))
     };
     let found = tokio::task::spawn_blocking(look).await.unwrap_or_else(|_| Err(super::lost()))?;
-    let facts = facts(url, &found);
+    let facts = facts(url, &found, &*clock);
     let network = found.mount.as_ref().is_none_or(Mount::is_network);
     let disk = Arc::new(Disk::new(found.fs, found.identity, clock, entropy, network));
     Ok(Opened { store: Store { records: disk.clone(), blobs: disk, facts }, created: found.created })
@@ -163,17 +163,18 @@ fn sync_parent(path: &Path) -> Result<()> {
 }
 
 fn none_here(why: &str) -> Error {
-    Error::new(ErrorKind::StoreMissing, format!("there is no store: {why}"))
-        .with_hint("check the path; lockd makes a store only in a missing or empty directory, and only where that is allowed")
+    Error::new(ErrorKind::StoreMissing, format!("there is no store: {why}")).with_hint(
+        "check the path; lockd makes a store only in a missing or empty directory, and only where that is allowed",
+    )
 }
 
-fn facts(url: String, found: &Found) -> Facts {
+fn facts(url: String, found: &Found, clock: &dyn Clock) -> Facts {
     let local = found.mount.as_ref().is_some_and(Mount::is_local);
     Facts {
         url,
         id: found.identity.id.clone(),
         epoch: found.identity.epoch,
-        stamps: local && boot_id().is_some() && in_initial_time_namespace(),
+        stamps: local && clock.boot_id().is_some(),
         ttl_min: if local { TTL_MIN } else { TTL_MIN_NETWORK },
         about: found.mount.as_ref().map_or_else(|| "unknown file system".to_owned(), about),
     }
