@@ -99,9 +99,9 @@ impl Disk {
         self.shared.died.notified().await;
     }
 
-    /// Mutating operations since the power came back or a cut was set.
-    pub fn operations(&self) -> u64 {
-        self.state().ops
+    /// Whether it can answer.
+    pub fn has_power(&self) -> bool {
+        !self.state().dead
     }
 
     /// What survived, as the seed has it, is served from now on. Nothing of before may be open any more.
