@@ -1,1 +1,39 @@
-fn main() {}
+//! The `lockd` command. It parses, calls the library and prints; what it may decide is in the library.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+mod acquire;
+mod body;
+mod change;
+mod cli;
+mod completions;
+mod context;
+mod duration;
+mod exec;
+mod get;
+mod help;
+mod identity;
+mod interrupt;
+mod keepalive;
+mod man;
+mod output;
+mod patience;
+mod process;
+mod progress;
+mod proof;
+mod release;
+mod remove;
+mod settings;
+mod status;
+mod target;
+mod text;
+mod update;
+mod variables;
+mod waiting;
+
+// No thread and no runtime may start before the command has decided: `exec` forks first.
+fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    ExitCode::from(cli::run(&arguments))
+}

@@ -111,6 +111,11 @@ pub fn kill_grace_max(ttl: Duration) -> Duration {
 
 /// KILL comes at the latest this long before the deadline.
 pub const KILL_BEFORE_DEADLINE: Duration = Duration::from_millis(500);
+/// How long killed processes may take to vanish, while the lease lasts, before they are called impossible to end.
+pub const KILL_PATIENCE: Duration = Duration::from_secs(10);
+/// How long they have at the least, also past the deadline.
+pub const KILL_SETTLE: Duration = Duration::from_secs(1);
+
 
 /// Revisions behind the head from which a put to a directory prunes before it answers, because nobody did it after answering.
 pub const PRUNE_OVERDUE: u64 = 64;

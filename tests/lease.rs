@@ -10,4 +10,5 @@ mod requests;
 mod run;
 mod search;
 mod sentences;
+mod slips;
 mod variants;

@@ -1,8 +1,10 @@
 //! All integration tests: one binary, one link.
 
+mod cli;
 #[cfg(target_os = "linux")]
 mod faults;
 mod lease;
 mod models;
 mod service;
+mod store;
 mod support;

@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
+use super::text::text_run;
 use super::*;
 
 /// The whole document in pieces: what comes out, or the flaw.
@@ -250,8 +251,12 @@ proptest! {
     }
 
     #[test]
-    fn plain_runs_end_where_they_should(bytes in vec(prop_oneof![9 => 0x20u8..0x7f, 1 => any::<u8>()], 0..64)) {
-        let simple = bytes.iter().take_while(|b| (0x20..0x80).contains(*b) && **b != b'"' && **b != b'\\').count();
-        prop_assert_eq!(plain_run(&bytes), simple);
+    fn text_runs_end_where_they_should(text in "\\PC*", end in proptest::sample::select(vec!["", "\"", "\\", "\n", "\x1f"])) {
+        let text = text.replace(['"', '\\'], "'");
+        let bytes = format!("{text}{end}é").into_bytes();
+        let run = if end.is_empty() { bytes.len() } else { text.len() };
+        prop_assert_eq!(text_run(&bytes), run);
+        // A character cut off is left alone.
+        prop_assert_eq!(text_run(&bytes[..bytes.len() - 1]), run.min(bytes.len() - 2));
     }
 }

@@ -1,7 +1,5 @@
 //! The inside of a string: plain text, escapes, UTF-8.
 
-use super::{FlawKind, expected};
-
 /// Where inside a string we are.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Text {
@@ -13,38 +11,31 @@ pub(super) enum Text {
     Hex(u8),
     /// Bytes of a character still to come; the next one is in `low..=high`.
     Utf8 { left: u8, low: u8, high: u8 },
+    /// Behind its closing quote.
+    Closed,
 }
 
 impl Text {
-    /// One byte; `None` when it ends the string.
-    pub(super) const fn next(self, byte: u8) -> Result<Option<Self>, FlawKind> {
-        Ok(Some(match self {
-            Self::Plain => match byte {
-                b'"' => return Ok(None),
-                b'\\' => Self::Escape,
-                0..=0x1F => return Err(FlawKind::Control(byte)),
-                0x20..=0x7F => Self::Plain,
-                _ => match first_of_many(byte) {
-                    Some(next) => next,
-                    None => return Err(FlawKind::NotUtf8),
-                },
+    /// The state after one byte; `None` when the byte is wrong.
+    #[inline]
+    pub(super) const fn next(self, byte: u8) -> Option<Self> {
+        Some(match (self, byte) {
+            (Self::Plain, b'"') => Self::Closed,
+            (Self::Plain, b'\\') => Self::Escape,
+            (Self::Plain, 0x20..=0x7F) => Self::Plain,
+            (Self::Plain, 0x80..) => return first_of_many(byte),
+            (Self::Escape, b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Self::Plain,
+            (Self::Escape, b'u') => Self::Hex(4),
+            (Self::Hex(left), b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => match left {
+                1 => Self::Plain,
+                left => Self::Hex(left - 1),
             },
-            Self::Escape => match byte {
-                b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Self::Plain,
-                b'u' => Self::Hex(4),
-                _ => return Err(expected("one of \" \\ / b f n r t u after the backslash", Some(byte))),
+            (Self::Utf8 { left, low, high }, _) if low <= byte && byte <= high => match left {
+                1 => Self::Plain,
+                left => more(left - 1),
             },
-            Self::Hex(left) => match (byte.is_ascii_hexdigit(), left) {
-                (false, _) => return Err(expected("a hexadecimal digit", Some(byte))),
-                (true, 1) => Self::Plain,
-                (true, left) => Self::Hex(left - 1),
-            },
-            Self::Utf8 { left, low, high } => match (low <= byte && byte <= high, left) {
-                (false, _) => return Err(FlawKind::NotUtf8),
-                (true, 1) => Self::Plain,
-                (true, left) => more(left - 1),
-            },
-        }))
+            _ => return None,
+        })
     }
 }
 
@@ -67,9 +58,38 @@ const fn first_of_many(byte: u8) -> Option<Text> {
     })
 }
 
+/// How many bytes at the front are whole characters that stand for themselves, as far as that is quick to say; a character cut off
+/// by the end of a chunk is left to [`Text::next`], and so is a wrong one.
+pub(super) fn text_run(bytes: &[u8]) -> usize {
+    let mut at = 0;
+    loop {
+        at += plain_run(&bytes[at..]);
+        let long = long_run(&bytes[at..]);
+        if long == 0 {
+            return at;
+        }
+        at += long;
+    }
+}
+
+/// How many bytes at the front are whole characters of more than one byte.
+fn long_run(bytes: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some((first, rest)) = bytes[at..].split_first()
+        && let Some(Text::Utf8 { left, low, high }) = first_of_many(*first)
+        && let Some((second, rest)) = rest.split_first()
+        && (low..=high).contains(second)
+        && let Some(others) = rest.get(..usize::from(left) - 1)
+        && others.iter().all(|b| (0x80..=0xBF).contains(b))
+    {
+        at += usize::from(left) + 1;
+    }
+    at
+}
+
 /// How many bytes at the front are ASCII text that stands for itself: no quote, backslash, control character or part of a longer
 /// character. Eight bytes at a time.
-pub(super) fn plain_run(bytes: &[u8]) -> usize {
+fn plain_run(bytes: &[u8]) -> usize {
     let mut at = 0;
     while let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
         let special = special_bytes(u64::from_le_bytes(*word));

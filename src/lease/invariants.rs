@@ -22,47 +22,47 @@ use Broken as B;
 pub fn check_step(before: &Record, request: &Request, age: Duration, step: &Step) -> Result<(), Broken> {
     let Some(after) = step.write.as_deref() else { return answers::without_write(before, request, age, &step.answer) };
     let Ok(outcome) = &step.answer else { return Err(Broken("a refusal writes")) };
-    check(after)?;
     let moved = Move::of(before, request, after)?;
     untouched(before, after)?;
-    lease(before, request, age, after, moved)?;
-    token(before, request, after, moved)?;
-    beat(before, after, moved)?;
-    states(before, request, after, moved)?;
-    memory_of_ends(before, request, after, moved)?;
-    memory_of_changes(before, request, after, moved)?;
-    answers::after_write(before, request, after, outcome)
+    lease(before, request, age, &moved)?;
+    token(before, request, after, &moved)?;
+    beat(before, request, after)?;
+    states(before, request, after, &moved)?;
+    memory_of_ends(before, request, after, &moved)?;
+    memory_of_changes(before, request, after)?;
+    answers::after_write(before, request, after, outcome)?;
+    check(after)
 }
 
 /// The rows of the table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Move {
-    /// A new lease; `over` when it ended another.
-    Grant { over: bool },
-    /// A sign of life of the present lease.
-    Beat,
-    /// A change of state under the present lease.
-    Change,
+#[derive(Clone, Copy)]
+enum Move<'a> {
+    /// A new lease, and the one that it ended, if it did.
+    Grant { asked: &'a Acquire, new: &'a Lease, over: Option<&'a Lease> },
+    /// A sign of life of the present lease, or a change of state under it.
+    GoesOn { was: &'a Lease, now: &'a Lease },
     /// The end of the present lease.
-    End(How),
+    End { was: &'a Lease, how: How },
 }
 
-impl Move {
+impl<'a> Move<'a> {
     /// A record is only written for one of the rows, and the request names the row.
-    fn of(before: &Record, request: &Request, after: &Record) -> Result<Self, B> {
-        let same = match (&before.lease, &after.lease) {
-            (Some(a), Some(b)) => a.id == b.id,
-            _ => false,
-        };
-        let ended = before.lease.is_some() && after.lease.is_none();
-        match request {
-            Request::Acquire(_) if same => Ok(Self::Beat),
-            Request::Acquire(_) if after.lease.is_some() => Ok(Self::Grant { over: before.lease.is_some() }),
-            Request::Renew(_) if same => Ok(Self::Beat),
-            Request::Update(_) if same => Ok(Self::Change),
-            Request::Release(r) if ended => Ok(Self::End(if r.rollback { How::RolledBack } else { How::Released })),
-            Request::Expire(_) if ended => Ok(Self::End(How::Expired)),
-            Request::Break(_) if ended => Ok(Self::End(How::Broken)),
+    fn of(before: &'a Record, request: &'a Request, after: &'a Record) -> Result<Self, B> {
+        let end = |was, how| Ok(Self::End { was, how });
+        match (request, &before.lease, &after.lease) {
+            (Request::Acquire(asked), over, Some(new)) if over.as_ref().is_none_or(|was| was.id != new.id) => {
+                Ok(Self::Grant { asked, new, over: over.as_ref() })
+            }
+            (Request::Acquire(_) | Request::Renew(_) | Request::Update(_), Some(was), Some(now))
+                if was.id == now.id =>
+            {
+                Ok(Self::GoesOn { was, now })
+            }
+            (Request::Release(r), Some(was), None) => {
+                end(was, if r.rollback { How::RolledBack } else { How::Released })
+            }
+            (Request::Expire(_), Some(was), None) => end(was, How::Expired),
+            (Request::Break(_), Some(was), None) => end(was, How::Broken),
             _ => Err(Broken("this request does not do this to a lease")),
         }
     }
@@ -79,33 +79,29 @@ fn untouched(before: &Record, after: &Record) -> Result<(), B> {
     B::unless(before.knock == after.knock || (answered && after.knock.is_none()), "a knock is lost")
 }
 
-fn stands(before: &Record) -> Result<&Lease, B> {
-    before.lease.as_ref().ok_or(Broken("a lease-bound write without a lease"))
-}
-
 /// A lease begins by a grant under an id that has not ended; it ends by release, takeover, expire or break of just that lease,
 /// the middle two only at the age for it; within it nothing but sign of life and TTL moves, and the TTL never falls.
-fn lease(before: &Record, request: &Request, age: Duration, after: &Record, moved: Move) -> Result<(), B> {
-    if let Move::Grant { over } = moved {
-        return grant(before, request, age, after, over);
-    }
-    let present = stands(before)?;
-    B::unless(proves(request, present), "a write without the proof of the present lease")?;
-    match moved {
-        Move::End(How::Expired) => old_enough(present, age),
-        Move::End(_) => Ok(()),
-        _ => goes_on(present, after.lease.as_ref(), moved),
-    }
-}
-
-fn grant(before: &Record, request: &Request, age: Duration, after: &Record, over: bool) -> Result<(), B> {
-    let (Request::Acquire(r), Some(new)) = (request, &after.lease) else { return Err(Broken("a grant unasked for")) };
-    B::unless(new.id == r.lease_id && new.txn == r.txn && new.ttl == r.ttl, "another lease than asked for")?;
-    B::unless(before.ended(&new.id).is_none(), "an ended lease id is granted again")?;
-    B::unless(!r.if_not_exists || before.token.0 == 0, "a used key is granted to who wants it unused")?;
-    match &before.lease {
-        Some(present) if over => old_enough(present, age),
-        _ => Ok(()),
+fn lease(before: &Record, request: &Request, age: Duration, moved: &Move<'_>) -> Result<(), B> {
+    let proved = |was| B::unless(proves(request, was), "a write without the proof of the present lease");
+    match *moved {
+        Move::Grant { asked, new, over } => {
+            B::unless(
+                new.id == asked.lease_id && new.txn == asked.txn && new.ttl == asked.ttl,
+                "another lease than asked for",
+            )?;
+            B::unless(before.ended(&new.id).is_none(), "an ended lease id is granted again")?;
+            B::unless(!asked.if_not_exists || before.token.0 == 0, "a used key is granted to who wants it unused")?;
+            over.map_or(Ok(()), |was| old_enough(was, age))
+        }
+        Move::GoesOn { was, now } => {
+            proved(was)?;
+            goes_on(was, request, now)
+        }
+        Move::End { was, how: How::Expired } => {
+            proved(was)?;
+            old_enough(was, age)
+        }
+        Move::End { was, .. } => proved(was),
     }
 }
 
@@ -113,17 +109,17 @@ fn old_enough(present: &Lease, age: Duration) -> Result<(), B> {
     B::unless(age >= takeover_age(present.ttl.duration()), "a lease ends before 1.01 x TTL + 1 s")
 }
 
-fn goes_on(before: &Lease, after: Option<&Lease>, moved: Move) -> Result<(), B> {
-    let after = after.ok_or(Broken("the lease is gone"))?;
+fn goes_on(before: &Lease, request: &Request, after: &Lease) -> Result<(), B> {
     B::unless(after.ttl >= before.ttl, "the TTL falls within one lease")?;
-    let moving = |lease: &Lease| Lease {
-        ttl: before.ttl,
-        renewed: before.renewed,
-        stamp: before.stamp.clone(),
-        ..lease.clone()
+    let (ttl, stamp) = match request {
+        Request::Acquire(r) => (r.ttl, &r.stamp),
+        Request::Renew(r) => (r.ttl, &r.stamp),
+        _ => return B::unless(after == before, "a change of state is taken for a sign of life"),
     };
-    B::unless(moving(after) == *before, "a lease changes while it stands")?;
-    B::unless(moved == Move::Beat || after == before, "a change of state is taken for a sign of life")
+    B::unless(after.ttl == before.ttl.max(ttl), "the TTL is neither the old nor the one asked for")?;
+    B::unless(after.stamp == *stamp, "the stamp is not of the writer of this beat")?;
+    let same = Lease { ttl: before.ttl, renewed: before.renewed, stamp: before.stamp.clone(), ..after.clone() };
+    B::unless(same == *before, "a lease changes while it stands")
 }
 
 /// Whether the request shows what it must of the present lease: id, token (a release may not know it, expire and break have
@@ -141,10 +137,10 @@ fn proves(request: &Request, lease: &Lease) -> bool {
 }
 
 /// Tokens rise exactly at grants and breaks, to max(last + 1, epoch << 32); the epoch only with them.
-fn token(before: &Record, request: &Request, after: &Record, moved: Move) -> Result<(), B> {
+fn token(before: &Record, request: &Request, after: &Record, moved: &Move<'_>) -> Result<(), B> {
     let asked = match (moved, request) {
-        (Move::Grant { .. }, Request::Acquire(r)) => r.epoch,
-        (Move::End(How::Broken), Request::Break(r)) => r.epoch,
+        (Move::Grant { asked, .. }, _) => asked.epoch,
+        (Move::End { .. }, Request::Break(r)) => r.epoch,
         _ => {
             B::unless(after.epoch == before.epoch, "the epoch rises without a token")?;
             return B::unless(after.token == before.token, "the token moves without a grant or break");
@@ -156,17 +152,19 @@ fn token(before: &Record, request: &Request, after: &Record, moved: Move) -> Res
 }
 
 /// The beat rises exactly at grants and renewals: (token, beat) names one sign of life.
-fn beat(before: &Record, after: &Record, moved: Move) -> Result<(), B> {
-    let sign_of_life = matches!(moved, Move::Grant { .. } | Move::Beat);
+fn beat(before: &Record, request: &Request, after: &Record) -> Result<(), B> {
+    let sign_of_life = matches!(request, Request::Acquire(_) | Request::Renew(_));
     B::unless(after.beat == before.beat + u64::from(sign_of_life), "the beat does not rise exactly at signs of life")
 }
 
 /// The columns "committed" and "staged"; each new change takes the version after the last ever given out.
-fn states(before: &Record, request: &Request, after: &Record, moved: Move) -> Result<(), B> {
+fn states(before: &Record, request: &Request, after: &Record, moved: &Move<'_>) -> Result<(), B> {
     let (committed, staged, last) = match (moved, request) {
-        (Move::Change, Request::Update(r)) => return changed(before, r, after),
-        (Move::End(How::Released), _) if before.staged.is_some() => (before.staged.as_ref(), None, before.last_version),
-        (Move::End(_) | Move::Grant { .. }, _) => (Some(&before.committed), None, before.last_version),
+        (_, Request::Update(r)) => return changed(before, r, after),
+        (Move::End { how: How::Released, .. }, _) if before.staged.is_some() => {
+            (before.staged.as_ref(), None, before.last_version)
+        }
+        (Move::End { .. } | Move::Grant { .. }, _) => (Some(&before.committed), None, before.last_version),
         _ => (Some(&before.committed), before.staged.as_ref(), before.last_version),
     };
     B::unless(after.last_version == last, "a version is given out without a change, or again")?;
@@ -220,14 +218,14 @@ fn previous(before: &Record, after: &Record) -> Result<(), B> {
 }
 
 /// Every end is remembered, with what it committed and whether it discarded; nothing else touches that memory.
-fn memory_of_ends(before: &Record, request: &Request, after: &Record, moved: Move) -> Result<(), B> {
-    let how = match moved {
-        Move::End(how) => how,
-        Move::Grant { over: true } => How::TakenOver,
+fn memory_of_ends(before: &Record, request: &Request, after: &Record, moved: &Move<'_>) -> Result<(), B> {
+    let (was, how) = match *moved {
+        Move::End { was, how } => (was, how),
+        Move::Grant { over: Some(was), .. } => (was, How::TakenOver),
         _ => return B::unless(before.ended == after.ended, "the memory of ends changes without an end"),
     };
-    let (was, last) = (stands(before)?, after.ended.back().ok_or(Broken("an end is not remembered"))?);
-    B::unless(last.id == was.id && last.token == was.token && last.how == how, "an end is not remembered")?;
+    let own = |last: &&Ended| last.id == was.id && last.token == was.token && last.how == how;
+    let last = after.ended.back().filter(own).ok_or(Broken("an end is not remembered"))?;
     B::unless(last.version == after.committed.version, "an end is remembered with another version")?;
     let discarded = before.staged.is_some() && how != How::Released;
     B::unless(last.discarded == discarded, "an end is remembered with another fate of the staged change")?;
@@ -241,14 +239,13 @@ fn memory_of_ends(before: &Record, request: &Request, after: &Record, moved: Mov
 }
 
 /// Every change is remembered, the last [`DONE_REQUESTS`] of them; nothing else touches that memory: renewals do not enter.
-fn memory_of_changes(before: &Record, request: &Request, after: &Record, moved: Move) -> Result<(), B> {
-    let (Move::Change, Request::Update(r)) = (moved, request) else {
+fn memory_of_changes(before: &Record, request: &Request, after: &Record) -> Result<(), B> {
+    let Request::Update(r) = request else {
         return B::unless(before.done == after.done, "the memory of changes changes without a change");
     };
     B::unless(before.done.iter().all(|done| done.id != r.id), "a request is applied twice")?;
-    let last = after.done.back().ok_or(Broken("a change is not remembered"))?;
-    let wanted = (&r.id, r.change.etag(), after.last_version);
-    B::unless((&last.id, last.etag.as_ref(), last.version) == wanted, "a change is not remembered")?;
+    let last = after.done.back().map(|last| (&last.id, last.etag.as_ref(), last.version));
+    B::unless(last == Some((&r.id, r.change.etag(), after.last_version)), "a change is not remembered")?;
     let kept = before.done.len().min(DONE_REQUESTS - 1);
     B::unless(remembered(&before.done, &after.done, kept), "a change is forgotten too early")
 }

@@ -110,6 +110,7 @@ pub enum How {
 }
 
 /// Left by a waiter elsewhere that waited 2 s, so that a server does not pass the key on within itself for ever.
+/// Grants to others leave it; the waiter's own grant takes it away, and so must who reserves the key for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Knock {
     /// The lease id that the waiter asks for.

@@ -1,20 +1,20 @@
 //! Plain data: names, ids, numbers, leases and the record. No input or output, no clock, no randomness.
 
-mod check;
 mod id;
 mod key;
 mod lease;
 mod number;
 mod record;
+mod rules;
 mod state;
 mod text;
 
-pub use check::{Broken, check};
 pub use id::{LeaseId, RequestId, TxnId, WriteId};
 pub use key::{Key, KeyHash, Namespace};
 pub use lease::{Ended, Holder, How, Knock, Lease, Reserved, Stamp};
 pub use number::{FencingToken, Ttl, Version};
 pub use record::{Done, FORMAT, Record};
+pub use rules::{Broken, check};
 pub use state::{BlobId, Body, StateEtag, StateRef, Versioned};
 pub use text::{Owner, Reason};
 

@@ -1,6 +1,7 @@
 //! Memory: for trials, tests and `lockd serve mem://`. Lives in one process and is gone with it.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -115,9 +116,12 @@ impl BlobStore for MemoryBlobs {
         while let Some(chunk) = body.next().await {
             all.extend_from_slice(&chunk?);
         }
-        match lock(&self.blobs).insert(id.clone(), all.into()) {
-            None => Ok(()),
-            Some(_) => Err(Error::new(ErrorKind::Internal, format!("blob {id} was written twice"))),
+        match lock(&self.blobs).entry(id.clone()) {
+            Entry::Vacant(free) => {
+                free.insert(all.into());
+                Ok(())
+            }
+            Entry::Occupied(_) => Err(Error::new(ErrorKind::Internal, format!("blob {id} was written twice"))),
         }
     }
 

@@ -1,4 +1,5 @@
-//! Loss of power at the n-th change of the file system, under acquire, update and release: every answer given before stands after.
+//! Loss of power, or the death of the process, at the n-th change of the file system, under acquire, update and release: every
+//! answer given before stands after.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +16,7 @@ use super::journal::{Fact, Final, Journal, check};
 use super::lossy_fs::{Caching, Disk, LossyFs, unavailable};
 use super::rng::Rng;
 use super::{number, seed};
-use crate::support::world::TTL;
+use crate::support::world::{TTL, proof};
 use crate::support::{full, left_out};
 
 const KEYS: [&str; 2] = ["one", "two"];
@@ -132,7 +133,12 @@ fn disk_life(seed: u64, points: u64) -> std::result::Result<(u64, usize), String
         // The work may have ended before operation n.
         world.disk.cut_power();
         world.process(std::future::pending::<()>());
-        world.disk.power_up(&mut rng);
+        if done > 0 && rng.chance(30) {
+            // Only the process died, kill -9 at that operation; the power goes in a later life, or never.
+            world.disk.next_process();
+        } else {
+            world.disk.power_up(&mut rng);
+        }
         world.process(world.recover(&mut rng)).ok_or("the power went")??;
         done += 1;
     }
@@ -165,3 +171,30 @@ fn every_answer_survives_a_loss_of_power() {
     assert!(facts as u64 > 10 * points, "only {facts} answers in {points} points");
 }
 
+
+/// A process that was killed has left a directory that nobody has synced: the next one must not build on it as it is.
+#[test]
+fn directories_left_unsynced_by_a_killed_process_are_made_durable() {
+    if let Some(why) = unavailable() {
+        return left_out("unsynced directories of a killed process", why);
+    }
+    let world = World::new(seed());
+    let mut rng = world.rng.clone();
+    world.process(world.engine(true)).unwrap().unwrap();
+    let hash = crate::support::world::key("one").hash().hex();
+    for top in ["records", "blobs"] {
+        std::fs::create_dir_all(world.mount.store_path().join(top).join(&hash[..2]).join(&hash)).unwrap();
+    }
+    let work = async {
+        let engine = world.engine(false).await?;
+        let worker = world.worker(&engine, "a");
+        let grant = worker.acquire("one").await?;
+        // Large, so that it becomes a blob.
+        worker.count_up_padded("one", &proof(&grant), 50_000).await
+    };
+    world.process(work).unwrap().unwrap();
+    world.disk.cut_power();
+    world.process(std::future::pending::<()>());
+    world.disk.power_up_with_nothing_unsynced();
+    world.process(world.recover(&mut rng)).unwrap().unwrap();
+}

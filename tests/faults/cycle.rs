@@ -15,10 +15,10 @@ use crate::support::world::{TTL, all, ask, body, change, key, proof};
 
 /// The state that is counted up.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Count {
-    n: u64,
-    by: String,
-    pad: String,
+pub struct Count {
+    pub n: u64,
+    pub by: String,
+    pub pad: String,
 }
 
 /// A worker on an engine.
@@ -65,9 +65,13 @@ impl Worker<'_> {
     }
 
     pub async fn count_up(&self, on: &str, by: &Proof, rng: &mut Rng) -> Result<()> {
-        let n = self.read(on, Some(by)).await?.map_or(0, |(_, n)| n) + 1;
         // Every third state is too large to ride inside the record.
         let pad = if rng.chance(30) { 20_000 + rng.below(20_000) } else { rng.below(200) };
+        self.count_up_padded(on, by, pad).await
+    }
+
+    pub async fn count_up_padded(&self, on: &str, by: &Proof, pad: usize) -> Result<()> {
+        let n = self.read(on, Some(by)).await?.map_or(0, |(_, n)| n) + 1;
         let count = Count { n, by: self.name.into(), pad: "x".repeat(pad) };
         self.journal.note(Fact::Tried { key: on.into(), token: by.token.0, n });
         let sent = serde_json::to_vec(&count).unwrap();

@@ -7,6 +7,8 @@ mod crash_points;
 mod crew;
 mod cycle;
 mod ext4;
+mod fast_clock;
+mod injected;
 mod journal;
 mod kill;
 mod lossy_fs;

@@ -9,9 +9,8 @@ use lockd::clock::{Clock, SystemClock};
 use lockd::engine::{Engine, Options};
 use lockd::entropy::KernelEntropy;
 use lockd::error::{ErrorKind, Result};
-use lockd::model::Namespace;
 use lockd::service::LeaseService;
-use lockd::store::conformance::{self, Outcome, Scratch};
+use lockd::store::conformance::{self, Outcome};
 use lockd::store::open::{self, OpenOptions};
 use serde::{Deserialize, Serialize};
 
@@ -179,11 +178,8 @@ fn is_lost(kind: ErrorKind) -> bool {
 }
 
 async fn conform(engine: &Engine) {
-    let namespace = Namespace::new(&format!("conformance-{}", std::process::id())).unwrap();
-    let scratch = Scratch { store: engine.store(), clock: &SystemClock, entropy: &KernelEntropy, namespace };
     let mut failed = Vec::new();
-    for check in conformance::checks() {
-        let report = check.run(&scratch).await;
+    for report in conformance::run_all(engine.store(), &SystemClock, &KernelEntropy).await {
         println!("{} {} ({}): {}", report.outcome, report.id, report.clause, report.saw);
         if report.outcome == Outcome::Fail {
             failed.push(report);

@@ -18,21 +18,23 @@ fn cases(what: &str, quick: u32, long: u32) -> u32 {
 
 #[test]
 fn random_histories_keep_the_rules_and_match_the_reference_model() {
-    let mut runner = runner(cases("the rules", 3_000, 100_000));
+    let mut runner = runner(cases("the rules", 2_000, 100_000));
     let outcome = runner.run(&history(90), |history| {
         Run::new().all(&history, &step, Nets::Both).map_err(|caught| TestCaseError::fail(caught.to_string()))
     });
     outcome.unwrap_or_else(|failure| panic!("{failure}"));
 }
 
+type Made = (Op, Age);
+
 /// A prefix, one request, what comes between, and the request again.
-fn replays(between: usize) -> impl Strategy<Value = (Vec<(Op, Age)>, (Op, Age), Vec<(Op, Age)>, Age)> {
+fn replays(between: usize) -> impl Strategy<Value = (Vec<Made>, Made, Vec<Made>, Age)> {
     (history(40), (op(), age()), prop::collection::vec((op(), age()), 0..between), age())
 }
 
 #[test]
 fn a_repeated_request_gets_its_first_answer() {
-    let mut runner = runner(cases("repeated requests", 4_000, 150_000));
+    let mut runner = runner(cases("repeated requests", 2_000, 150_000));
     let outcome = runner.run(&replays(14), |(before, (op, first_age), between, age)| {
         let fail = |why: String| TestCaseError::fail(why);
         let mut run = Run::new();
@@ -108,7 +110,7 @@ fn random_histories_reach_every_answer() {
         *counted.borrow_mut().entry(name).or_default() += 1;
         step
     };
-    let outcome = runner(3_000).run(&history(90), |history| {
+    let outcome = runner(800).run(&history(90), |history| {
         Run::new().all(&history, &counting, Nets::Both).map_err(|caught| TestCaseError::fail(caught.to_string()))
     });
     outcome.unwrap_or_else(|failure| panic!("{failure}"));

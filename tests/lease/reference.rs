@@ -29,7 +29,7 @@ pub enum Event {
 #[derive(Clone, Debug, Default)]
 pub struct Log(pub Vec<Event>);
 
-type Answer = Result<Outcome, Refusal>;
+pub type Answer = Result<Outcome, Refusal>;
 type Expected = (Answer, Vec<Event>);
 
 /// The life of one lease, cut out of the log.
@@ -71,6 +71,11 @@ impl Life<'_> {
 }
 
 impl Log {
+    /// The log once this has happened too.
+    pub fn and(&self, happens: &[Event]) -> Self {
+        Self(self.0.iter().chain(happens).cloned().collect())
+    }
+
     /// Every lease there ever was, oldest first.
     fn lives(&self) -> Vec<Life<'_>> {
         let begins = |e: &Event| matches!(e, Event::Began(..));
@@ -211,8 +216,7 @@ impl Log {
             Some(_) => vec![Event::Ended(How::TakenOver), Event::Began(Box::new(r.clone()), self.next_token(r.epoch))],
             None => vec![Event::Began(Box::new(r.clone()), self.next_token(r.epoch))],
         };
-        let mut then = self.clone();
-        then.0.extend(happens.iter().cloned());
+        let then = self.and(&happens);
         let lease = Box::new(then.present().unwrap().lease());
         let (version, state) = then.visible();
         let taken_over = then.lives().iter().rev().nth(1).is_some_and(|last| last.end == Some(How::TakenOver));
@@ -249,9 +253,7 @@ impl Log {
             return (Err(refusal), vec![]);
         }
         let how = if r.rollback { How::RolledBack } else { How::Released };
-        let mut then = self.clone();
-        then.0.push(Event::Ended(how));
-        let version = then.committed_now().0;
+        let version = self.and(&[Event::Ended(how)]).committed_now().0;
         (Ok(Outcome::Released(Released::Released { version })), vec![Event::Ended(how)])
     }
 

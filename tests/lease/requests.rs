@@ -174,11 +174,12 @@ fn who(record: &Record, who: Who) -> LeaseId {
 /// The token that this lease has or had, as far as the record knows; one of the future when it does not.
 fn token(record: &Record, id: &LeaseId, shown: Shown) -> Option<FencingToken> {
     let present = record.lease.as_ref().filter(|lease| lease.id == *id).map(|lease| lease.token);
-    let right =
-        present.or_else(|| record.ended(id).map(|ended| ended.token)).unwrap_or(FencingToken(record.token.0 + 1));
+    let right = present
+        .or_else(|| record.ended(id).map(|ended| ended.token))
+        .unwrap_or(FencingToken(record.token.0.saturating_add(1)));
     match shown {
         Shown::Right => Some(right),
-        Shown::Wrong => Some(FencingToken(right.0 - 1)),
+        Shown::Wrong => Some(FencingToken(right.0.saturating_sub(1))),
         Shown::Not => None,
     }
 }
@@ -216,7 +217,7 @@ fn change(record: &Record, what: What) -> Change {
 
 fn guarded(record: &Record, guard: Guard) -> (Guards, Option<Version>) {
     let seen = record.visible();
-    let version = |right: bool| Some(if right { seen.version } else { Version(seen.version.0 + 1) });
+    let version = |right: bool| Some(if right { seen.version } else { Version(seen.version.0.saturating_add(1)) });
     match guard {
         Guard::None => (Guards::default(), None),
         Guard::Version(right) => (Guards { version: version(right), etag: None }, None),

@@ -9,7 +9,7 @@ use lockd::model::{Knock, Record, Unknown};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-use super::reference::Log;
+use super::reference::{Answer, Event, Log};
 use super::requests::{Age, Guard, Op, Shown, What, Who, key, lease_id, request, write_id};
 
 /// What is run: `step`, or a mutant of it.
@@ -57,31 +57,49 @@ impl Run {
     }
 
     /// The request that `op` stands for at this point.
-    pub fn request(&mut self, op: Op) -> Option<Request> {
-        self.clock += 1;
+    pub fn request(&self, op: Op) -> Option<Request> {
         request(op, &self.record, &self.past, self.clock)
     }
 
-    /// Makes the request, checks what came of it, and goes on from there.
-    pub fn make(&mut self, request: &Request, age: Duration, stepper: Stepper<'_>, nets: Nets) -> Result<Step, Caught> {
+    /// What becomes of the request here, checked.
+    pub fn check(
+        &self,
+        request: &Request,
+        age: Duration,
+        stepper: Stepper<'_>,
+        nets: Nets,
+    ) -> Result<(Step, Vec<Event>), Caught> {
         let step = stepper(&self.record, request, age);
         if nets != Nets::Reference {
             check_step(&self.record, request, age, &step).map_err(Caught::Invariant)?;
         }
         let (answer, happens) = self.log.expected(request, age);
-        self.log.0.extend(happens.iter().cloned());
-        let sealed = step.write.clone().map(|next| next.sealed(write_id(self.record.revision + 1)));
         if nets != Nets::Invariants {
             compare(&step, &answer, !happens.is_empty()).map_err(Caught::Reference)?;
-            self.log.compare(sealed.as_ref().unwrap_or(&self.record)).map_err(Caught::Reference)?;
-        }
-        if let Some(next) = sealed {
-            if nets != Nets::Reference {
-                check(&next).map_err(Caught::Invariant)?;
+            if let Some(next) = &step.write {
+                self.log.and(&happens).compare(next).map_err(Caught::Reference)?;
             }
-            self.record = next;
         }
+        Ok((step, happens))
+    }
+
+    /// Goes on from what was written and what happened.
+    pub fn go_on(&mut self, write: Option<Box<Record>>, happens: Vec<Event>) {
+        self.clock += 1;
+        self.log.0.extend(happens);
+        if let Some(next) = write {
+            self.record = next.sealed(write_id(self.record.revision + 1));
+        }
+    }
+
+    /// Makes the request, checks what came of it, and goes on from there.
+    pub fn make(&mut self, request: &Request, age: Duration, stepper: Stepper<'_>, nets: Nets) -> Result<Step, Caught> {
+        let (step, happens) = self.check(request, age, stepper, nets)?;
+        self.go_on(step.write.clone(), happens);
         self.past.push(request.clone());
+        if nets != Nets::Reference {
+            check(&self.record).map_err(Caught::Invariant)?;
+        }
         Ok(step)
     }
 
@@ -95,10 +113,7 @@ impl Run {
     }
 }
 
-fn compare<T: fmt::Debug + PartialEq>(step: &Step, answer: &T, writes: bool) -> Result<(), String>
-where
-    Result<lockd::lease::Outcome, lockd::lease::Refusal>: PartialEq<T>,
-{
+fn compare(step: &Step, answer: &Answer, writes: bool) -> Result<(), String> {
     if step.answer != *answer {
         return Err(format!("the answer is {:?}, expected {answer:?}", step.answer));
     }

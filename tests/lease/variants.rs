@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use lockd::lease::{Change, Outcome, Refusal, Request, Step, step};
-use lockd::model::{FencingToken, How, Lease, Record, StateRef, Versioned};
+use lockd::model::{BlobId, FencingToken, How, Lease, Record, StateRef, Versioned};
 use lockd::service::{Guards, Released};
 
-type Variant = fn(&Record, &Request, Duration) -> Step;
+/// A `step` with one rule broken.
+pub type Variant = fn(&Record, &Request, Duration) -> Step;
 
 /// Every variant with the rule that it breaks.
 pub const VARIANTS: &[(&str, Variant)] = &[
@@ -47,7 +48,9 @@ pub const VARIANTS: &[(&str, Variant)] = &[
     ("a write ignores the token", write_ignores_token),
     ("a renewal ignores the token", renewal_ignores_token),
     ("a release ignores the token", release_ignores_token),
-    ("a blob of another token is accepted", foreign_blob),
+    ("a blob of another token is accepted", old_blob),
+    ("a blob of another key is accepted", other_keys_blob),
+    ("a blob is named twice", blob_twice),
     ("a release deletes the record", release_deletes),
     ("a refusal writes", refusal_writes),
     ("a break hits any lease", break_any),
@@ -61,7 +64,7 @@ pub const VARIANTS: &[(&str, Variant)] = &[
 type Next<'a> = &'a mut Record;
 
 /// The real step, with its new record changed when there is one.
-fn wrote(record: &Record, request: &Request, age: Duration, change: impl FnOnce(Next<'_>, &Outcome)) -> Step {
+pub fn wrote(record: &Record, request: &Request, age: Duration, change: impl FnOnce(Next<'_>, &Outcome)) -> Step {
     let mut made = step(record, request, age);
     if let (Some(next), Ok(outcome)) = (&mut made.write, &made.answer) {
         change(next, outcome);
@@ -109,7 +112,7 @@ fn late_renewal_refused(record: &Record, request: &Request, age: Duration) -> St
     }
 }
 
-fn refuse(refusal: Refusal) -> Step {
+pub fn refuse(refusal: Refusal) -> Step {
     Step { write: None, answer: Err(refusal) }
 }
 
@@ -351,11 +354,28 @@ fn release_ignores_token(record: &Record, request: &Request, age: Duration) -> S
     step(record, &with_release(request, |r| r.token = None), age)
 }
 
-/// Accepts any pointer: what was refused is applied with an inline state, and the pointer put in its place.
-fn foreign_blob(record: &Record, request: &Request, age: Duration) -> Step {
+fn old_blob(record: &Record, request: &Request, age: Duration) -> Step {
+    accepting(record, request, age, |blob| {
+        Some(blob.token()) != present_token(record) && blob.key() == record.key.hash()
+    })
+}
+
+fn other_keys_blob(record: &Record, request: &Request, age: Duration) -> Step {
+    accepting(record, request, age, |blob| blob.key() != record.key.hash())
+}
+
+fn blob_twice(record: &Record, request: &Request, age: Duration) -> Step {
+    accepting(record, request, age, |blob| record.blobs().any(|named| named == blob))
+}
+
+/// Accepts some pointers that are refused: the update is applied with an inline state, and the pointer put in its place.
+fn accepting(record: &Record, request: &Request, age: Duration, which: impl Fn(&BlobId) -> bool) -> Step {
     let made = step(record, request, age);
     let (Request::Update(r), Err(Refusal::ForeignBlob)) = (request, &made.answer) else { return made };
     let Change::Put(wanted) = &r.change else { return made };
+    if !wanted.blob().is_some_and(which) {
+        return made;
+    }
     let harmless = StateRef::inline(bytes::Bytes::from_static(b"0"));
     let accepted = with_update(request, |r| r.change = Change::Put(harmless));
     let put = |versioned: &mut Versioned| versioned.state = Some(wanted.clone());

@@ -62,11 +62,7 @@ struct Process {
     made_key: bool,
 }
 
-const NEW: Process = Process {
-    step: Step::Idle,
-    made_namespace: false,
-    made_key: false,
-};
+const NEW: Process = Process { step: Step::Idle, made_namespace: false, made_key: false };
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 struct State {
@@ -88,20 +84,9 @@ struct State {
 
 #[derive(Clone, PartialEq, Debug)]
 enum Action {
-    Run {
-        process: usize,
-        step: Step,
-    },
-    Crash {
-        process: usize,
-    },
-    PowerLoss {
-        namespace: bool,
-        key: bool,
-        floor: bool,
-        temps: Set,
-        first: Option<FileId>,
-    },
+    Run { process: usize, step: Step },
+    Crash { process: usize },
+    PowerLoss { namespace: bool, key: bool, floor: bool, temps: Set, first: Option<FileId> },
 }
 
 struct World {
@@ -128,8 +113,7 @@ impl State {
     }
 
     fn tell(&mut self, file: FileId) {
-        self.two_told |= self.told.is_some_and(|told| told != file)
-            || self.contents[file.index()] == Content::Torn;
+        self.two_told |= self.told.is_some_and(|told| told != file) || self.contents[file.index()] == Content::Torn;
         self.told = Some(file);
     }
 }
@@ -245,14 +229,9 @@ impl World {
 
     /// Syncs a directory and goes on with the one above.
     fn sync_up(&self, state: &mut State, process: usize, directory: Directory) -> Step {
-        let Process {
-            made_namespace,
-            made_key,
-            ..
-        } = state.processes[process];
+        let Process { made_namespace, made_key, .. } = state.processes[process];
         let only_own = self.without(Mutation::OnlyTheMakerSyncs);
-        let no_parents = self.without(Mutation::ParentsNotSynced)
-            || self.without(Mutation::ParentsSyncedAfterLink);
+        let no_parents = self.without(Mutation::ParentsNotSynced) || self.without(Mutation::ParentsSyncedAfterLink);
         let skip = match directory {
             Directory::Key => false,
             Directory::Namespace => no_parents || only_own && !made_key,
@@ -271,32 +250,20 @@ impl World {
 
     fn power_losses(&self, state: &State, actions: &mut Vec<Action>) {
         for namespace in state.namespace.survivors() {
-            for key in state
-                .key
-                .survivors()
-                .filter(|key| key.is_none() || namespace.is_some())
-            {
+            for key in state.key.survivors().filter(|key| key.is_none() || namespace.is_some()) {
                 if key.is_none() {
                     let (namespace, temps) = (namespace.is_some(), Set::default());
-                    actions.push(Action::PowerLoss {
-                        namespace,
-                        key: false,
-                        floor: false,
-                        temps,
-                        first: None,
-                    });
+                    actions.push(Action::PowerLoss { namespace, key: false, floor: false, temps, first: None });
                     continue;
                 }
                 for floor in state.floor.survivors() {
                     for first in state.first.survivors() {
-                        actions.extend(self.surviving_temps(state).into_iter().map(|temps| {
-                            Action::PowerLoss {
-                                namespace: true,
-                                key: true,
-                                floor: floor.is_some(),
-                                temps,
-                                first,
-                            }
+                        actions.extend(self.surviving_temps(state).into_iter().map(|temps| Action::PowerLoss {
+                            namespace: true,
+                            key: true,
+                            floor: floor.is_some(),
+                            temps,
+                            first,
                         }));
                     }
                 }
@@ -308,15 +275,13 @@ impl World {
         let mut kept = vec![Set::default()];
         for file in 0..state.made {
             let branch = |temps: Set| {
-                state.temps[usize::from(file)]
-                    .survivors()
-                    .map(move |survivor| {
-                        let mut temps = temps;
-                        if survivor.is_some() {
-                            temps.insert(file);
-                        }
-                        temps
-                    })
+                state.temps[usize::from(file)].survivors().map(move |survivor| {
+                    let mut temps = temps;
+                    if survivor.is_some() {
+                        temps.insert(file);
+                    }
+                    temps
+                })
             };
             kept = kept.into_iter().flat_map(branch).collect();
         }
@@ -324,14 +289,7 @@ impl World {
     }
 
     fn lose_power(&self, state: &mut State, action: Action) {
-        let Action::PowerLoss {
-            namespace,
-            key,
-            floor,
-            temps,
-            first,
-        } = action
-        else {
+        let Action::PowerLoss { namespace, key, floor, temps, first } = action else {
             return;
         };
         state.power_losses_left -= 1;
@@ -385,8 +343,7 @@ impl Model for World {
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
         for process in 0..self.writers + self.readers {
             let step = state.processes[process].step;
-            let can_begin =
-                state.first.now.is_some() || process < self.writers && state.made < self.files;
+            let can_begin = state.first.now.is_some() || process < self.writers && state.made < self.files;
             if step != Step::Idle || can_begin {
                 actions.push(Action::Run { process, step });
             }
@@ -414,55 +371,23 @@ impl Model for World {
 
     fn properties(&self) -> Vec<Property<World>> {
         vec![
-            Property::always(
-                "what was answered as r.1 is never lost",
-                |w: &World, s: &State| {
-                    w.first_only
-                        .judge(s.told.is_none() || s.first.now == s.told)
-                },
-            ),
-            Property::always("one value is answered as r.1", |w: &World, s: &State| {
-                w.first_only.judge(!s.two_told)
+            Property::always("what was answered as r.1 is never lost", |w: &World, s: &State| {
+                w.first_only.judge(s.told.is_none() || s.first.now == s.told)
             }),
-            Property::always(
-                "where r.1 stands, an intact floor stands",
-                |w: &World, s: &State| {
-                    let intact = s.floor.now.is_some() && s.floor_content != Content::Torn;
-                    w.first_only.judge(s.first.now.is_none() || intact)
-                },
-            ),
+            Property::always("one value is answered as r.1", |w: &World, s: &State| w.first_only.judge(!s.two_told)),
+            Property::always("where r.1 stands, an intact floor stands", |w: &World, s: &State| {
+                let intact = s.floor.now.is_some() && s.floor_content != Content::Torn;
+                w.first_only.judge(s.first.now.is_none() || intact)
+            }),
         ]
     }
 }
 
 #[test]
 fn the_first_write_is_durable() {
-    assert_clean(
-        "first write: WWR",
-        World {
-            power_losses: 2,
-            ..World::new(2, 1)
-        },
-        1,
-    );
-    assert_clean(
-        "first write: WW",
-        World {
-            files: 4,
-            crashes: 2,
-            power_losses: 2,
-            ..World::new(2, 0)
-        },
-        1,
-    );
-    assert_clean(
-        "first write: WWW",
-        World {
-            power_losses: 0,
-            ..World::new(3, 0)
-        },
-        1,
-    );
+    assert_clean("first write: WWR", World { power_losses: 2, ..World::new(2, 1) }, 1);
+    assert_clean("first write: WW", World { files: 4, crashes: 2, power_losses: 2, ..World::new(2, 0) }, 1);
+    assert_clean("first write: WWW", World { power_losses: 0, ..World::new(3, 0) }, 1);
 }
 
 #[test]
@@ -475,10 +400,7 @@ fn every_mutation_is_caught() {
             Mutation::ParentsSyncedAfterLink => (1, [LOST]),
             Mutation::FloorNotSynced | Mutation::FloorMadeLate => (0, [FLOOR]),
         };
-        let world = World {
-            mutation: Some(*mutation),
-            ..World::new(2, readers)
-        };
+        let world = World { mutation: Some(*mutation), ..World::new(2, readers) };
         assert_caught(&format!("first write, {mutation:?}"), world, &expected);
     }
 }

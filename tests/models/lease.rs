@@ -27,52 +27,24 @@ fn small_worlds_are_clean() {
     let worlds = [
         (
             "leases, renewal, crash, TTL of 2 ticks",
-            World {
-                ttl: 2,
-                ..two(|left| (left.renewals, left.crashes) = (1, 1))
-            },
+            World { ttl: 2, ..two(|left| (left.renewals, left.crashes) = (1, 1)) },
         ),
-        (
-            "three clients, two acquires",
-            with(World::of(3, 2), |left| left.renewals = 1),
-        ),
-        (
-            "update, unclear outcome",
-            two(|left| (left.updates, left.timeouts) = (1, 1)),
-        ),
+        ("three clients, two acquires", with(World::of(3, 2), |left| left.renewals = 1)),
+        ("update, unclear outcome", two(|left| (left.updates, left.timeouts) = (1, 1))),
         (
             "update, unclear outcome, ring of 1",
-            World {
-                ring: 1,
-                done: 1,
-                ..two(|left| (left.updates, left.timeouts) = (1, 1))
-            },
+            World { ring: 1, done: 1, ..two(|left| (left.updates, left.timeouts) = (1, 1)) },
         ),
-        (
-            "two updates in transactions",
-            World {
-                transactions: true,
-                ..two(|left| left.updates = 2)
-            },
-        ),
-        (
-            "update, duplicate request",
-            two(|left| (left.updates, left.duplicates) = (1, 1)),
-        ),
+        ("two updates in transactions", World { transactions: true, ..two(|left| left.updates = 2) }),
+        ("update, duplicate request", two(|left| (left.updates, left.duplicates) = (1, 1))),
         (
             "two updates bound by the client, duplicate request, nothing else remembered",
             bound(two(|left| (left.updates, left.duplicates) = (2, 1))),
         ),
-        (
-            "update, break",
-            two(|left| (left.updates, left.breaks) = (1, 1)),
-        ),
+        ("update, break", two(|left| (left.updates, left.breaks) = (1, 1))),
         (
             "blobs, two updates, collection",
-            World {
-                blobs: true,
-                ..two(|left| (left.updates, left.collections) = (2, 1))
-            },
+            World { blobs: true, ..two(|left| (left.updates, left.collections) = (2, 1)) },
         ),
     ];
     for (name, world) in worlds {
@@ -82,11 +54,7 @@ fn small_worlds_are_clean() {
 
 /// Every send of an update is bound to one version, and the record remembers one update only.
 fn bound(world: World) -> World {
-    World {
-        done: 1,
-        bound_by_client: true,
-        ..world
-    }
+    World { done: 1, bound_by_client: true, ..world }
 }
 
 #[test]
@@ -98,56 +66,32 @@ fn large_worlds_are_clean() {
     let worlds = [
         (
             "renewals, TTL of 2 ticks, unclear outcome",
-            World {
-                ttl: 2,
-                ..two(|left| (left.renewals, left.timeouts) = (2, 1))
-            },
+            World { ttl: 2, ..two(|left| (left.renewals, left.timeouts) = (2, 1)) },
         ),
-        (
-            "three clients, two acquires, unclear outcome",
-            with(World::of(3, 2), |left| left.timeouts = 1),
-        ),
-        (
-            "update, two unclear outcomes",
-            two(|left| (left.updates, left.timeouts) = (1, 2)),
-        ),
+        ("three clients, two acquires, unclear outcome", with(World::of(3, 2), |left| left.timeouts = 1)),
+        ("update, two unclear outcomes", two(|left| (left.updates, left.timeouts) = (1, 2))),
         (
             "two updates, unclear outcome, ring of 1",
-            World {
-                ring: 1,
-                done: 1,
-                ..two(|left| (left.updates, left.timeouts) = (2, 1))
-            },
+            World { ring: 1, done: 1, ..two(|left| (left.updates, left.timeouts) = (2, 1)) },
         ),
         (
             "two updates in transactions, unclear outcome",
-            World {
-                transactions: true,
-                ..two(|left| (left.updates, left.timeouts) = (2, 1))
-            },
+            World { transactions: true, ..two(|left| (left.updates, left.timeouts) = (2, 1)) },
         ),
         (
             "update, duplicate request, unclear outcome",
             two(|left| (left.updates, left.duplicates, left.timeouts) = (1, 1, 1)),
         ),
-        (
-            "update, break, unclear outcome",
-            two(|left| (left.updates, left.breaks, left.timeouts) = (1, 1, 1)),
-        ),
+        ("update, break, unclear outcome", two(|left| (left.updates, left.breaks, left.timeouts) = (1, 1, 1))),
         (
             "blobs, update, collection, crash, unclear outcome",
             World {
                 blobs: true,
-                ..two(|left| {
-                    (left.updates, left.collections, left.timeouts, left.crashes) = (1, 1, 1, 1)
-                })
+                ..two(|left| (left.updates, left.collections, left.timeouts, left.crashes) = (1, 1, 1, 1))
             },
         ),
     ];
-    let states: usize = worlds
-        .into_iter()
-        .map(|(name, world)| assert_clean(name, world, 2))
-        .sum();
+    let states: usize = worlds.into_iter().map(|(name, world)| assert_clean(name, world, 2)).sum();
     println!("leases, updates and blobs: {states} states");
 }
 

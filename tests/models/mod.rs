@@ -53,12 +53,7 @@ where
     M::State: Hash + Send + Sync + Clone + PartialEq + 'static,
     M::Action: Clone + PartialEq + Debug,
 {
-    let checker = model
-        .checker()
-        .threads(threads)
-        .finish_when(HasDiscoveries::AnyFailures)
-        .spawn_bfs()
-        .join();
+    let checker = model.checker().threads(threads).finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
     let states = checker.unique_state_count();
     match checker.discoveries().into_iter().next() {
         None => Ok(states),
@@ -69,11 +64,7 @@ where
                 .into_iter()
                 .filter_map(|(_, action)| action.map(|action| model.format_action(&action)))
                 .collect();
-            Err(Counterexample {
-                property,
-                schedule,
-                states,
-            })
+            Err(Counterexample { property, schedule, states })
         }
     }
 }
@@ -90,11 +81,7 @@ where
             println!("{name}: {states} states, exhaustive, no violation");
             states
         }
-        Err(found) => panic!(
-            "{name}: \"{}\" is violated:\n  {}",
-            found.property,
-            found.schedule.join("\n  ")
-        ),
+        Err(found) => panic!("{name}: \"{}\" is violated:\n  {}", found.property, found.schedule.join("\n  ")),
     }
 }
 

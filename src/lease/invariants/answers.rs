@@ -51,7 +51,7 @@ pub(super) fn without_write(
             let held = before.lease.as_ref().is_some_and(|lease| proves(request, lease));
             B::unless(answer.is_err() && !held, "a renewal without a write, or refused to the holder")
         }
-        Request::Release(r) => not_released(before, r, answer),
+        Request::Release(r) => not_released(before, request, r, answer),
         Request::Update(r) => not_changed(before, request, r, answer),
         Request::Expire(r) => match (&before.lease, answer) {
             (Some(lease), Err(Refusal::NotExpired)) if lease.id == r.lease_id => {
@@ -97,10 +97,13 @@ fn not_granted(before: &Record, r: &Acquire, age: Duration, answer: &Result<Outc
 }
 
 /// A release of a lease that is over: its first answer again, else the truth; a lost commit never looks like success.
-fn not_released(before: &Record, r: &Release, answer: &Result<Outcome, Refusal>) -> Result<(), B> {
+fn not_released(before: &Record, request: &Request, r: &Release, answer: &Result<Outcome, Refusal>) -> Result<(), B> {
     let ended = before.ended(&r.lease_id);
-    if before.lease.as_ref().is_some_and(|lease| lease.id == r.lease_id) {
-        return B::unless(answer.is_err(), "a release of the present lease is answered without a write");
+    if let Some(lease) = before.lease.as_ref().filter(|lease| lease.id == r.lease_id) {
+        B::unless(answer.is_err(), "a release of the present lease is answered without a write")?;
+        let unnamed = before.staged.is_some() && !r.rollback && r.txn.is_none();
+        let justified = unnamed || !proves(request, lease);
+        return B::unless(justified, "a release of the present lease is refused for no reason");
     }
     let lost = ended.is_some_and(|ended| ended.discarded) && !r.rollback;
     B::unless(!lost || answer.is_err(), "a lost commit looks like success")?;

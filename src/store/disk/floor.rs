@@ -49,7 +49,7 @@ mod tests {
     fn eight_revisions_stay() {
         for head in 0..1000 {
             let to = target(head);
-            assert!(to % STEP == 0 && (to == 0 || to + STEP <= head), "{head}: {to}");
+            assert!(to.is_multiple_of(STEP) && (to == 0 || to + STEP <= head), "{head}: {to}");
         }
         assert_eq!((target(15), target(16), target(23), target(24)), (0, 8, 8, 16));
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags};
 use tokio::runtime::Handle;
 
 use super::fs::{Errno, Fs, Stat, Whole};
@@ -48,18 +48,22 @@ impl RealFs {
     }
 }
 
-/// What `fstat(2)` gave, as far as lockd asks.
-fn stat_of(stat: &rustix::fs::Stat) -> Stat {
+/// What `fstat(2)` says, as far as lockd asks. Nothing but a regular file is lockd's: `NXIO`.
+fn stat_of(file: &OwnedFd) -> Result<Stat, Errno> {
+    let stat = rustix::fs::fstat(file)?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Err(Errno::NXIO);
+    }
     let time = |secs: i64, nanos: u64| {
         Duration::new(u64::try_from(secs).unwrap_or(0), u32::try_from(nanos).unwrap_or(0).min(999_999_999))
     };
-    Stat {
+    Ok(Stat {
         inode: (stat.st_dev, stat.st_ino),
         len: u64::try_from(stat.st_size).unwrap_or(0),
-        links: u64::from(stat.st_nlink),
+        links: stat.st_nlink as _,
         modified: time(stat.st_mtime, stat.st_mtime_nsec),
         changed: time(stat.st_ctime, stat.st_ctime_nsec),
-    }
+    })
 }
 
 fn read_some(file: &OwnedFd, offset: u64, len: usize) -> Result<Bytes, Errno> {
@@ -155,19 +159,19 @@ impl Fs for RealFs {
     }
 
     async fn file_stat(&self, file: &OwnedFd) -> Result<Stat, Errno> {
-        Ok(stat_of(&rustix::fs::fstat(file)?))
+        stat_of(file)
     }
 
     async fn read(&self, dir: &OwnedFd, name: &str, limit: usize) -> Result<Whole, Errno> {
         let file = self.open_at(dir, name, OFlags::RDONLY)?;
-        let stat = stat_of(&rustix::fs::fstat(&file)?);
+        let stat = stat_of(&file)?;
         let len = usize::try_from(stat.len).ok().filter(|len| *len <= limit).ok_or(Errno::FBIG)?;
         Ok(Whole { bytes: read_some(&file, 0, len)?, stat })
     }
 
     async fn stat(&self, dir: &OwnedFd, name: &str) -> Result<Stat, Errno> {
         let file = self.open_at(dir, name, OFlags::RDONLY)?;
-        Ok(stat_of(&rustix::fs::fstat(&file)?))
+        stat_of(&file)
     }
 
     async fn link(&self, dir: &OwnedFd, from: &str, to: &str) -> Result<(), Errno> {

@@ -7,7 +7,7 @@ use crate::faults::rng::Rng;
 
 /// How the survivors are drawn; each loss of power draws one of these first, since a uniform mix hardly ever loses all or nothing.
 #[derive(Clone, Copy, Debug)]
-enum Mood {
+pub enum Mood {
     /// Nothing unsynced survives.
     Nothing,
     /// All of it does.
@@ -25,6 +25,11 @@ impl Model {
     /// cached or open from before leads anywhere.
     pub fn power_cut(&mut self, rng: &mut Rng) {
         let mood = MOODS[rng.below(MOODS.len())];
+        self.settle(mood, rng);
+    }
+
+    /// The same with survivors of one kind.
+    pub fn settle(&mut self, mood: Mood, rng: &mut Rng) {
         let old = std::mem::take(self.inodes_mut());
         let mut renumbered = BTreeMap::from([(ROOT, ROOT)]);
         let mut survivors = BTreeMap::new();

@@ -31,6 +31,8 @@ pub enum How {
     Refused(Errno),
     /// Done, but the answer says otherwise: the reply was lost and the repetition failed.
     ReplyLost(Errno),
+    /// A write takes half of what it was given.
+    Short,
 }
 
 /// From the `nth` operation of a kind (from 1) so many fail.

@@ -7,6 +7,7 @@ mod cut;
 pub mod faults;
 mod fuse;
 mod model;
+mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -55,6 +56,8 @@ pub struct Caching {
 /// A mount.
 #[derive(Debug)]
 pub struct LossyFs {
+    /// What it shows.
+    pub disk: Disk,
     at: TempDir,
     session: Option<BackgroundSession>,
 }
@@ -77,7 +80,7 @@ impl Disk {
         config.acl = SessionACL::Owner;
         config.n_threads = Some(4);
         let session = fuser::spawn_mount(fuse::Served::new(self.clone(), caching), at.path(), &config)?;
-        Ok(LossyFs { at, session: Some(session) })
+        Ok(LossyFs { disk: self.clone(), at, session: Some(session) })
     }
 
     /// Cuts the power at the `n`-th mutating operation from now (from 1), just before or just after it takes effect. From then on
@@ -104,10 +107,23 @@ impl Disk {
         !self.state().dead
     }
 
+    /// The next process finds all that the last one left, synced or not: it was killed, the machine runs on.
+    pub fn next_process(&self) {
+        let mut state = self.state();
+        (state.ops, state.cut_at, state.dead) = (0, None, false);
+    }
+
     /// What survived, as the seed has it, is served from now on. Nothing of before may be open any more.
     pub fn power_up(&self, rng: &mut Rng) {
         let mut state = self.state();
         state.model.power_cut(rng);
+        (state.ops, state.cut_at, state.dead) = (0, None, false);
+    }
+
+    /// Only what was synced survived.
+    pub fn power_up_with_nothing_unsynced(&self) {
+        let mut state = self.state();
+        state.model.settle(cut::Mood::Nothing, &mut Rng::new(0));
         (state.ops, state.cut_at, state.dead) = (0, None, false);
     }
 
@@ -153,6 +169,7 @@ impl Disk {
         match state.faults.strike(op) {
             None => work(&mut state.model),
             Some(How::Refused(e)) => Err(e),
+            Some(How::Short) => Err(Errno::AGAIN),
             Some(How::ReplyLost(e)) => {
                 let _done = work(&mut state.model);
                 Err(e)

@@ -1,9 +1,7 @@
 //! Finding the head, and what follows from having found it.
 
 use super::model::Way;
-use super::state::{
-    Content, FileId, Purpose, REVISIONS, Revision, State, Step, Verdict, Violation, Walk,
-};
+use super::state::{Content, FileId, Purpose, REVISIONS, Revision, State, Step, Verdict, Violation, Walk};
 use super::world::{Listing, Mutation, Role, World};
 
 impl World {
@@ -11,15 +9,10 @@ impl World {
     pub fn begin_head(&self, state: &mut State, process: usize, way: Way) {
         if way == Way::FromKnown {
             let known = state.processes[process].known;
-            state.processes[process].step =
-                known.map_or(Step::Idle, |(at, value)| Step::Create { at, value });
+            state.processes[process].step = known.map_or(Step::Idle, |(at, value)| Step::Create { at, value });
             return;
         }
-        let purpose = if self.roles[process] == Role::Reader {
-            Purpose::Read
-        } else {
-            Purpose::Base
-        };
+        let purpose = if self.roles[process] == Role::Reader { Purpose::Read } else { Purpose::Base };
         self.walk_from_known(state, process, purpose);
     }
 
@@ -28,13 +21,7 @@ impl World {
             self.open_anew(state, process);
         }
         let told_before = state.told;
-        let walk = |at, value| Walk {
-            purpose,
-            at,
-            value,
-            sync_first: false,
-            told_before,
-        };
+        let walk = |at, value| Walk { purpose, at, value, sync_first: false, told_before };
         state.processes[process].step = match state.processes[process].known {
             Some((at, value)) => Step::Probe(walk(at, Some(value))),
             None => Step::OpenDirectory(walk(0, None)),
@@ -48,9 +35,7 @@ impl World {
                 self.begin_listing(state, walk)
             }
             Step::ReadName { walk, place } => self.read_name(state, walk, place),
-            Step::OpenListed(walk) => {
-                open_listed(state, walk, self.without(Mutation::ListingIsHead))
-            }
+            Step::OpenListed(walk) => open_listed(state, walk, self.without(Mutation::ListingIsHead)),
             Step::Probe(walk) => probe(state, walk, way),
             step => step,
         };
@@ -60,18 +45,12 @@ impl World {
     fn begin_listing(&self, state: &State, walk: Walk) -> Step {
         let at = match self.listing {
             Listing::Atomic => {
-                return Step::OpenListed(Walk {
-                    at: state.highest(),
-                    ..walk
-                });
+                return Step::OpenListed(Walk { at: state.highest(), ..walk });
             }
             Listing::Descending => REVISIONS as Revision - 1,
             Listing::Ascending => 1,
         };
-        Step::ReadName {
-            walk: Walk { at: 0, ..walk },
-            place: at,
-        }
+        Step::ReadName { walk: Walk { at: 0, ..walk }, place: at }
     }
 
     fn read_name(&self, state: &State, mut walk: Walk, place: Revision) -> Step {
@@ -213,13 +192,7 @@ fn probe(state: &State, walk: Walk, way: Way) -> Step {
     if way == Way::CachedAbsence || state.revision(walk.at + 1).is_none() {
         Step::CheckLast(walk)
     } else {
-        Step::Probe(opened(
-            state,
-            Walk {
-                at: walk.at + 1,
-                ..walk
-            },
-        ))
+        Step::Probe(opened(state, Walk { at: walk.at + 1, ..walk }))
     }
 }
 
@@ -227,9 +200,5 @@ fn probe(state: &State, walk: Walk, way: Way) -> Step {
 fn opened(state: &State, walk: Walk) -> Walk {
     let value = state.revision(walk.at);
     let sync_first = walk.sync_first || value.is_some_and(|file| state.link_count(file) >= 2);
-    Walk {
-        value,
-        sync_first,
-        ..walk
-    }
+    Walk { value, sync_first, ..walk }
 }

@@ -1,8 +1,8 @@
 //! The world as stateright sees it: initial state, actions, faults and properties.
 
 use super::state::{
-    Content, Entry, FILES, File, FileId, Floor, PROCESSES, Process, REVISIONS, Revision, Set,
-    State, Step, Verdict, Violation,
+    Content, Entry, FILES, File, FileId, Floor, PROCESSES, Process, REVISIONS, Revision, Set, State, Step, Verdict,
+    Violation,
 };
 use super::world::{Role, World};
 use stateright::{Model, Property};
@@ -73,20 +73,13 @@ impl World {
         for n in 1..=self.born {
             let file = FileId(n - 1);
             let parent = n.checked_sub(2).map(FileId);
-            state.files[file.index()] = File {
-                revision: n,
-                parent,
-                content: Content::Synced,
-                verdict: Verdict::Applied,
-            };
+            state.files[file.index()] =
+                File { revision: n, parent, content: Content::Synced, verdict: Verdict::Applied };
             state.revisions[usize::from(n)].set(Some(file));
             state.published[usize::from(n)] = Some(file);
         }
         state.sync_directory();
-        let known = self
-            .known_at_start
-            .checked_sub(1)
-            .map(|file| (self.known_at_start, FileId(file)));
+        let known = self.known_at_start.checked_sub(1).map(|file| (self.known_at_start, FileId(file)));
         for process in 0..self.roles.len() {
             state.processes[process].known = known;
             self.open_anew(&mut state, process);
@@ -113,16 +106,11 @@ impl World {
                 Role::Writer => self.ways_to_begin_a_write(state, process, ways),
                 Role::Reader => ways.push(Way::Plain),
                 Role::Pruner => ways.extend(self.floor_to_prune_to(state).map(|_| Way::Plain)),
-                Role::Sweeper => ways
-                    .extend((!state.temps_up_to(state.highest()).is_empty()).then_some(Way::Plain)),
+                Role::Sweeper => ways.extend((!state.temps_up_to(state.highest()).is_empty()).then_some(Way::Plain)),
             },
             Step::Probe(walk) => self.ways_to_look_up(state, process, walk.at + 1, ways),
-            Step::Look(file) => {
-                self.ways_to_look_up(state, process, state.file(file).revision, ways)
-            }
-            Step::Link(file) | Step::LinkByHandle(file) => {
-                self.ways_to_link(state, process, file, ways)
-            }
+            Step::Look(file) => self.ways_to_look_up(state, process, state.file(file).revision, ways),
+            Step::Link(file) | Step::LinkByHandle(file) => self.ways_to_link(state, process, file, ways),
             Step::ListAll(floor) => self.ways_to_list(state, floor, ways),
             Step::UnlinkTemps { temps, .. } => self.ways_to_unlink_temps(temps, ways),
             Step::UnlinkRevisions(revisions) => ways.extend(revisions.members().map(Way::Pick)),
@@ -149,13 +137,10 @@ impl World {
                 Role::Pruner => self.begin_prune(state, process),
                 Role::Sweeper => self.begin_sweep(state, process),
             },
-            Step::OpenDirectory(_)
-            | Step::ReadName { .. }
-            | Step::OpenListed(_)
-            | Step::Probe(_) => self.run_walk(state, process, way),
-            Step::CheckLast(_) | Step::SyncSeen(_) | Step::UseHead(_) => {
-                self.run_head_found(state, process)
+            Step::OpenDirectory(_) | Step::ReadName { .. } | Step::OpenListed(_) | Step::Probe(_) => {
+                self.run_walk(state, process, way)
             }
+            Step::CheckLast(_) | Step::SyncSeen(_) | Step::UseHead(_) => self.run_head_found(state, process),
             Step::SyncFailed(_)
             | Step::UnlinkFailed(_)
             | Step::FloorFirst(_)
@@ -170,10 +155,7 @@ impl World {
             | Step::RaiseFloorLate { .. } => {
                 self.run_floor(state, process);
             }
-            Step::ListAll(_)
-            | Step::UnlinkTemps { .. }
-            | Step::ListAgain { .. }
-            | Step::UnlinkRevisions(_) => {
+            Step::ListAll(_) | Step::UnlinkTemps { .. } | Step::ListAgain { .. } | Step::UnlinkRevisions(_) => {
                 self.run_prune(state, process, way);
             }
             Step::SyncBeforeSweep(_) | Step::UnlinkSwept(_) => self.run_sweep(state, process, way),
@@ -186,13 +168,8 @@ impl World {
         if let Step::LinkByHandle(file) = state.processes[process].step {
             state.silly.remove(file.0);
         }
-        let known = state.processes[process]
-            .known
-            .filter(|_| self.known_survives);
-        state.processes[process] = Process {
-            known,
-            ..Process::NEW
-        };
+        let known = state.processes[process].known.filter(|_| self.known_survives);
+        state.processes[process] = Process { known, ..Process::NEW };
         self.open_anew(state, process);
     }
 
@@ -200,47 +177,27 @@ impl World {
     fn power_losses(&self, state: &State, actions: &mut Vec<Action>) {
         let mut kept = vec![(Set::default(), [None; REVISIONS])];
         for file in 0..state.made {
-            kept = branch(
-                kept,
-                &state.temps[usize::from(file)],
-                |(temps, _), survivor| {
-                    if survivor.is_some() {
-                        temps.insert(file);
-                    }
-                },
-            );
-        }
-        for n in 1..REVISIONS {
-            kept = branch(kept, &state.revisions[n], |(_, revisions), survivor| {
-                revisions[n] = survivor
+            kept = branch(kept, &state.temps[usize::from(file)], |(temps, _), survivor| {
+                if survivor.is_some() {
+                    temps.insert(file);
+                }
             });
         }
+        for n in 1..REVISIONS {
+            kept = branch(kept, &state.revisions[n], |(_, revisions), survivor| revisions[n] = survivor);
+        }
         let Floor { written, synced } = state.floor;
-        let lengths =
-            (written.min(synced)..=written.max(synced)).step_by(usize::from(self.floor_step));
+        let lengths = (written.min(synced)..=written.max(synced)).step_by(usize::from(self.floor_step));
         for (temps, revisions) in kept {
-            actions.extend(lengths.clone().map(|floor| Action::PowerLoss {
-                temps,
-                revisions,
-                floor,
-            }));
+            actions.extend(lengths.clone().map(|floor| Action::PowerLoss { temps, revisions, floor }));
         }
     }
 
-    fn lose_power(
-        &self,
-        state: &mut State,
-        temps: Set,
-        revisions: [Option<FileId>; REVISIONS],
-        floor: Revision,
-    ) {
+    fn lose_power(&self, state: &mut State, temps: Set, revisions: [Option<FileId>; REVISIONS], floor: Revision) {
         state.power_losses_left -= 1;
         state.delayed = Set::default();
         state.silly = Set::default();
-        state.floor = Floor {
-            written: floor,
-            synced: floor,
-        };
+        state.floor = Floor { written: floor, synced: floor };
         for file in (0..state.made).map(FileId) {
             state.temps[file.index()].set(temps.contains(file.0).then_some(file));
             let content = &mut state.files[file.index()].content;
@@ -253,13 +210,8 @@ impl World {
         }
         state.sync_directory();
         for process in 0..self.roles.len() {
-            let known = state.processes[process]
-                .known
-                .filter(|_| self.known_survives);
-            state.processes[process] = Process {
-                known,
-                ..Process::NEW
-            };
+            let known = state.processes[process].known.filter(|_| self.known_survives);
+            state.processes[process] = Process { known, ..Process::NEW };
             self.open_anew(state, process);
         }
     }
@@ -296,19 +248,9 @@ impl Model for World {
                 actions.push(Action::Crash { process });
             }
         }
-        actions.extend(
-            state
-                .delayed
-                .members()
-                .map(|file| Action::LinkArrives(FileId(file))),
-        );
+        actions.extend(state.delayed.members().map(|file| Action::LinkArrives(FileId(file))));
         if self.without(super::world::Mutation::SweepAnyTemp) {
-            actions.extend(
-                state
-                    .temps_up_to(Revision::MAX)
-                    .members()
-                    .map(|file| Action::Sweep(FileId(file))),
-            );
+            actions.extend(state.temps_up_to(Revision::MAX).members().map(|file| Action::Sweep(FileId(file))));
         }
         if state.power_losses_left > 0 {
             self.power_losses(state, actions);
@@ -324,11 +266,7 @@ impl Model for World {
                 state.delayed.remove(file.0);
                 self.link(&mut state, file);
             }
-            Action::PowerLoss {
-                temps,
-                revisions,
-                floor,
-            } => self.lose_power(&mut state, temps, revisions, floor),
+            Action::PowerLoss { temps, revisions, floor } => self.lose_power(&mut state, temps, revisions, floor),
             Action::Sweep(file) => self.unlink_temp(&mut state, file, None),
         }
         (state != *last).then_some(state)
@@ -345,45 +283,28 @@ impl Model for World {
 
     fn properties(&self) -> Vec<Property<World>> {
         vec![
-            Property::always("no two values for one revision", |w: &World, s: &State| {
-                w.never(s, Violation::TwoValues)
+            Property::always("no two values for one revision", |w: &World, s: &State| w.never(s, Violation::TwoValues)),
+            Property::always("one win for a revision", |w: &World, s: &State| w.never(s, Violation::TwoWins)),
+            Property::always("no fork", |w: &World, s: &State| w.never(s, Violation::Fork)),
+            Property::always("the head never goes back for a reader", |w: &World, s: &State| {
+                w.never(s, Violation::HeadWentBack)
             }),
-            Property::always("one win for a revision", |w: &World, s: &State| {
-                w.never(s, Violation::TwoWins)
+            Property::always("a pruned revision is never made again", |w: &World, s: &State| {
+                w.never(s, Violation::PrunedMadeAgain)
             }),
-            Property::always("no fork", |w: &World, s: &State| {
-                w.never(s, Violation::Fork)
+            Property::always("floor never goes down", |w: &World, s: &State| w.never(s, Violation::FloorWentDown)),
+            Property::always("torn content is never served", |w: &World, s: &State| w.never(s, Violation::TornServed)),
+            Property::always("what was answered is never lost", |w: &World, s: &State| w.judge(!s.told_is_lost())),
+            Property::always("what is not applied never becomes visible", |w: &World, s: &State| {
+                w.judge(!s.denied_is_visible())
             }),
-            Property::always(
-                "the head never goes back for a reader",
-                |w: &World, s: &State| w.never(s, Violation::HeadWentBack),
-            ),
-            Property::always(
-                "a pruned revision is never made again",
-                |w: &World, s: &State| w.never(s, Violation::PrunedMadeAgain),
-            ),
-            Property::always("floor never goes down", |w: &World, s: &State| {
-                w.never(s, Violation::FloorWentDown)
-            }),
-            Property::always("torn content is never served", |w: &World, s: &State| {
-                w.never(s, Violation::TornServed)
-            }),
-            Property::always("what was answered is never lost", |w: &World, s: &State| {
-                w.judge(!s.told_is_lost())
-            }),
-            Property::always(
-                "what is not applied never becomes visible",
-                |w: &World, s: &State| w.judge(!s.denied_is_visible()),
-            ),
             Property::always("floor <= head - keep", |w: &World, s: &State| {
                 w.judge(s.floor.written + w.keep <= s.highest().max(w.keep))
             }),
             Property::always("floor is durable before a prune", |w: &World, s: &State| {
                 w.judge(!s.pruned_without_floor())
             }),
-            Property::always("never stuck", |w: &World, s: &State| {
-                w.judge(!s.stuck() && !s.head_is_torn())
-            }),
+            Property::always("never stuck", |w: &World, s: &State| w.judge(!s.stuck() && !s.head_is_torn())),
         ]
     }
 }

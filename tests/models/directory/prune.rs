@@ -48,16 +48,9 @@ impl World {
                 state.floor.synced = state.floor.written;
                 Step::ListAll(floor)
             }
-            Step::RaiseFloorLate {
-                floor,
-                temps,
-                revisions,
-            } => {
+            Step::RaiseFloorLate { floor, temps, revisions } => {
                 let raised = state.floor.written.max(floor);
-                state.floor = Floor {
-                    written: raised,
-                    synced: raised,
-                };
+                state.floor = Floor { written: raised, synced: raised };
                 Step::UnlinkTemps { temps, revisions }
             }
             step => step,
@@ -73,13 +66,8 @@ impl World {
             state.floor.written = floor;
             state.violate(Violation::FloorWentDown);
         }
-        let skip = self.without(Mutation::FloorNotSynced)
-            || stood && self.without(Mutation::FloorSyncSkippedIfRaised);
-        if skip {
-            Step::ListAll(floor)
-        } else {
-            Step::SyncFloor(floor)
-        }
+        let skip = self.without(Mutation::FloorNotSynced) || stood && self.without(Mutation::FloorSyncSkippedIfRaised);
+        if skip { Step::ListAll(floor) } else { Step::SyncFloor(floor) }
     }
 
     pub fn ways_to_list(&self, state: &State, floor: Revision, ways: &mut Vec<Way>) {
@@ -97,41 +85,24 @@ impl World {
     }
 
     fn listed(&self, state: &State, floor: Revision) -> Step {
-        let temps = if self.without(Mutation::TempsNotPruned) {
-            Set::default()
-        } else {
-            state.temps_up_to(floor)
-        };
-        Step::UnlinkTemps {
-            temps,
-            revisions: state.revisions_up_to(floor),
-        }
+        let temps = if self.without(Mutation::TempsNotPruned) { Set::default() } else { state.temps_up_to(floor) };
+        Step::UnlinkTemps { temps, revisions: state.revisions_up_to(floor) }
     }
 
     fn listed_early(&self, state: &State, floor: Revision) -> Step {
         let temps = state.temps_up_to(floor);
-        Step::RaiseFloorLate {
-            floor,
-            temps,
-            revisions: state.revisions_up_to(floor),
-        }
+        Step::RaiseFloorLate { floor, temps, revisions: state.revisions_up_to(floor) }
     }
 
     pub fn run_prune(&self, state: &mut State, process: usize, way: Way) {
         let next = match state.processes[process].step {
             Step::ListAll(floor) => match self.listed(state, floor) {
                 Step::UnlinkTemps { revisions, .. } if way == Way::TempsMissed => {
-                    Step::UnlinkTemps {
-                        temps: Set::default(),
-                        revisions,
-                    }
+                    Step::UnlinkTemps { temps: Set::default(), revisions }
                 }
                 step => step,
             },
-            Step::UnlinkTemps {
-                mut temps,
-                revisions,
-            } => match temps.members().next() {
+            Step::UnlinkTemps { mut temps, revisions } => match temps.members().next() {
                 Some(file) => {
                     if way != Way::Fails {
                         self.unlink_temp(state, FileId(file), Some(process));
@@ -143,22 +114,14 @@ impl World {
             },
             Step::ListAgain { revisions } => {
                 let in_use = !state.silly.is_empty() && !self.without(Mutation::SillyRenameIgnored);
-                if in_use || revisions.is_empty() {
-                    Step::Idle
-                } else {
-                    Step::UnlinkRevisions(revisions)
-                }
+                if in_use || revisions.is_empty() { Step::Idle } else { Step::UnlinkRevisions(revisions) }
             }
             Step::UnlinkRevisions(mut revisions) => {
                 if let Way::Pick(n) = way {
                     unlink_revision(state, n);
                     revisions.remove(n);
                 }
-                if revisions.is_empty() {
-                    Step::Idle
-                } else {
-                    Step::UnlinkRevisions(revisions)
-                }
+                if revisions.is_empty() { Step::Idle } else { Step::UnlinkRevisions(revisions) }
             }
             step => step,
         };
@@ -168,11 +131,7 @@ impl World {
     pub fn begin_sweep(&self, state: &mut State, process: usize) {
         let head = state.highest();
         let sync = !self.without(Mutation::SweepWithoutSync);
-        state.processes[process].step = if sync {
-            Step::SyncBeforeSweep(head)
-        } else {
-            Step::UnlinkSwept(head)
-        };
+        state.processes[process].step = if sync { Step::SyncBeforeSweep(head) } else { Step::UnlinkSwept(head) };
     }
 
     pub fn run_sweep(&self, state: &mut State, process: usize, way: Way) {
@@ -181,9 +140,7 @@ impl World {
                 state.sync_directory();
                 state.processes[process].step = Step::UnlinkSwept(head);
             }
-            (Step::UnlinkSwept(_), Way::Pick(file)) => {
-                self.unlink_temp(state, FileId(file), Some(process))
-            }
+            (Step::UnlinkSwept(_), Way::Pick(file)) => self.unlink_temp(state, FileId(file), Some(process)),
             _ => self.rest(state, process),
         }
     }

@@ -54,10 +54,7 @@ pub struct Entry {
 const ABSENT: u8 = 15;
 
 impl Entry {
-    pub const NEVER: Entry = Entry {
-        now: None,
-        since_sync: Set(1 << ABSENT),
-    };
+    pub const NEVER: Entry = Entry { now: None, since_sync: Set(1 << ABSENT) };
 
     pub fn set(&mut self, now: Option<FileId>) {
         self.now = now;
@@ -69,9 +66,7 @@ impl Entry {
     }
     /// What a power loss may leave under this name.
     pub fn survivors(&self) -> impl Iterator<Item = Option<FileId>> + use<> {
-        self.since_sync
-            .members()
-            .map(|member| (member != ABSENT).then_some(FileId(member)))
+        self.since_sync.members().map(|member| (member != ABSENT).then_some(FileId(member)))
     }
 }
 
@@ -106,12 +101,7 @@ pub struct File {
 }
 
 impl File {
-    pub const NEVER: File = File {
-        revision: 0,
-        parent: None,
-        content: Content::Unsynced,
-        verdict: Verdict::Open,
-    };
+    pub const NEVER: File = File { revision: 0, parent: None, content: Content::Unsynced, verdict: Verdict::Open };
 }
 
 /// The length of `floor`, in revisions.
@@ -151,20 +141,14 @@ pub enum Step {
     Idle,
     // Head.
     OpenDirectory(Walk),
-    ReadName {
-        walk: Walk,
-        place: Revision,
-    },
+    ReadName { walk: Walk, place: Revision },
     OpenListed(Walk),
     Probe(Walk),
     CheckLast(Walk),
     SyncSeen(Walk),
     UseHead(Walk),
     // Write.
-    Create {
-        at: Revision,
-        value: FileId,
-    },
+    Create { at: Revision, value: FileId },
     WriteAndSync(FileId),
     ReadFloor(FileId),
     Link(FileId),
@@ -185,19 +169,10 @@ pub enum Step {
     RaiseFloor(Revision),
     AppendToFloor(Revision),
     SyncFloor(Revision),
-    RaiseFloorLate {
-        floor: Revision,
-        temps: Set,
-        revisions: Set,
-    },
+    RaiseFloorLate { floor: Revision, temps: Set, revisions: Set },
     ListAll(Revision),
-    UnlinkTemps {
-        temps: Set,
-        revisions: Set,
-    },
-    ListAgain {
-        revisions: Set,
-    },
+    UnlinkTemps { temps: Set, revisions: Set },
+    ListAgain { revisions: Set },
     UnlinkRevisions(Set),
     // Sweep, with the head that was seen.
     SyncBeforeSweep(Revision),
@@ -216,11 +191,7 @@ pub struct Process {
 }
 
 impl Process {
-    pub const NEW: Process = Process {
-        step: Step::Idle,
-        known: None,
-        view: Set(0),
-    };
+    pub const NEW: Process = Process { step: Step::Idle, known: None, view: Set(0) };
 }
 
 /// A broken rule that only the step itself shows; the others are read off the state.
@@ -266,16 +237,11 @@ pub struct State {
 impl State {
     /// The highest revision that has a name; 0 if none has.
     pub fn highest(&self) -> Revision {
-        (1..REVISIONS)
-            .rev()
-            .find(|n| self.revisions[*n].now.is_some())
-            .unwrap_or(0) as Revision
+        (1..REVISIONS).rev().find(|n| self.revisions[*n].now.is_some()).unwrap_or(0) as Revision
     }
 
     pub fn revision(&self, n: Revision) -> Option<FileId> {
-        self.revisions
-            .get(usize::from(n))
-            .and_then(|entry| entry.now)
+        self.revisions.get(usize::from(n)).and_then(|entry| entry.now)
     }
 
     pub fn file(&self, file: FileId) -> &File {
@@ -288,9 +254,7 @@ impl State {
 
     pub fn link_count(&self, file: FileId) -> usize {
         let published = self.revision(self.file(file).revision) == Some(file);
-        usize::from(self.has_temp(file))
-            + usize::from(self.silly.contains(file.0))
-            + usize::from(published)
+        usize::from(self.has_temp(file)) + usize::from(self.silly.contains(file.0)) + usize::from(published)
     }
 
     /// The names `t.<n>` with n up to `limit`.
@@ -314,10 +278,7 @@ impl State {
     }
 
     pub fn sync_directory(&mut self) {
-        self.temps
-            .iter_mut()
-            .chain(&mut self.revisions)
-            .for_each(Entry::sync);
+        self.temps.iter_mut().chain(&mut self.revisions).for_each(Entry::sync);
     }
 
     pub fn violate(&mut self, violation: Violation) {
@@ -327,19 +288,14 @@ impl State {
     /// Whether a file that was reported as not applied is, or was, visible.
     pub fn denied_is_visible(&self) -> bool {
         let denied = |file: &FileId| self.file(*file).verdict == Verdict::NotApplied;
-        self.revisions
-            .iter()
-            .filter_map(|entry| entry.now.as_ref())
-            .chain(self.published.iter().flatten())
-            .any(denied)
+        self.revisions.iter().filter_map(|entry| entry.now.as_ref()).chain(self.published.iter().flatten()).any(denied)
     }
 
     /// Whether the highest revision is older than, or another than, what was answered or served.
     pub fn told_is_lost(&self) -> bool {
         let highest = self.highest();
         let published = self.published[usize::from(highest)];
-        highest < self.told
-            || highest == self.told && published.is_some() && published != self.revision(highest)
+        highest < self.told || highest == self.told && published.is_some() && published != self.revision(highest)
     }
 
     /// Whether a revision was unlinked that a power loss would let a writer make again.
@@ -354,7 +310,6 @@ impl State {
     }
 
     pub fn head_is_torn(&self) -> bool {
-        self.revision(self.highest())
-            .is_some_and(|file| self.file(file).content == Content::Torn)
+        self.revision(self.highest()).is_some_and(|file| self.file(file).content == Content::Torn)
     }
 }

@@ -1,9 +1,7 @@
 //! Writing a revision, and finding out what became of it.
 
 use super::model::Way;
-use super::state::{
-    Content, File, FileId, Purpose, REVISIONS, Revision, State, Step, Verdict, Violation,
-};
+use super::state::{Content, File, FileId, Purpose, REVISIONS, Revision, State, Step, Verdict, Violation};
 use super::world::{Mutation, World};
 
 impl World {
@@ -16,8 +14,7 @@ impl World {
 
     pub fn ways_to_link(&self, state: &State, process: usize, file: FileId, ways: &mut Vec<Way>) {
         ways.push(Way::Plain);
-        let looks_up =
-            self.network.link_by_handle && matches!(state.processes[process].step, Step::Link(_));
+        let looks_up = self.network.link_by_handle && matches!(state.processes[process].step, Step::Link(_));
         if state.lost_replies_left == 0 || looks_up {
             return;
         }
@@ -30,11 +27,7 @@ impl World {
     }
 
     fn can_link(&self, state: &State, file: FileId) -> bool {
-        let source = if self.network.link_by_handle {
-            state.link_count(file) > 0
-        } else {
-            state.has_temp(file)
-        };
+        let source = if self.network.link_by_handle { state.link_count(file) > 0 } else { state.has_temp(file) };
         source && state.revision(state.file(file).revision).is_none()
     }
 
@@ -59,15 +52,9 @@ impl World {
                 if !self.without(Mutation::ContentNotSynced) {
                     state.files[file.index()].content = Content::Synced;
                 }
-                if self.without(Mutation::FloorReadAfterLink) {
-                    Step::Link(file)
-                } else {
-                    Step::ReadFloor(file)
-                }
+                if self.without(Mutation::FloorReadAfterLink) { Step::Link(file) } else { Step::ReadFloor(file) }
             }
-            Step::ReadFloor(file) if floor >= state.file(file).revision => {
-                Step::UnlinkGivenUp(file)
-            }
+            Step::ReadFloor(file) if floor >= state.file(file).revision => Step::UnlinkGivenUp(file),
             Step::ReadFloor(file) => Step::Link(file),
             Step::Link(file) if self.network.link_by_handle => {
                 if state.has_temp(file) {
@@ -76,12 +63,8 @@ impl World {
                     Step::SyncFailed(file)
                 }
             }
-            Step::Link(file) | Step::LinkByHandle(file) => {
-                self.send_link(state, process, file, way)
-            }
-            Step::ReadFloorLate(file) if floor >= state.file(file).revision => {
-                Step::UnlinkGivenUp(file)
-            }
+            Step::Link(file) | Step::LinkByHandle(file) => self.send_link(state, process, file, way),
+            Step::ReadFloorLate(file) if floor >= state.file(file).revision => Step::UnlinkGivenUp(file),
             Step::ReadFloorLate(file) => Step::SyncWin(file),
             Step::SyncWin(file) => {
                 if !self.without(Mutation::NoSyncBeforeWin) {
@@ -114,12 +97,8 @@ impl World {
         }
         let file = FileId(state.made);
         state.made += 1;
-        state.files[file.index()] = File {
-            revision: at + 1,
-            parent: Some(value),
-            content: Content::Unsynced,
-            verdict: Verdict::Open,
-        };
+        state.files[file.index()] =
+            File { revision: at + 1, parent: Some(value), content: Content::Unsynced, verdict: Verdict::Open };
         state.temps[file.index()].set(Some(file));
         Step::WriteAndSync(file)
     }
@@ -142,15 +121,9 @@ impl World {
             return Step::SyncFailed(file);
         }
         if self.network.cached_absence {
-            state.processes[process]
-                .view
-                .insert(state.file(file).revision);
+            state.processes[process].view.insert(state.file(file).revision);
         }
-        if self.without(Mutation::FloorReadAfterLink) {
-            Step::ReadFloorLate(file)
-        } else {
-            Step::SyncWin(file)
-        }
+        if self.without(Mutation::FloorReadAfterLink) { Step::ReadFloorLate(file) } else { Step::SyncWin(file) }
     }
 
     /// The verdict on a `link` that did anything but succeed.
@@ -193,19 +166,13 @@ impl World {
             self.open_anew(state, process);
         }
         let floor_first = self.without(Mutation::FloorReadBeforeLook);
-        state.processes[process].step = if floor_first {
-            Step::FloorFirst(file)
-        } else {
-            Step::Look(file)
-        };
+        state.processes[process].step = if floor_first { Step::FloorFirst(file) } else { Step::Look(file) };
     }
 
     fn look(&self, state: &mut State, process: usize, file: FileId, way: Way) {
-        let there = state
-            .revision(state.file(file).revision)
-            .filter(|_| way != Way::CachedAbsence);
-        let absent_is_verdict = self.without(Mutation::AbsentIsNotApplied)
-            || self.without(Mutation::FloorReadBeforeLook);
+        let there = state.revision(state.file(file).revision).filter(|_| way != Way::CachedAbsence);
+        let absent_is_verdict =
+            self.without(Mutation::AbsentIsNotApplied) || self.without(Mutation::FloorReadBeforeLook);
         match there {
             Some(other) if other == file => {
                 self.answer_win(state, file);

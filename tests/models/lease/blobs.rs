@@ -23,11 +23,8 @@ impl World {
     pub fn collect(&self, state: &mut State, client: usize) {
         state.left.collections -= 1;
         let record = state.record;
-        state.clients[client].phase = Phase::Listing {
-            token: record.token,
-            held: record.lease.is_some(),
-            named: record.named(),
-        };
+        state.clients[client].phase =
+            Phase::Listing { token: record.token, held: record.lease.is_some(), named: record.named() };
     }
 
     /// It lists the blobs, and judges them by the record that it read before.
@@ -38,18 +35,13 @@ impl World {
         let mut victims = 0;
         for upload in 0..state.uploaded {
             let fenced = state.uploads[usize::from(upload)];
-            let is_garbage = fenced < token
-                || fenced == token && !held
-                || self.without(Mutation::CollectorIgnoresToken);
+            let is_garbage =
+                fenced < token || fenced == token && !held || self.without(Mutation::CollectorIgnoresToken);
             if is_garbage && (state.blobs & !named) >> upload & 1 == 1 {
                 victims |= 1 << upload;
             }
         }
-        state.clients[client].phase = if victims == 0 {
-            Phase::Idle
-        } else {
-            Phase::Deleting(victims)
-        };
+        state.clients[client].phase = if victims == 0 { Phase::Idle } else { Phase::Deleting(victims) };
     }
 
     pub fn delete(&self, state: &mut State, client: usize, upload: u8) {
@@ -58,10 +50,6 @@ impl World {
         };
         state.blobs &= !(1 << upload);
         let rest = victims & !(1 << upload);
-        state.clients[client].phase = if rest == 0 {
-            Phase::Idle
-        } else {
-            Phase::Deleting(rest)
-        };
+        state.clients[client].phase = if rest == 0 { Phase::Idle } else { Phase::Deleting(rest) };
     }
 }

@@ -1,8 +1,7 @@
 //! A client with its engine: the commit loop of read, step, compare-and-swap, and the verdict on what is unclear.
 
 use super::state::{
-    Client, Kind, MEMORY, Made, Phase, Put, Record, Reply, RequestId, Seen, Sent, State, Task,
-    insert, remember,
+    Client, Kind, MEMORY, Made, Phase, Put, Record, Reply, RequestId, Seen, Sent, State, Task, insert, remember,
 };
 use super::step::Outcome;
 use super::world::{Mutation, World};
@@ -31,54 +30,18 @@ impl World {
         let known = holder.base.map(|base| base.last_version);
         let bound = known.filter(|_| kind == Kind::Update && self.bound_by_client);
         if matches!(kind, Kind::Acquire | Kind::Update) && self.left.duplicates > 0 {
-            remember(
-                &mut state.made,
-                Made {
-                    kind,
-                    id,
-                    lease,
-                    token,
-                    bound,
-                },
-                MEMORY,
-            );
+            remember(&mut state.made, Made { kind, id, lease, token, bound }, MEMORY);
         }
         let upload = self.blobs && kind == Kind::Update;
-        let task = Task {
-            kind,
-            id,
-            lease,
-            token,
-            duplicate: false,
-            bound,
-            blob: None,
-            since_send: 0,
-            sent: false,
-        };
+        let task = Task { kind, id, lease, token, duplicate: false, bound, blob: None, since_send: 0, sent: false };
         self.start(state, client, task, upload);
     }
 
     /// A delayed duplicate of a request reaches this engine.
     pub fn begin_duplicate(&self, state: &mut State, client: usize, made: Made) {
         state.left.duplicates -= 1;
-        let Made {
-            kind,
-            id,
-            lease,
-            token,
-            bound,
-        } = made;
-        let task = Task {
-            kind,
-            id,
-            lease,
-            token,
-            duplicate: true,
-            bound,
-            blob: None,
-            since_send: 0,
-            sent: false,
-        };
+        let Made { kind, id, lease, token, bound } = made;
+        let task = Task { kind, id, lease, token, duplicate: true, bound, blob: None, since_send: 0, sent: false };
         self.start(state, client, task, false);
     }
 
@@ -120,31 +83,16 @@ impl World {
     /// Keeps how long another's lease has been seen to stand.
     fn observe(&self, client: &mut Client, record: &Record, since_send: u8) {
         let Some(task) = client.task else { return };
-        let waits =
-            task.kind == Kind::Acquire && record.lease.is_some_and(|lease| lease != task.lease);
+        let waits = task.kind == Kind::Acquire && record.lease.is_some_and(|lease| lease != task.lease);
         let same = |seen: &Seen| seen.token == record.token && seen.beat == record.beat;
-        let age = if self.without(Mutation::ObserveAtSend) {
-            since_send
-        } else {
-            0
-        };
-        let new = Seen {
-            token: record.token,
-            beat: record.beat,
-            age,
-        };
+        let age = if self.without(Mutation::ObserveAtSend) { since_send } else { 0 };
+        let new = Seen { token: record.token, beat: record.beat, age };
         client.seen = waits.then(|| client.seen.filter(same).unwrap_or(new));
     }
 
     /// Steps the request on the record last read, and does what that says.
     pub fn decide(&self, state: &mut State, client: usize) {
-        let Client {
-            task: Some(mut task),
-            base: Some(base),
-            seen,
-            ..
-        } = state.clients[client]
-        else {
+        let Client { task: Some(mut task), base: Some(base), seen, .. } = state.clients[client] else {
             return;
         };
         let old_enough = seen.is_some_and(|seen| seen.age >= self.ttl);
@@ -165,12 +113,7 @@ impl World {
     fn send(&self, state: &mut State, client: usize, base: &Record, body: Record) {
         state.writes += 1;
         let write = state.writes;
-        let sent = Sent {
-            write,
-            expected: base.write,
-            revision: base.revision + 1,
-            kill: None,
-        };
+        let sent = Sent { write, expected: base.write, revision: base.revision + 1, kill: None };
         let body = self.sealed(base, body, write);
         let this = &mut state.clients[client];
         let Some(task) = &mut this.task else { return };
@@ -184,72 +127,36 @@ impl World {
         let lease = task.lease;
         this.base = Some(body);
         this.phase = Phase::Putting { sent, reply: None };
-        state.put_on_wire(Put {
-            body,
-            expected: base.write,
-            lease,
-            to: Some(client as u8),
-        });
+        state.put_on_wire(Put { body, expected: base.write, lease, to: Some(client as u8) });
     }
 
     /// Gives a body its write id and its ring.
     fn sealed(&self, base: &Record, body: Record, write: u8) -> Record {
         let mut recent = base.recent;
         remember(&mut recent, base.write, self.ring - 1);
-        Record {
-            write,
-            revision: base.revision + 1,
-            recent,
-            ..body
-        }
+        Record { write, revision: base.revision + 1, recent, ..body }
     }
 
     /// Swaps the unchanged record under a new write id, so that the unclear put can never be applied.
     fn kill(&self, state: &mut State, client: usize, sent: Sent, base: &Record) {
         // Where the etag is a hash of a content without a write id, the unchanged record keeps its etag.
-        let write = if self.without(Mutation::EtagIsContent) {
-            base.write
-        } else {
-            state.writes + 1
-        };
+        let write = if self.without(Mutation::EtagIsContent) { base.write } else { state.writes + 1 };
         state.writes = state.writes.max(write);
-        let body = Record {
-            request: None,
-            ..self.sealed(base, *base, write)
-        };
-        let lease = state.clients[client]
-            .task
-            .map_or(RequestId(0), |task| task.lease);
-        state.clients[client].phase = Phase::Putting {
-            sent: Sent {
-                kill: Some(write),
-                ..sent
-            },
-            reply: None,
-        };
-        state.put_on_wire(Put {
-            body,
-            expected: base.write,
-            lease,
-            to: Some(client as u8),
-        });
+        let body = Record { request: None, ..self.sealed(base, *base, write) };
+        let lease = state.clients[client].task.map_or(RequestId(0), |task| task.lease);
+        state.clients[client].phase = Phase::Putting { sent: Sent { kill: Some(write), ..sent }, reply: None };
+        state.put_on_wire(Put { body, expected: base.write, lease, to: Some(client as u8) });
     }
 
     /// The reply to a put arrives.
     pub fn receive(&self, state: &mut State, client: usize) {
-        let Phase::Putting {
-            sent,
-            reply: Some(reply),
-        } = state.clients[client].phase
-        else {
+        let Phase::Putting { sent, reply: Some(reply) } = state.clients[client].phase else {
             return;
         };
         match (reply, sent.kill) {
             (Reply::Applied, None) => self.finish(state, client, Answer::Success),
             (Reply::Applied, Some(_)) => self.finish(state, client, Answer::Killed),
-            (Reply::Conflict, _) if self.without(Mutation::NoReadback) => {
-                self.finish(state, client, Answer::Refused)
-            }
+            (Reply::Conflict, _) if self.without(Mutation::NoReadback) => self.finish(state, client, Answer::Refused),
             (Reply::Conflict, _) => get(state, client, Some(sent)),
         }
     }
@@ -263,10 +170,7 @@ impl World {
         if self.without(Mutation::NoReadback) {
             // It is sent again; where the first send was applied, its own etag is gone.
             if state.record.has_write(sent.write) {
-                state.clients[client].phase = Phase::Putting {
-                    sent,
-                    reply: Some(Reply::Conflict),
-                };
+                state.clients[client].phase = Phase::Putting { sent, reply: Some(Reply::Conflict) };
             }
             return;
         }
@@ -286,12 +190,7 @@ impl World {
 
     /// What became of a put, by the record just read.
     fn verdict(&self, state: &mut State, client: usize, sent: Sent, kill: bool) {
-        let Client {
-            task: Some(task),
-            base: Some(record),
-            ..
-        } = state.clients[client]
-        else {
+        let Client { task: Some(task), base: Some(record), .. } = state.clients[client] else {
             return;
         };
         let reaches_back = usize::from(record.revision) < usize::from(sent.revision) + self.ring;
@@ -335,20 +234,9 @@ impl World {
         }
     }
 
-    fn take_answer(
-        &self,
-        state: &mut State,
-        client: usize,
-        task: &Task,
-        base: &Record,
-        answer: Answer,
-    ) {
+    fn take_answer(&self, state: &mut State, client: usize, task: &Task, base: &Record, answer: Answer) {
         let this = &mut state.clients[client];
-        let counted = if self.without(Mutation::DeadlineAtResponse) {
-            0
-        } else {
-            task.since_send
-        };
+        let counted = if self.without(Mutation::DeadlineAtResponse) { 0 } else { task.since_send };
         let left = self.ttl - counted;
         match (task.kind, answer) {
             (Kind::Acquire, Answer::Success) => {
@@ -359,9 +247,7 @@ impl World {
             (Kind::Release, _) => this.lease = None,
             _ => {}
         }
-        let ended = this
-            .lease
-            .is_some_and(|(lease, _)| base.lease != Some(lease));
+        let ended = this.lease.is_some_and(|(lease, _)| base.lease != Some(lease));
         if this.lease.is_none() || ended && answer != Answer::Success {
             this.lease = None;
             this.belief = 0;
@@ -377,8 +263,8 @@ impl World {
         // What an engine finds out holds for the send that it got. A kill says nothing of another send of the same
         // request; a refusal does where the record would remember it.
         let only_send = self.left.duplicates == 0;
-        let remembers = base.remembers_all_of(task.token, self.done)
-            || self.without(Mutation::RefusalSpeaksForEverySend);
+        let remembers =
+            base.remembers_all_of(task.token, self.done) || self.without(Mutation::RefusalSpeaksForEverySend);
         let denied = match answer {
             Answer::Refused => only_send || remembers,
             Answer::Killed => only_send || self.without(Mutation::KillSpeaksForEverySend),
@@ -388,8 +274,7 @@ impl World {
             insert(&mut state.history.denied, task.id);
         }
         let unpublished = matches!(answer, Answer::Refused | Answer::Killed);
-        let deletes =
-            unpublished || answer == Answer::Unknown && self.without(Mutation::UnknownDeletesBlob);
+        let deletes = unpublished || answer == Answer::Unknown && self.without(Mutation::UnknownDeletesBlob);
         if let Some(blob) = task.blob.filter(|_| deletes) {
             state.blobs &= !(1 << blob.upload);
         }
@@ -401,26 +286,14 @@ impl World {
         state.requests += 1;
         let (kind, token) = (Kind::Release, 0);
         state.clients[client] = Client::NEW;
-        let task = Task {
-            kind,
-            id,
-            lease,
-            token,
-            duplicate: false,
-            bound: None,
-            blob: None,
-            since_send: 0,
-            sent: false,
-        };
+        let task =
+            Task { kind, id, lease, token, duplicate: false, bound: None, blob: None, since_send: 0, sent: false };
         self.start(state, client, task, false);
     }
 }
 
 fn get(state: &mut State, client: usize, sent: Option<Sent>) {
-    state.clients[client].phase = Phase::Getting {
-        sent,
-        since_send: 0,
-    };
+    state.clients[client].phase = Phase::Getting { sent, since_send: 0 };
 }
 
 /// The answer to a request that was applied, by the record as it stands now.

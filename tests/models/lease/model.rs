@@ -1,8 +1,8 @@
 //! The world as stateright sees it: initial state, actions and properties.
 
 use super::state::{
-    CLIENTS, Client, History, Kind, Left, MEMORY, Made, NUMBERS, Phase, Record, RequestId, State,
-    UPLOADS, Violation, WIRE, WriteId,
+    CLIENTS, Client, History, Kind, Left, MEMORY, Made, NUMBERS, Phase, Record, RequestId, State, UPLOADS, Violation,
+    WIRE, WriteId,
 };
 use super::world::{Mutation, World};
 use stateright::{Model, Property};
@@ -92,18 +92,8 @@ impl World {
     }
 
     fn idle_actions(&self, state: &State, client: usize, actions: &mut Vec<Action>) {
-        let Left {
-            acquires,
-            renewals,
-            updates,
-            breaks,
-            collections,
-            duplicates,
-            ..
-        } = state.left;
-        let mut begin = |possible: bool, kind| {
-            actions.extend(possible.then_some(Action::Begin { client, kind }))
-        };
+        let Left { acquires, renewals, updates, breaks, collections, duplicates, .. } = state.left;
+        let mut begin = |possible: bool, kind| actions.extend(possible.then_some(Action::Begin { client, kind }));
         let holds = state.clients[client].lease.is_some();
         begin(acquires > 0 && !holds, Kind::Acquire);
         begin(renewals > 0 && holds, Kind::Renew);
@@ -111,21 +101,12 @@ impl World {
         let knows = state.clients[client].base.is_some() || !self.bound_by_client;
         begin(updates > 0 && holds && knows, Kind::Update);
         begin(holds, Kind::Release);
-        begin(
-            breaks > 0 && !holds && state.record.lease.is_some(),
-            Kind::Break,
-        );
+        begin(breaks > 0 && !holds && state.record.lease.is_some(), Kind::Break);
         if collections > 0 && !holds {
             actions.push(Action::Collect { client });
         }
         if duplicates > 0 && !holds {
-            actions.extend(
-                state
-                    .made
-                    .into_iter()
-                    .flatten()
-                    .map(|made| Action::Duplicate { client, made }),
-            );
+            actions.extend(state.made.into_iter().flatten().map(|made| Action::Duplicate { client, made }));
         }
     }
 
@@ -135,13 +116,8 @@ impl World {
             Phase::Idle => self.idle_actions(state, client, actions),
             Phase::Uploading => actions.push(Action::Uploaded { client }),
             Phase::Getting { sent, .. } => {
-                actions.push(Action::Got {
-                    client,
-                    kill: false,
-                });
-                if sent
-                    .is_some_and(|sent| sent.kill.is_none() && state.record.write == sent.expected)
-                {
+                actions.push(Action::Got { client, kill: false });
+                if sent.is_some_and(|sent| sent.kill.is_none() && state.record.write == sent.expected) {
                     actions.push(Action::Got { client, kill: true });
                 }
                 if sent.is_some() && state.left.timeouts > 0 {
@@ -162,9 +138,7 @@ impl World {
             Phase::Listing { .. } => actions.push(Action::List { client }),
             Phase::Deleting(victims) => {
                 actions.extend(
-                    (0..16)
-                        .filter(|upload| victims >> upload & 1 == 1)
-                        .map(|upload| Action::Delete { client, upload }),
+                    (0..16).filter(|upload| victims >> upload & 1 == 1).map(|upload| Action::Delete { client, upload }),
                 );
             }
         }
@@ -217,10 +191,7 @@ impl Model for World {
             self.client_actions(state, client, actions);
         }
         for (slot, put) in state.wire.iter().enumerate() {
-            actions.extend(put.map(|put| Action::PutLands {
-                write: put.body.write,
-                slot,
-            }));
+            actions.extend(put.map(|put| Action::PutLands { write: put.body.write, slot }));
         }
         actions.push(Action::Tick);
     }
@@ -232,17 +203,10 @@ impl Model for World {
             Action::Duplicate { client, made } => self.begin_duplicate(&mut state, client, made),
             Action::Uploaded { client } => self.upload(&mut state, client),
             Action::Got { client, kill } => self.got(&mut state, client, kill),
-            Action::ReadAgain { client } => {
-                state.clients[client].phase = Phase::Getting {
-                    sent: None,
-                    since_send: 0,
-                }
-            }
+            Action::ReadAgain { client } => state.clients[client].phase = Phase::Getting { sent: None, since_send: 0 },
             Action::TryTakeover { client } => self.decide(&mut state, client),
             Action::GiveUp { client } => {
-                let lease = state.clients[client]
-                    .task
-                    .map_or(RequestId(0), |task| task.lease);
+                let lease = state.clients[client].task.map_or(RequestId(0), |task| task.lease);
                 self.abandon(&mut state, client, lease);
             }
             Action::PutLands { slot, .. } => self.deliver(&mut state, slot),
@@ -264,37 +228,27 @@ impl Model for World {
 
     fn properties(&self) -> Vec<Property<World>> {
         vec![
-            Property::always("each token goes to one holder", |w: &World, s: &State| {
-                w.never(s, Violation::TokenTwice)
-            }),
-            Property::always("tokens rise", |w: &World, s: &State| {
-                w.never(s, Violation::TokenNotHigher)
-            }),
-            Property::always("no update is applied twice", |w: &World, s: &State| {
-                w.never(s, Violation::AppliedTwice)
-            }),
+            Property::always("each token goes to one holder", |w: &World, s: &State| w.never(s, Violation::TokenTwice)),
+            Property::always("tokens rise", |w: &World, s: &State| w.never(s, Violation::TokenNotHigher)),
+            Property::always("no update is applied twice", |w: &World, s: &State| w.never(s, Violation::AppliedTwice)),
             Property::always("only the present holder writes", |w: &World, s: &State| {
                 w.never(s, Violation::NotTheHolder)
             }),
-            Property::always(
-                "an ended lease id is never granted again",
-                |w: &World, s: &State| w.never(s, Violation::EndedGrantedAgain),
-            ),
-            Property::always(
-                "a version never names two states",
-                |w: &World, s: &State| w.never(s, Violation::VersionTwice),
-            ),
-            Property::always(
-                "what was reported failed is never applied",
-                |w: &World, s: &State| w.judge(s.history.applied & s.history.denied == 0),
-            ),
+            Property::always("an ended lease id is never granted again", |w: &World, s: &State| {
+                w.never(s, Violation::EndedGrantedAgain)
+            }),
+            Property::always("a version never names two states", |w: &World, s: &State| {
+                w.never(s, Violation::VersionTwice)
+            }),
+            Property::always("what was reported failed is never applied", |w: &World, s: &State| {
+                w.judge(s.history.applied & s.history.denied == 0)
+            }),
             Property::always("no two holders believe at once", |w: &World, s: &State| {
                 w.judge(w.left.breaks > 0 || s.believers() <= 1)
             }),
-            Property::always(
-                "a blob that the record names exists",
-                |w: &World, s: &State| w.judge(s.record.named() & !s.blobs == 0),
-            ),
+            Property::always("a blob that the record names exists", |w: &World, s: &State| {
+                w.judge(s.record.named() & !s.blobs == 0)
+            }),
         ]
     }
 }
@@ -312,9 +266,6 @@ impl World {
 impl State {
     /// How many clients believe to hold the lease, each by its own clock.
     fn believers(&self) -> usize {
-        self.clients
-            .iter()
-            .filter(|client| client.belief > 0)
-            .count()
+        self.clients.iter().filter(|client| client.belief > 0).count()
     }
 }

@@ -28,13 +28,7 @@ pub fn world_that_shows(mutation: Mutation) -> (World, &'static [&'static str]) 
         | Mutation::VersionReused => updates(mutation),
         _ => outcomes(mutation),
     };
-    (
-        World {
-            mutation: Some(mutation),
-            ..world
-        },
-        expected,
-    )
+    (World { mutation: Some(mutation), ..world }, expected)
 }
 
 /// Two clients that acquire once each.
@@ -51,98 +45,43 @@ fn time(mutation: Mutation) -> (World, &'static [&'static str]) {
 
 fn outcomes(mutation: Mutation) -> (World, &'static [&'static str]) {
     match mutation {
-        Mutation::RingOverrunIsFailed => (
-            World {
-                ring: 1,
-                done: 1,
-                ..two(|left| (left.updates, left.timeouts) = (2, 1))
-            },
-            &[FAILED],
-        ),
+        Mutation::RingOverrunIsFailed => {
+            (World { ring: 1, done: 1, ..two(|left| (left.updates, left.timeouts) = (2, 1)) }, &[FAILED])
+        }
         Mutation::RefusalSpeaksForEverySend => {
             let two = two(|left| (left.updates, left.duplicates) = (2, 1));
-            (
-                World {
-                    ring: 3,
-                    done: 1,
-                    bound_by_client: true,
-                    ..two
-                },
-                &[FAILED],
-            )
+            (World { ring: 3, done: 1, bound_by_client: true, ..two }, &[FAILED])
         }
-        Mutation::KillSpeaksForEverySend => (
-            two(|left| (left.updates, left.timeouts, left.duplicates) = (1, 1, 1)),
-            &[FAILED],
-        ),
-        _ => (
-            two(|left| (left.updates, left.timeouts) = (1, 1)),
-            &[FAILED],
-        ),
+        Mutation::KillSpeaksForEverySend => {
+            (two(|left| (left.updates, left.timeouts, left.duplicates) = (1, 1, 1)), &[FAILED])
+        }
+        _ => (two(|left| (left.updates, left.timeouts) = (1, 1)), &[FAILED]),
     }
 }
 
 fn blobs(mutation: Mutation) -> (World, &'static [&'static str]) {
-    let blobs = |change: fn(&mut Left)| World {
-        blobs: true,
-        ..two(change)
-    };
+    let blobs = |change: fn(&mut Left)| World { blobs: true, ..two(change) };
     match mutation {
-        Mutation::CollectorIgnoresToken => (
-            blobs(|left| (left.updates, left.collections) = (1, 1)),
-            &[BLOB],
-        ),
-        _ => (
-            blobs(|left| (left.updates, left.timeouts) = (1, 2)),
-            &[BLOB],
-        ),
+        Mutation::CollectorIgnoresToken => (blobs(|left| (left.updates, left.collections) = (1, 1)), &[BLOB]),
+        _ => (blobs(|left| (left.updates, left.timeouts) = (1, 2)), &[BLOB]),
     }
 }
 
 fn memory_of_leases(mutation: Mutation) -> (World, &'static [&'static str]) {
     match mutation {
-        Mutation::DeleteOnRelease => (
-            two(|_| {}),
-            &["each token goes to one holder", "tokens rise"],
-        ),
-        Mutation::EndedIdsOverrun => (
-            World {
-                ended: 1,
-                ..two(|left| left.duplicates = 1)
-            },
-            &[ENDED],
-        ),
+        Mutation::DeleteOnRelease => (two(|_| {}), &["each token goes to one holder", "tokens rise"]),
+        Mutation::EndedIdsOverrun => (World { ended: 1, ..two(|left| left.duplicates = 1) }, &[ENDED]),
         _ => (two(|left| left.duplicates = 1), &[ENDED]),
     }
 }
 
 fn updates(mutation: Mutation) -> (World, &'static [&'static str]) {
     match mutation {
-        Mutation::WriteIgnoresToken => (
-            two(|left| (left.updates, left.timeouts) = (1, 1)),
-            &["only the present holder writes"],
-        ),
-        Mutation::VersionReused => (
-            World {
-                transactions: true,
-                ..two(|left| left.updates = 2)
-            },
-            &[VERSION],
-        ),
-        Mutation::DoneOverrun => (
-            World {
-                done: 1,
-                ..two(|left| (left.updates, left.duplicates) = (2, 1))
-            },
-            &[TWICE],
-        ),
-        _ => (
-            World {
-                ring: 1,
-                ttl: 3,
-                ..two(|left| (left.updates, left.timeouts) = (1, 1))
-            },
-            &[TWICE],
-        ),
+        Mutation::WriteIgnoresToken => {
+            (two(|left| (left.updates, left.timeouts) = (1, 1)), &["only the present holder writes"])
+        }
+        Mutation::VersionReused => (World { transactions: true, ..two(|left| left.updates = 2) }, &[VERSION]),
+        Mutation::DoneOverrun => (World { done: 1, ..two(|left| (left.updates, left.duplicates) = (2, 1)) }, &[TWICE]),
+        _ => (World { ring: 1, ttl: 3, ..two(|left| (left.updates, left.timeouts) = (1, 1)) }, &[TWICE]),
     }
 }

@@ -220,14 +220,7 @@ pub struct Client {
 }
 
 impl Client {
-    pub const NEW: Client = Client {
-        phase: Phase::Idle,
-        task: None,
-        lease: None,
-        belief: 0,
-        seen: None,
-        base: None,
-    };
+    pub const NEW: Client = Client { phase: Phase::Idle, task: None, lease: None, belief: 0, seen: None, base: None };
 }
 
 /// A request that was made, as a delayed duplicate of it would say it again.

@@ -22,9 +22,7 @@ impl World {
     pub fn step(&self, record: &Record, task: &Task, old_enough: bool) -> Outcome {
         match task.kind {
             Kind::Acquire => self.acquire(record, task, old_enough),
-            Kind::Renew if record.lease == Some(task.lease) => {
-                self.write(record, task, |next| next.beat += 1)
-            }
+            Kind::Renew if record.lease == Some(task.lease) => self.write(record, task, |next| next.beat += 1),
             Kind::Renew => Outcome::Refused,
             Kind::Update => self.update(record, task),
             Kind::Release => self.release(record, task),
@@ -37,10 +35,7 @@ impl World {
     }
 
     fn write(&self, record: &Record, task: &Task, change: impl FnOnce(&mut Record)) -> Outcome {
-        let mut next = Record {
-            request: Some(task.id),
-            ..*record
-        };
+        let mut next = Record { request: Some(task.id), ..*record };
         change(&mut next);
         Outcome::Write(next)
     }
@@ -50,8 +45,7 @@ impl World {
             // A replayed acquire renews.
             return self.write(record, task, |next| next.beat += 1);
         }
-        if record.ended.contains(&Some(task.lease)) && !self.without(Mutation::EndedIdGrantedAgain)
-        {
+        if record.ended.contains(&Some(task.lease)) && !self.without(Mutation::EndedIdGrantedAgain) {
             return Outcome::Ended;
         }
         if record.lease.is_some() && !old_enough && !self.without(Mutation::TakeoverAtOnce) {
@@ -73,47 +67,22 @@ impl World {
         if record.lease != Some(task.lease) && !self.without(Mutation::WriteIgnoresToken) {
             return Outcome::Refused;
         }
-        let moved = task
-            .bound
-            .is_some_and(|version| version != record.last_version);
+        let moved = task.bound.is_some_and(|version| version != record.last_version);
         if moved && !unguarded || task.blob.is_some_and(|blob| blob.token != record.token) {
             return Outcome::Refused;
         }
         self.write(record, task, |next| {
             let version = self.next_version(record);
-            let change = Some(Change {
-                version,
-                by: task.id,
-                blob: task.blob,
-            });
-            *(if self.transactions {
-                &mut next.staged
-            } else {
-                &mut next.committed
-            }) = change;
+            let change = Some(Change { version, by: task.id, blob: task.blob });
+            *(if self.transactions { &mut next.staged } else { &mut next.committed }) = change;
             next.last_version = version;
-            remember(
-                &mut next.done,
-                Done {
-                    id: task.id,
-                    token: record.token,
-                },
-                self.done,
-            );
+            remember(&mut next.done, Done { id: task.id, token: record.token }, self.done);
         })
     }
 
     fn next_version(&self, record: &Record) -> u8 {
-        let shown = [record.committed, record.staged]
-            .into_iter()
-            .flatten()
-            .map(|change| change.version)
-            .max();
-        1 + if self.without(Mutation::VersionReused) {
-            shown.unwrap_or(0)
-        } else {
-            record.last_version
-        }
+        let shown = [record.committed, record.staged].into_iter().flatten().map(|change| change.version).max();
+        1 + if self.without(Mutation::VersionReused) { shown.unwrap_or(0) } else { record.last_version }
     }
 
     fn release(&self, record: &Record, task: &Task) -> Outcome {
@@ -122,15 +91,10 @@ impl World {
                 return Outcome::Done;
             }
             // An acquire that was given up: its id is remembered, so that a delayed duplicate grants nothing.
-            return self.write(record, task, |next| {
-                remember(&mut next.ended, task.lease, self.ended)
-            });
+            return self.write(record, task, |next| remember(&mut next.ended, task.lease, self.ended));
         }
         if self.without(Mutation::DeleteOnRelease) {
-            return Outcome::Write(Record {
-                request: Some(task.id),
-                ..Record::ABSENT
-            });
+            return Outcome::Write(Record { request: Some(task.id), ..Record::ABSENT });
         }
         self.write(record, task, |next| {
             next.committed = next.staged.take().or(next.committed);

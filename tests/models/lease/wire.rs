@@ -1,8 +1,6 @@
 //! The network and the store: what is under way, and what it does when it lands.
 
-use super::state::{
-    Change, Phase, Put, Record, Reply, RequestId, Sent, State, Violation, WriteId, contains, insert,
-};
+use super::state::{Change, Phase, Put, Record, Reply, RequestId, Sent, State, Violation, WriteId, contains, insert};
 use super::world::{Mutation, World};
 
 impl State {
@@ -14,18 +12,12 @@ impl State {
 
     /// The order on the wire means nothing: one order for all that are the same.
     fn tidy(&mut self) {
-        self.wire
-            .sort_by_key(|slot| slot.map_or(WriteId::MAX, |put| put.body.write));
+        self.wire.sort_by_key(|slot| slot.map_or(WriteId::MAX, |put| put.body.write));
     }
 
     /// A client stops waiting for its put.
     pub fn detach(&mut self, client: usize) {
-        for put in self
-            .wire
-            .iter_mut()
-            .flatten()
-            .filter(|put| put.to == Some(client as u8))
-        {
+        for put in self.wire.iter_mut().flatten().filter(|put| put.to == Some(client as u8)) {
             put.to = None;
         }
     }
@@ -34,12 +26,7 @@ impl State {
     /// it expects; which of the two lands makes no difference.
     pub fn send_again(&mut self, client: usize, sent: Sent, write: WriteId) {
         self.clients[client].phase = Phase::Putting { sent, reply: None };
-        for put in self
-            .wire
-            .iter_mut()
-            .flatten()
-            .filter(|put| put.body.write == write)
-        {
+        for put in self.wire.iter_mut().flatten().filter(|put| put.body.write == write) {
             put.to = Some(client as u8);
         }
     }
@@ -56,11 +43,7 @@ impl World {
             self.apply(state, &put);
         }
         if let Some(client) = put.to.map(usize::from) {
-            let outcome = if applied {
-                Reply::Applied
-            } else {
-                Reply::Conflict
-            };
+            let outcome = if applied { Reply::Applied } else { Reply::Conflict };
             if let Phase::Putting { reply, .. } = &mut state.clients[client].phase {
                 *reply = Some(outcome);
             }
@@ -74,8 +57,7 @@ impl World {
         let current = state.record.write;
         let comes_back = |put: &Put| put.expected == 0 && self.without(Mutation::DeleteOnRelease);
         for slot in &mut state.wire {
-            *slot =
-                slot.filter(|put| put.to.is_some() || put.expected == current || comes_back(put));
+            *slot = slot.filter(|put| put.to.is_some() || put.expected == current || comes_back(put));
         }
         state.tidy();
     }
@@ -115,14 +97,9 @@ fn note_lease(state: &mut State, old: &Record, new: &Record, lease: RequestId) {
 }
 
 fn note_change(state: &mut State, old: &Record, new: &Record, lease: RequestId) {
-    let is_new = |change: &Change| {
-        Some(change.by) == new.request && ![old.committed, old.staged].contains(&Some(*change))
-    };
-    let Some(change) = [new.committed, new.staged]
-        .into_iter()
-        .flatten()
-        .find(is_new)
-    else {
+    let is_new =
+        |change: &Change| Some(change.by) == new.request && ![old.committed, old.staged].contains(&Some(*change));
+    let Some(change) = [new.committed, new.staged].into_iter().flatten().find(is_new) else {
         return;
     };
     let history = &mut state.history;

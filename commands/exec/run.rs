@@ -1,0 +1,255 @@
+//! The command under its lease: renewals go to the guard, signals to the command, and the foreground to whom it belongs.
+
+use std::future::{pending, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use lockd::client::{Belief, Lease};
+use lockd::clock::{BootTime, Clock, SystemClock};
+use lockd::error::Error;
+use lockd::limits::{KILL_BEFORE_DEADLINE, KILL_SETTLE};
+use rustix::process::{Pid, Signal};
+use tokio::sync::watch;
+
+use super::plan::Plan;
+use super::super::process::link::Link;
+use super::super::process::orphans::{self, Orphans};
+use super::super::process::signals::Signals;
+use super::super::process::terminal::Terminal;
+use super::super::process::wire::{Cause, FromGuard, Leftover, Start, Status, ToGuard};
+
+/// Signals by which a terminal stops a job.
+const JOB_STOPS: [i32; 3] = [libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
+
+/// How it was over.
+#[derive(Debug)]
+pub enum End {
+    /// Nothing of the command is left.
+    Gone(Cause),
+    /// This cannot be ended.
+    Stuck(Cause, Vec<Leftover>),
+    /// The program could not be run: the error number.
+    NotStarted(i32),
+    /// The lease had too little time left to start anything.
+    TooLate,
+    /// The guard was killed.
+    GuardDead(Orphans),
+}
+
+/// What was seen of the command.
+#[derive(Debug)]
+pub struct Over {
+    /// How it was over.
+    pub end: End,
+    /// How the command itself ended.
+    pub status: Option<Status>,
+    /// Why the lease was lost.
+    pub lost: Option<Arc<Error>>,
+    /// Whether exec asked the guard to end the command, and why.
+    pub asked: Option<Cause>,
+    /// Whether the command was interrupted from the terminal.
+    pub interrupted: bool,
+}
+
+/// A command under a lease.
+pub struct Run<'a> {
+    plan: &'a Plan,
+    link: &'a Link,
+    signals: &'a mut Signals,
+    lease: Lease,
+    belief: watch::Receiver<Belief>,
+    terminal: Option<Terminal>,
+    command: Option<i32>,
+    status: Option<Status>,
+    lost: Option<Arc<Error>>,
+    asked: Option<Cause>,
+    passed_interrupt: bool,
+    run_until: Option<BootTime>,
+    wake_guard_at: Option<BootTime>,
+}
+
+/// What happens next.
+enum Event {
+    Heard(Option<FromGuard>),
+    Signal(i32),
+    Belief(Belief),
+    Due,
+}
+
+impl<'a> Run<'a> {
+    /// Takes over a lease that was just granted.
+    pub fn new(plan: &'a Plan, link: &'a Link, signals: &'a mut Signals, lease: Lease) -> Self {
+        let belief = lease.watch();
+        Self {
+            plan,
+            link,
+            signals,
+            lease,
+            belief,
+            terminal: Terminal::controlling(),
+            command: None,
+            status: None,
+            lost: None,
+            asked: None,
+            passed_interrupt: false,
+            run_until: None,
+            wake_guard_at: None,
+        }
+    }
+
+    /// Starts the command and stays with it until nothing of it is left.
+    pub async fn run(mut self) -> (Over, Lease) {
+        self.lease.keep_alive();
+        let deadline = self.lease.deadline();
+        let foreground = self.terminal.as_ref().is_some_and(Terminal::is_ours);
+        self.wake_guard_at = Some(deadline - KILL_BEFORE_DEADLINE);
+        self.link.say(&ToGuard::Spawn(Start {
+            env: vec![("LOCKD_FENCING_TOKEN".to_owned(), self.lease.token.to_string())],
+            deadline,
+            grace_ms: u64::try_from(self.plan.grace.as_millis()).unwrap_or(u64::MAX),
+            foreground,
+        }));
+        let end = loop {
+            match self.next().await {
+                Event::Heard(None) => break self.adopt().await,
+                Event::Heard(Some(message)) => {
+                    if let Some(end) = self.heard(message) {
+                        break end;
+                    }
+                }
+                Event::Signal(signal) => self.pass_on(signal),
+                Event::Belief(belief) => self.believe(belief),
+                Event::Due => self.due(),
+            }
+        };
+        let interrupted = self.leave_terminal() && !self.passed_interrupt;
+        let over = Over { end, status: self.status, lost: self.lost, asked: self.asked, interrupted };
+        (over, self.lease)
+    }
+
+    async fn next(&mut self) -> Event {
+        let due = self.run_until.into_iter().chain(self.wake_guard_at).min();
+        let mut heard = pin!(self.link.hear());
+        let mut signal = pin!(self.signals.next());
+        let belief = &mut self.belief;
+        let mut belief = pin!(async {
+            match belief.changed().await {
+                Ok(()) => belief.borrow_and_update().clone(),
+                Err(_) => pending().await,
+            }
+        });
+        let mut due = pin!(async {
+            match due {
+                Some(at) => SystemClock.sleep_until(at).await,
+                None => pending().await,
+            }
+        });
+        poll_fn(|cx| {
+            if let Poll::Ready(message) = heard.as_mut().poll(cx) {
+                return Poll::Ready(Event::Heard(message));
+            }
+            if let Poll::Ready(n) = signal.as_mut().poll(cx) {
+                return Poll::Ready(Event::Signal(n));
+            }
+            if let Poll::Ready(belief) = belief.as_mut().poll(cx) {
+                return Poll::Ready(Event::Belief(belief));
+            }
+            due.as_mut().poll(cx).map(|()| Event::Due)
+        })
+        .await
+    }
+
+    fn heard(&mut self, message: FromGuard) -> Option<End> {
+        match message {
+            FromGuard::Spawned { pid } => {
+                self.command = Some(pid);
+                self.run_until = self.plan.max_runtime.map(|most| SystemClock.boot() + most);
+            }
+            FromGuard::Exited(status) => {
+                self.status = Some(status);
+                self.run_until = None;
+            }
+            FromGuard::Stopped(signal) if JOB_STOPS.contains(&signal) => self.stop_with_command(),
+            FromGuard::Stopped(_) => {}
+            FromGuard::SpawnFailed { errno } => return Some(End::NotStarted(errno)),
+            FromGuard::TooLate => return Some(End::TooLate),
+            FromGuard::Gone(cause) => return Some(End::Gone(cause)),
+            FromGuard::Stuck(cause, left) => return Some(End::Stuck(cause, left)),
+        }
+        None
+    }
+
+    fn pass_on(&mut self, signal: i32) {
+        self.passed_interrupt |= signal == libc::SIGINT;
+        if signal == libc::SIGCONT {
+            self.give_terminal();
+        }
+        self.link.say(&ToGuard::Signal(signal));
+    }
+
+    fn believe(&mut self, belief: Belief) {
+        if let Some(why) = belief.lost {
+            self.lost = Some(why);
+            self.end(Cause::Lost);
+        } else {
+            self.wake_guard_at = Some(belief.deadline - KILL_BEFORE_DEADLINE);
+            self.link.say(&ToGuard::Deadline(belief.deadline));
+        }
+    }
+
+    fn due(&mut self) {
+        let now = SystemClock.boot();
+        if self.run_until.is_some_and(|at| now >= at) {
+            self.run_until = None;
+            self.end(Cause::Timeout);
+        }
+        if self.wake_guard_at.is_some_and(|at| now >= at) {
+            self.wake_guard_at = None;
+            self.link.wake();
+        }
+    }
+
+    fn end(&mut self, cause: Cause) {
+        self.asked = self.asked.or(Some(cause));
+        self.link.insist(&ToGuard::End(cause));
+    }
+
+    /// The guard is dead, the command with it; what it had started is ours now.
+    async fn adopt(&mut self) -> End {
+        let now = SystemClock.boot();
+        let until = self.lease.deadline().max(now + KILL_SETTLE);
+        let found = orphans::end_all(&SystemClock, self.command, until).await;
+        self.status = self.status.or(found.status);
+        End::GuardDead(found)
+    }
+
+    /// The terminal stopped the command: its shell must see that of exec, which is its job. Nothing is renewed meanwhile.
+    fn stop_with_command(&mut self) {
+        let Some(terminal) = &self.terminal else { return };
+        if let Some(group) = self.command.and_then(Pid::from_raw) {
+            terminal.pass(group, rustix::process::getpgrp());
+        }
+        // Returns when somebody lets the job go on, or at once where jobs are not controlled.
+        let _refused = rustix::process::kill_current_process_group(Signal::TSTP);
+        self.give_terminal();
+        self.link.say(&ToGuard::Signal(libc::SIGCONT));
+    }
+
+    /// Gives the command the foreground that exec has.
+    fn give_terminal(&self) {
+        if let (Some(terminal), Some(group)) = (&self.terminal, self.command.and_then(Pid::from_raw)) {
+            terminal.pass(rustix::process::getpgrp(), group);
+        }
+    }
+
+    /// Takes the foreground back; whether the command had it and was interrupted.
+    fn leave_terminal(&self) -> bool {
+        let (Some(terminal), Some(group)) = (&self.terminal, self.command.and_then(Pid::from_raw)) else {
+            return false;
+        };
+        let had_it = terminal.belongs_to(group);
+        terminal.pass(group, rustix::process::getpgrp());
+        had_it && self.status == Some(Status::Signal(libc::SIGINT))
+    }
+}

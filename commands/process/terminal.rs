@@ -1,0 +1,39 @@
+//! The terminal's foreground: who reads from it and gets its signals.
+
+use std::fs::{File, OpenOptions};
+
+use rustix::process::Pid;
+
+/// The controlling terminal of this process.
+#[derive(Debug)]
+pub struct Terminal(File);
+
+impl Terminal {
+    /// The controlling terminal, when there is one.
+    pub fn controlling() -> Option<Self> {
+        OpenOptions::new().read(true).write(true).open("/dev/tty").ok().map(Self)
+    }
+
+    /// Whether this process group has the foreground.
+    pub fn is_ours(&self) -> bool {
+        self.belongs_to(rustix::process::getpgrp())
+    }
+
+    /// Whether `group` has the foreground.
+    pub fn belongs_to(&self, group: Pid) -> bool {
+        rustix::termios::tcgetpgrp(&self.0) == Ok(group)
+    }
+
+    /// Gives the foreground from one group to another, when the one has it. A shell may have taken it meanwhile.
+    pub fn pass(&self, from: Pid, to: Pid) {
+        if self.belongs_to(from) {
+            self.give_to(to);
+        }
+    }
+
+    /// Gives the foreground to a group. SIGTTOU must be ignored: from the background this would stop the caller.
+    pub fn give_to(&self, group: Pid) {
+        // Refused when the terminal is gone or the group is: then nobody misses it.
+        let _refused = rustix::termios::tcsetpgrp(&self.0, group);
+    }
+}

@@ -1,0 +1,82 @@
+//! The lease that the environment carries: what `acquire` printed or `exec` handed down. It is used for its own key only.
+
+use lockd::error::{Error, ErrorKind, Result};
+use lockd::model::{FencingToken, Key, LeaseId, Namespace};
+use lockd::service::Proof;
+use serde::Deserialize;
+
+use super::context::Context;
+use super::settings::Environment;
+use super::target::Need;
+
+/// One lease of `LOCKD_LEASES`.
+#[derive(Deserialize)]
+struct Listed {
+    key: String,
+    lease_id: String,
+    fencing_token: u64,
+}
+
+/// The key to act on: the operand, else the one of the lease in the environment.
+///
+/// # Errors
+/// `Usage` when there is neither; `InvalidKey`.
+pub fn key(context: &Context, operand: Option<&str>) -> Result<Key> {
+    match operand.or_else(|| context.environment.var("LOCKD_KEY")) {
+        Some(name) => context.key(name),
+        None => Err(Error::new(ErrorKind::Usage, "no KEY was given and LOCKD_KEY is not set")
+            .with_hint("name the key, or take a lease with `lockd acquire` or `lockd exec` first")),
+    }
+}
+
+/// The lease in the environment, when it is one of this key, in this namespace, where this command acts.
+///
+/// # Errors
+/// `Usage` when it is one, and malformed.
+pub fn in_environment(context: &Context, key: &Key) -> Result<Option<Proof>> {
+    let environment = &context.environment;
+    let namespace = environment.var("LOCKD_NAMESPACE").unwrap_or(Namespace::DEFAULT);
+    if key.namespace().as_str() != namespace || !is_here(context)? {
+        return Ok(None);
+    }
+    let ours = environment.var("LOCKD_KEY") == Some(key.name());
+    if let Some(id) = environment.var("LOCKD_LEASE_ID").filter(|_| ours) {
+        let token = environment.var("LOCKD_FENCING_TOKEN").unwrap_or_default();
+        return proof(id, token.parse().ok()).map(Some);
+    }
+    among_several(environment, key)
+}
+
+/// The same, where there must be one.
+///
+/// # Errors
+/// `Usage` when there is none.
+pub fn required(context: &Context, key: &Key) -> Result<Proof> {
+    in_environment(context, key)?.ok_or_else(|| {
+        Error::new(ErrorKind::Usage, format!("the environment has no lease of {key}"))
+            .with_hint(format!("take one: l=$(lockd acquire {key}) && eval \"$l\" || exit"))
+    })
+}
+
+/// Whether the lease was taken where this command acts: a flag may have sent it elsewhere.
+fn is_here(context: &Context) -> Result<bool> {
+    let place = context.place(Need::Moment)?;
+    Ok(context.environment.var("LOCKD_STORE").is_none_or(|url| url == place.url))
+}
+
+fn among_several(environment: &Environment, key: &Key) -> Result<Option<Proof>> {
+    let Some(leases) = environment.var("LOCKD_LEASES") else { return Ok(None) };
+    let leases: Vec<Listed> = serde_json::from_str(leases).map_err(|e| malformed("LOCKD_LEASES", &e.to_string()))?;
+    let ours = leases.into_iter().find(|lease| lease.key == key.name());
+    ours.map(|lease| proof(&lease.lease_id, Some(lease.fencing_token))).transpose()
+}
+
+fn proof(id: &str, token: Option<u64>) -> Result<Proof> {
+    let token = token.ok_or_else(|| malformed("LOCKD_FENCING_TOKEN", "it is not a number"))?;
+    let lease_id = LeaseId::new(id).map_err(|e| malformed("LOCKD_LEASE_ID", e.message()))?;
+    Ok(Proof { lease_id, token: FencingToken(token), txn: None })
+}
+
+fn malformed(name: &str, why: &str) -> Error {
+    Error::new(ErrorKind::Usage, format!("{name}: {why}")).with_hint("take the lease anew; do not set it by hand")
+}

@@ -1,0 +1,185 @@
+//! Where a command acts: a server, a store opened directly, or the embedded default.
+
+use std::path::{Path, PathBuf};
+
+use lockd::error::{Error, ErrorKind, Result};
+use lockd::store::open::StoreUrl;
+
+use super::settings::{Environment, Found, Origin, Settings};
+
+/// How long a command needs its store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// The lease outlives the process or is held while others run: `exec`, `acquire`.
+    Lease,
+    /// One request, and out.
+    Moment,
+}
+
+/// The store that a command opens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Its URL.
+    pub url: String,
+    /// Who named it.
+    pub origin: Origin,
+    /// The directory, when it is the embedded default: its parents may be made, for they belong to nobody else.
+    pub embedded: Option<PathBuf>,
+}
+
+/// Chooses. A place of higher rank wins: a flag of one kind beats the environment variable of the other. At equal rank a
+/// server beats a store, except that both flags together contradict each other.
+///
+/// # Errors
+/// `Usage` or `Config`, by who named it.
+pub fn choose(settings: &Settings, environment: &Environment, need: Need) -> Result<Place> {
+    let (server, store) = (settings.get("server"), settings.get("store"));
+    match (server, store) {
+        (Some(a), Some(b)) if a.origin.rank() == 0 && b.origin.rank() == 0 => {
+            Err(Error::new(ErrorKind::Usage, "--server and --store exclude each other").with_hint("give one of them"))
+        }
+        (Some(a), Some(b)) if b.origin.rank() < a.origin.rank() => store_at(b, need),
+        (Some(server), _) => Err(server_refused(server)),
+        (None, Some(store)) => store_at(store, need),
+        (None, None) => embedded(environment),
+    }
+}
+
+fn store_at(found: &Found, need: Need) -> Result<Place> {
+    let url = found.value.as_str();
+    let refuse = |what: String, hint: &str| {
+        Err(Error::new(found.origin.blame(), format!("{}: {what}", found.origin)).with_hint(hint))
+    };
+    let scheme = url.split_once("://").map(|(scheme, _)| scheme);
+    match scheme {
+        Some("disk") => match StoreUrl::parse(url) {
+            Ok(store) => Ok(Place { url: store.to_text(), origin: found.origin.clone(), embedded: None }),
+            Err(e) => Err(e.with_kind(found.origin.blame()).context(&found.origin)),
+        },
+        Some("mem") => refuse(
+            "mem:// lives in one process and would be gone when this command ends".to_owned(),
+            "name a directory, such as disk:///var/lib/lockd",
+        ),
+        Some("lsm") if need == Need::Lease => refuse(
+            "lsm:// is opened by one process at a time, which would keep everybody else out".to_owned(),
+            "run `lockd serve` on it and name that with --server, or use a disk:// store",
+        ),
+        Some(scheme @ ("lsm" | "s3" | "azure" | "gs")) => {
+            refuse(format!("{scheme}:// stores are not offered by this version"), "use a disk:// store")
+        }
+        Some(_) => refuse(format!("{url:?} is not a store"), "`lockd help stores` lists what may stand there"),
+        None if url.starts_with('/') => {
+            refuse(format!("{url:?} is not a URL"), "write disk:// before the path, such as disk:///var/lib/lockd")
+        }
+        None => refuse(format!("{url:?} is not a URL"), "`lockd help stores` lists what may stand there"),
+    }
+}
+
+fn server_refused(found: &Found) -> Error {
+    let known = |url: &str| ["http://", "https://", "unix:///"].iter().any(|scheme| url.starts_with(scheme));
+    let (what, hint) = match found.value.split(',').all(known) {
+        true => ("servers are not offered by this version", "name a store with --store, such as disk:///var/lib/lockd"),
+        false => ("this is not the address of a server", "write http://host:port, https://host:port or unix:///path"),
+    };
+    Error::new(found.origin.blame(), format!("{}: {what}", found.origin)).with_hint(hint)
+}
+
+fn embedded(environment: &Environment) -> Result<Place> {
+    let dir = default_directory(environment, rustix::process::geteuid().is_root())?;
+    Ok(Place { url: StoreUrl::Disk(dir.clone()).to_text(), origin: Origin::Default, embedded: Some(dir) })
+}
+
+/// The embedded default: `$XDG_STATE_HOME/lockd` when that is set, else `/var/lib/lockd` for root and `~/.local/state/lockd`.
+pub fn default_directory(environment: &Environment, root: bool) -> Result<PathBuf> {
+    // A relative path in XDG_STATE_HOME is invalid and ignored (XDG Base Directory Specification).
+    let state = environment.own("XDG_STATE_HOME").map(Path::new).filter(|dir| dir.is_absolute());
+    if let Some(state) = state {
+        return Ok(state.join("lockd"));
+    }
+    if root {
+        return Ok("/var/lib/lockd".into());
+    }
+    let home = environment.own("HOME").map(Path::new).filter(|dir| dir.is_absolute());
+    home.map(|home| home.join(".local/state/lockd")).ok_or_else(|| no_home("HOME is not set"))
+}
+
+fn no_home(why: &str) -> Error {
+    Error::new(ErrorKind::Config, format!("there is no place for the embedded default store: {why}"))
+        .with_hint("name a store with --store or LOCKD_STORE, such as disk:///var/lib/lockd")
+}
+
+/// Where short commands keep what they saw: `$XDG_RUNTIME_DIR/lockd`, else `/run/lockd` for root, else the state directory.
+pub fn notes_directory(environment: &Environment, root: bool) -> Option<PathBuf> {
+    let runtime = environment.own("XDG_RUNTIME_DIR").map(Path::new).filter(|dir| dir.is_absolute());
+    match runtime {
+        Some(dir) => Some(dir.join("lockd")),
+        None if root => Some("/run/lockd".into()),
+        // Beside the embedded default and not inside it, which belongs to the store.
+        None => default_directory(environment, false).ok().map(|dir| dir.with_file_name("lockd-notes")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::settings::{Typed, resolve};
+    use super::*;
+
+    fn environment(vars: &[(&str, &str)]) -> Environment {
+        let vars = vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Environment { vars, ..Environment::default() }
+    }
+
+    fn chosen(flags: &[(&'static str, &str)], vars: &[(&str, &str)], need: Need) -> Result<Place> {
+        let typed: Typed = flags.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        let environment = environment(vars);
+        choose(&resolve(&typed, &environment, None), &environment, need)
+    }
+
+    #[test]
+    fn a_flag_beats_the_variable_of_the_other_kind() {
+        let place = chosen(&[("store", "disk:///a")], &[("LOCKD_SERVER", "http://x")], Need::Moment).unwrap();
+        assert_eq!(place.url, "disk:///a");
+        let error = chosen(&[("server", "http://x")], &[("LOCKD_STORE", "disk:///a")], Need::Moment).unwrap_err();
+        assert!(error.message().starts_with("--server: servers are not offered"), "{error}");
+        let both = [("LOCKD_SERVER", "http://x"), ("LOCKD_STORE", "disk:///a")];
+        assert!(chosen(&[], &both, Need::Moment).unwrap_err().message().starts_with("LOCKD_SERVER"));
+    }
+
+    #[test]
+    fn both_flags_are_usage() {
+        let error = chosen(&[("store", "disk:///a"), ("server", "http://x")], &[], Need::Moment).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Usage);
+    }
+
+    #[test]
+    fn what_cannot_be_opened_here_is_refused_with_the_way_out() {
+        for (url, need, says) in [
+            ("mem://", Need::Moment, "disk:///var/lib/lockd"),
+            ("lsm:///x", Need::Lease, "lockd serve"),
+            ("lsm:///x", Need::Moment, "not offered"),
+            ("s3://b/p", Need::Lease, "not offered"),
+            ("azure://a/c/p", Need::Moment, "not offered"),
+            ("/var/lib/lockd", Need::Moment, "disk:// before"),
+            ("floppy://a", Need::Moment, "lockd help stores"),
+            ("x", Need::Moment, "lockd help stores"),
+        ] {
+            let error = chosen(&[("store", url)], &[], need).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Usage, "{url}");
+            assert!(error.to_string().contains(says), "{url}: {error}");
+        }
+        let error = chosen(&[("server", "ftp://x")], &[], Need::Moment).unwrap_err();
+        assert!(error.message().contains("not the address"), "{error}");
+    }
+
+    #[test]
+    fn the_embedded_default_follows_the_environment() {
+        let at = |vars: &[(&str, &str)], root| default_directory(&environment(vars), root);
+        assert_eq!(at(&[("XDG_STATE_HOME", "/s"), ("HOME", "/h")], true).unwrap(), Path::new("/s/lockd"));
+        assert_eq!(at(&[("XDG_STATE_HOME", "s"), ("HOME", "/h")], false).unwrap(), Path::new("/h/.local/state/lockd"));
+        assert_eq!(at(&[("HOME", "/h")], true).unwrap(), Path::new("/var/lib/lockd"));
+        assert_eq!(at(&[], false).unwrap_err().kind(), ErrorKind::Config);
+        assert_eq!(notes_directory(&environment(&[("XDG_RUNTIME_DIR", "/r")]), false).unwrap(), Path::new("/r/lockd"));
+        assert_eq!(notes_directory(&environment(&[]), true).unwrap(), Path::new("/run/lockd"));
+        assert_eq!(notes_directory(&environment(&[]), false), None);
+    }
+}

@@ -1,0 +1,142 @@
+//! Texts from elsewhere made safe: for a terminal, for shells, for env-files.
+
+use std::fmt::Write as _;
+
+use lockd::clock::UnixMillis;
+use lockd::service::Busy;
+
+use super::duration;
+
+/// A name for messages: control characters (those of ASCII, of Unicode, and those that turn the direction of text) are escaped, so
+/// that no owner or key can move the cursor, colour the screen or hide what follows.
+pub fn shown(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\\' => out.push_str("\\\\"),
+            c if c.is_control() || is_invisible(c) => out.extend(c.escape_default()),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// Format characters that change how the text around them is shown (Unicode, general category Cf, and line separators).
+const fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// One word of a POSIX shell: nothing in it is code.
+pub fn sh_quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// One word of fish: inside single quotes only `\` and `'` mean something.
+pub fn fish_quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\\', r"\\").replace('\'', r"\'"))
+}
+
+/// One value of an env-file: in single quotes where nothing in it needs an escape, else in double quotes with escapes.
+pub fn dotenv_quoted(text: &str) -> String {
+    if !text.contains(['\'', '\\', '\n', '\r']) {
+        return format!("'{text}'");
+    }
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' | '$' => out.extend(['\\', c]),
+            '\n' => out.push_str("\\n"),
+            c => out.push(c),
+        }
+    }
+    out + "\""
+}
+
+/// A wall-clock time as RFC 3339 has it, in UTC, to the millisecond.
+pub fn rfc3339(at: UnixMillis) -> String {
+    let (seconds, millis) = (at.0 / 1_000, at.0 % 1_000);
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    let (year, month, day) = civil(days);
+    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
+}
+
+/// The date of a day counted from 1970-01-01 (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days).
+const fn civil(days: u64) -> (u64, u64, u64) {
+    let shifted = days + 719_468;
+    let (era, of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    (year_of_era + era * 400 + (month <= 2) as u64, month, day)
+}
+
+/// Who holds a key, for messages: `root@db1 pid 4121 (pg_dump) for 3m12s: nightly`.
+pub fn holder(busy: &Busy, now: UnixMillis) -> String {
+    let mut out = shown(busy.owner.as_str());
+    let pid = busy.holder.pid.filter(|pid| !busy.owner.as_str().ends_with(&format!(":{pid}")));
+    // Writing to a String does not fail.
+    let _ok = pid.map(|pid| write!(out, " pid {pid}"));
+    let _ok = busy.holder.command.as_deref().map(|command| write!(out, " ({})", shown(command)));
+    let held = std::time::Duration::from_millis(now.0.saturating_sub(busy.since.0));
+    let _ok = write!(out, " for {}", duration::human(held));
+    let _ok = busy.reason.as_ref().map(|reason| write!(out, ": {}", shown(reason.as_str())));
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn nothing_reaches_the_terminal_that_is_not_text() {
+        assert_eq!(shown("a\x1b[31mb\nc\u{202e}d\\"), "a\\u{1b}[31mb\\nc\\u{202e}d\\\\");
+        assert_eq!(shown("backup/db é 漢"), "backup/db é 漢");
+    }
+
+    #[test]
+    fn times_are_rfc3339() {
+        for (millis, text) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_782_399_999, "2000-02-28T23:59:59.999Z"),
+            (951_782_400_000, "2000-02-29T00:00:00.000Z"),
+            (1_709_164_800_000, "2024-02-29T00:00:00.000Z"),
+            (4_102_444_800_000, "2100-01-01T00:00:00.000Z"),
+            (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
+        ] {
+            assert_eq!(rfc3339(UnixMillis(millis)), text);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn dates_go_on_day_by_day(day in 0u64..200_000) {
+            let ((y, m, d), next) = (civil(day), civil(day + 1));
+            let leap = y % 4 == 0 && (y % 100 != 0 || y % 400 == 0);
+            let last = [31, if leap { 29 } else { 28 }, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31][m as usize - 1];
+            let expected = match (d == last, m == 12) {
+                (false, _) => (y, m, d + 1),
+                (true, false) => (y, m + 1, 1),
+                (true, true) => (y + 1, 1, 1),
+            };
+            prop_assert_eq!(next, expected);
+        }
+
+        #[test]
+        fn an_env_file_gives_back_what_was_written(value in "[ -~\\n\\t'\"\\\\$#é]{0,24}") {
+            let line = format!("A={}\n", dotenv_quoted(&value));
+            let read: Vec<_> = dotenvy::from_read_iter(line.as_bytes()).map(Result::unwrap).collect();
+            prop_assert_eq!(read, vec![("A".to_owned(), value)]);
+        }
+
+        #[test]
+        fn what_is_shown_has_no_control_characters(text in any::<String>()) {
+            prop_assert!(shown(&text).chars().all(|c| !c.is_control()));
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The command line as a user meets it: the binary in a world of its own.
+
+mod bad_input;
+mod configuration;
+mod exec;
+mod generated;
+mod lab;
+mod lease;
+mod output;
+mod readme;
+mod scripts;
+mod shells;
+mod state;
+mod stores;
