@@ -8,11 +8,13 @@ mod crew;
 mod cycle;
 mod ext4;
 mod fast_clock;
+mod guest;
 mod injected;
 mod journal;
 mod kill;
 mod lossy_fs;
 mod rng;
+mod syscalls;
 mod worker;
 
 /// A number from the environment.
