@@ -15,7 +15,8 @@ use tempfile::TempDir;
 /// Worker processes that cycle over the same keys, each in its place; a journal for all of them outside of the store.
 pub struct Crew {
     orders: Orders,
-    journal_dir: TempDir,
+    /// Keeps the journal until the crew goes.
+    _journal_dir: TempDir,
     keys: usize,
     rng: Rng,
     started: u64,
@@ -27,12 +28,7 @@ impl Crew {
         let task = Task::Cycles { keys, cycles: None, abandon: true };
         let journal = journal_dir.path().join("journal");
         let orders = Orders { task, store: store.to_owned(), journal, name: String::new(), seed, ttl_ms };
-        Self { orders, journal_dir, keys, rng: Rng::new(seed), started: 0 }
-    }
-
-    /// A file beside the journal.
-    pub fn beside(&self, name: &str) -> PathBuf {
-        self.journal_dir.path().join(name)
+        Self { orders, _journal_dir: journal_dir, keys, rng: Rng::new(seed), started: 0 }
     }
 
     pub fn start(&mut self) -> Running {

@@ -90,16 +90,15 @@ impl Phase {
             let clock = JumpClock::default();
             let engine = engine(&store, Arc::new(clock.clone())).await.unwrap();
             let worker = Worker { engine: &engine, journal: &journal, name: "server", ttl: Duration::from_millis(TTL_MS) };
-            let mut finals = BTreeMap::new();
             for pass in 0..2 {
-                finals = worker.finals(keys.iter().map(String::as_str)).await.unwrap();
+                let finals: BTreeMap<_, _> = worker.finals(keys.iter().map(String::as_str)).await.unwrap();
                 check(&Journal::read(&self.journal), &finals).unwrap_or_else(|why| panic!("{}: pass {pass}: {why}", self.name));
                 for on in keys {
                     worker.take_over(on, &clock, &mut self.rng).await.unwrap();
                 }
             }
             engine.close().await;
-            finals = worker.finals(keys.iter().map(String::as_str)).await.unwrap();
+            let finals = worker.finals(keys.iter().map(String::as_str)).await.unwrap();
             check(&Journal::read(&self.journal), &finals).unwrap()
         });
         let took = SystemClock.boot().since(self.began);
@@ -138,7 +137,9 @@ fn conformance(hosts: &[Host; 2]) {
     let first = phase.start(&hosts[0], Task::Conformance).finish();
     first.lines().filter(|line| line.starts_with("ok") || line.starts_with("WARN")).for_each(|line| println!("guest: {line}"));
     let both = [phase.start(&hosts[0], Task::Conformance), phase.start(&hosts[1], Task::Conformance)];
-    both.map(Running::finish);
+    for worker in both {
+        worker.finish();
+    }
     phase.end(&[]);
 }
 

@@ -130,8 +130,9 @@ fn the_nth_operation_of_each_kind_fails() {
         for how in ways(op) {
             for (pad, used) in [(100, false), (100, true), (40_000, true)] {
                 for nth in 1.. {
+                    // In the short form the first one, so that each kind is struck, and then some.
                     count += 1;
-                    if !every && count % 5 != 0 && nth < 40 {
+                    if !every && nth > 1 && count % 5 != 0 && nth < 40 {
                         continue;
                     }
                     let fault = Fault { op, nth, times: 1, how };

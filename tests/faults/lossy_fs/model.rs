@@ -1,8 +1,8 @@
 //! The file system as a model: for every file and directory what is there, and what of it has been synced.
 //!
 //! It promises no more than POSIX does: syncing a file keeps its content, not its name; syncing a directory keeps its names,
-//! not what they lead to. After a failed sync nothing that was unsynced then ever becomes durable, although later syncs succeed: so
-//! ext4 and others behave.
+//! not what they lead to. After a failed sync of a file what was unsynced then never becomes durable, although later syncs succeed:
+//! so ext4 and others behave (`fsync(2)`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -60,8 +60,6 @@ pub struct Pending {
     pub name: String,
     /// The inode that it then leads to; `None` when it was removed.
     pub to: Option<Ino>,
-    /// A sync failed while it was pending: no later sync makes it durable.
-    pub given_up: bool,
 }
 
 /// The whole file system.
@@ -307,14 +305,16 @@ impl Model {
         Ok(())
     }
 
-    /// Reports failure of a sync: what was unsynced counts as clean from now on and is never written.
+    /// A sync failed: what was unsynced of a file counts as clean from now on and is never written.
     pub fn fail_sync(&mut self, ino: Ino) -> Result<(), Errno> {
         match &mut self.inode_mut(ino)?.node {
             Node::File(file) => {
                 file.dirty.clear();
                 file.dirty_len = false;
             }
-            Node::Dir(dir) => dir.pending.iter_mut().for_each(|p| p.given_up = true),
+            // A journal that cannot be written ends the use of ext4, XFS and Btrfs until the next mount; what can pass (a
+            // full quota, a FUSE or network file system) leaves the names to the next sync.
+            Node::Dir(_) => {}
         }
         Ok(())
     }
@@ -342,13 +342,13 @@ impl Dir {
             Some(ino) => self.names.insert(name.to_owned(), ino),
             None => self.names.remove(name),
         };
-        self.pending.push(Pending { name: name.to_owned(), to, given_up: false });
+        self.pending.push(Pending { name: name.to_owned(), to });
     }
 
     fn sync(&mut self) {
-        let (kept, done): (Vec<_>, Vec<_>) = std::mem::take(&mut self.pending).into_iter().partition(|p| p.given_up);
-        self.pending = kept;
-        done.into_iter().for_each(|p| p.apply(&mut self.durable));
+        for pending in std::mem::take(&mut self.pending) {
+            pending.apply(&mut self.durable);
+        }
     }
 }
 
