@@ -8,3 +8,4 @@ mod models;
 mod service;
 mod store;
 mod support;
+mod tidy;

@@ -157,9 +157,8 @@ fn typed(flag: &str, text: &str) -> Result<Duration> {
 
 /// Files of settings that were named, as absolute paths: the command may run elsewhere.
 fn files(context: &Context) -> Result<Vec<(&'static str, OsString)>> {
-    let absolute = |path: &Path| {
-        std::path::absolute(path).map_err(|e| Error::io(format_args!("find {}", path.display()), &e))
-    };
+    let absolute =
+        |path: &Path| std::path::absolute(path).map_err(|e| Error::io(format_args!("find {}", path.display()), &e));
     let mut env_files = OsString::new();
     for path in context.env_files() {
         if !env_files.is_empty() {

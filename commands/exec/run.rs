@@ -12,12 +12,12 @@ use lockd::limits::{KILL_BEFORE_DEADLINE, KILL_SETTLE};
 use rustix::process::{Pid, Signal};
 use tokio::sync::watch;
 
-use super::plan::Plan;
 use super::super::process::link::Link;
 use super::super::process::orphans::{self, Orphans};
 use super::super::process::signals::Signals;
 use super::super::process::terminal::Terminal;
 use super::super::process::wire::{Cause, FromGuard, Leftover, Start, Status, ToGuard};
+use super::plan::Plan;
 
 /// Signals by which a terminal stops a job.
 const JOB_STOPS: [i32; 3] = [libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];

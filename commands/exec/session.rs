@@ -52,13 +52,7 @@ pub async fn session(context: &Context, plan: &Plan, forked: Forked) -> Result<D
     done
 }
 
-async fn hold(
-    context: &Context,
-    client: &Client,
-    plan: &Plan,
-    link: &Link,
-    signals: &mut Signals,
-) -> Result<Done> {
+async fn hold(context: &Context, client: &Client, plan: &Plan, link: &Link, signals: &mut Signals) -> Result<Done> {
     link.say(&ToGuard::Acquiring);
     let lease = match wait(context, client, plan, link, signals).await {
         Waited::Granted(lease) => *lease,

@@ -103,7 +103,10 @@ fn verbose_names_the_store_and_who_named_it() {
 fn the_example_of_an_env_file_is_complete_and_parses() {
     let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/.env.disk.example")).unwrap();
     // Every line that is commented out is an example of its own.
-    let live: String = text.lines().map(|line| line.strip_prefix("#LOCKD_").map_or(line.to_owned(), |l| format!("LOCKD_{l}")) + "\n").collect();
+    let live: String = text
+        .lines()
+        .map(|line| line.strip_prefix("#LOCKD_").map_or(line.to_owned(), |l| format!("LOCKD_{l}")) + "\n")
+        .collect();
     let names: Vec<String> = dotenvy::from_read_iter(live.as_bytes()).map(|entry| entry.unwrap().0).collect();
     let lab = Lab::new();
     let help = lab.run(["help", "env"]).out;

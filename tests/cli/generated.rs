@@ -27,7 +27,10 @@ fn compare(dir: &Path, made: &BTreeMap<String, Vec<u8>>) {
     let names = |files: &BTreeMap<String, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&committed), names(made), "{}: run LOCKD_REGENERATE=1 cargo test generated", dir.display());
     for (name, bytes) in made {
-        assert!(committed[name] == *bytes, "{name} is not what lockd prints: run LOCKD_REGENERATE=1 cargo test generated");
+        assert!(
+            committed[name] == *bytes,
+            "{name} is not what lockd prints: run LOCKD_REGENERATE=1 cargo test generated"
+        );
     }
 }
 

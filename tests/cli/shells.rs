@@ -82,7 +82,9 @@ fn a_failed_acquire_fails_under_eval_and_takes_the_old_lease_back() {
                 echo "$? [$LOCKD_KEY$LOCKD_LEASE_ID] $LOCKD_STORE""#
             )
         };
-        for (args, code) in [("-n k", 75), ("-n -E 9 k", 9), ("a/../b", 64), ("", 64), ("--frob k", 64), ("--ttl 1 k", 64)] {
+        for (args, code) in
+            [("-n k", 75), ("-n -E 9 k", 9), ("a/../b", 64), ("", 64), ("--frob k", 64), ("--ttl 1 k", 64)]
+        {
             let ran = ran(lab.shell(shell, &script(args)).env("REAL", lab.store()));
             assert_eq!(ran.out, format!("{code} [] kept\n"), "{shell} {args}: {}", ran.err);
         }

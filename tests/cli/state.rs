@@ -12,7 +12,8 @@ fn a_state_comes_back_as_it_was_sent() {
     assert_eq!((&document["schema"], &document["key"], &document["version"]), (&1.into(), &"k".into(), &1.into()));
     assert_eq!(document["state"]["b"], 15.0);
     let yaml = lab.run(["get", "k", "-o", "yaml"]).out;
-    let yaml: serde_json::Value = serde_yaml::from_str(&yaml.replace("\\u00e9", "e").replace("\"a\":[]", "\"c\":[]")).unwrap();
+    let yaml: serde_json::Value =
+        serde_yaml::from_str(&yaml.replace("\\u00e9", "e").replace("\"a\":[]", "\"c\":[]")).unwrap();
     assert_eq!((&yaml["version"], &yaml["state"]["b"]), (&1.into(), &15.0.into()));
 }
 
@@ -43,7 +44,10 @@ fn versions_and_etags_guard_a_change() {
     assert_eq!(lab.feed(&["update", "k", "--if-etag", etag], "3").code, 82);
     assert_eq!(lab.run(["remove", "k", "--if-version", "1"]).code, 82);
     assert_eq!(lab.run(["get", "k"]).out, "2\n");
-    assert!(!lab.status("k")["held"].as_bool().unwrap(), "a lease for the moment is gone after it, whatever came of it");
+    assert!(
+        !lab.status("k")["held"].as_bool().unwrap(),
+        "a lease for the moment is gone after it, whatever came of it"
+    );
 }
 
 #[test]
@@ -118,11 +122,16 @@ fn ten_writers_at_once_lose_nothing() {
     // Each adds one under its own lease.
     let script = "l=$(lockd acquire -q n) && eval \"$l\" || exit
         echo $(( $(lockd get n) + 1 )) | lockd update && lockd release";
-    let children: Vec<_> = (0..10).map(|_| {
-        let mut command = std::process::Command::new("/bin/sh");
-        lab.dressed(&mut command).args(["-c", script]).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
-        command.spawn().unwrap()
-    }).collect();
+    let children: Vec<_> = (0..10)
+        .map(|_| {
+            let mut command = std::process::Command::new("/bin/sh");
+            lab.dressed(&mut command)
+                .args(["-c", script])
+                .stdout(std::process::Stdio::piped())
+                .stderr(std::process::Stdio::piped());
+            command.spawn().unwrap()
+        })
+        .collect();
     for child in children {
         let ran = finished(&child.wait_with_output().unwrap());
         assert_eq!(ran.code, 0, "{}", ran.err);

@@ -17,7 +17,11 @@ fn a_missing_store_is_made_once_and_said_so() {
     let lab = Lab::new();
     let ran = lab.run(["status", "k"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
-    assert!(ran.err.starts_with(&format!("lockd: new store at {} (", lab.path("state/lockd").display())), "{}", ran.err);
+    assert!(
+        ran.err.starts_with(&format!("lockd: new store at {} (", lab.path("state/lockd").display())),
+        "{}",
+        ran.err
+    );
     assert!(ran.err.trim_end().ends_with("this host only)"), "{}", ran.err);
     assert_eq!(lab.run(["status", "k"]).err, "");
 }

@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 
 use super::{Scratch, Seen, ensure, lost, said};
 use crate::clock::UnixMillis;
+use crate::error::ErrorKind;
 use crate::model::{Key, Record, Version, WriteId};
 use crate::store::{Etag, Precondition, PutError};
 
@@ -90,7 +91,9 @@ async fn increment(s: &Scratch<'_>) -> Result<bool, String> {
         None => (Record::new(key.clone()), Precondition::Absent),
         Some(got) => (Record::decode(&key, &got.value).map_err(said)?, Precondition::Matches(got.etag)),
     };
-    let mut next = record.sealed(WriteId::random(s.entropy));
+    let id = WriteId::random(s.entropy);
+    let mut next = record.sealed(id);
+    let revision = next.revision;
     next.last_version = Version(next.last_version.0 + 1);
     next.committed.at = UnixMillis(0);
     match s.put(&key, &next.encode().map_err(said)?, when).await {
@@ -99,8 +102,18 @@ async fn increment(s: &Scratch<'_>) -> Result<bool, String> {
             s.clock.sleep(Duration::from_micros(s.entropy.below(2_000))).await;
             Ok(false)
         }
+        // A writer held up for so long that its revision is gone: the record's ring of writes tells.
+        Err(PutError::Unknown(e)) if e.kind() == ErrorKind::OutcomeUnknown => applied(s, &key, id, revision).await,
         Err(other) => Err(format!("a swap in a race: {}", lost(&other))),
     }
+}
+
+/// Whether the record remembers a write.
+async fn applied(s: &Scratch<'_>, key: &Key, id: WriteId, revision: u64) -> Result<bool, String> {
+    let got = s.get(key).await?.ok_or("there is no counter")?;
+    let record = Record::decode(key, &got.value).map_err(said)?;
+    ensure(record.remembers(revision), || "a swap in a race: too long ago to be remembered".to_owned())?;
+    Ok(record.has_write(id))
 }
 
 /// The counter of a race.

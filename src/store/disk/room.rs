@@ -27,9 +27,16 @@ pub async fn make<F: Fs>(s: &Shared<F>, key: KeyHash) {
 }
 
 /// Makes the reserve, or makes it whole again, where there is plenty of room. A store without one works, until its disk is full.
-pub async fn restore<F: Fs>(fs: &F, root: &F::Dir) {
-    let held = fs.stat(root, RESERVE).await.map_or(0, |stat| stat.len);
+pub async fn restore<F: Fs>(s: &Shared<F>) {
+    if let Ok(root) = s.root().await {
+        hold(&s.fs, &root).await;
+    }
+}
+
+/// See [`restore`].
+pub async fn hold<F: Fs>(fs: &F, root: &F::Dir) {
     let Ok(free) = fs.free(root).await else { return };
+    let held = fs.stat(root, RESERVE).await.map_or(0, |stat| stat.len);
     let wanted = RESERVE_BYTES.min((free + held) / RESERVE_SHARE);
     if held < wanted {
         let _held = fs.hold_room(root, RESERVE, wanted).await;

@@ -2,7 +2,6 @@
 
 use std::fs;
 
-use lockd::clock::BootTime;
 use lockd::limits::takeover_age;
 use rustix::process::Signal;
 
@@ -20,10 +19,6 @@ const PROBE: &str = r#"
 /// The last time that the probe wrote, in seconds since boot.
 fn last_probe(sandbox: &Sandbox) -> f64 {
     fs::read_to_string(sandbox.path("probe")).unwrap().lines().last().unwrap().parse().unwrap()
-}
-
-fn seconds(at: BootTime) -> f64 {
-    at.since(BootTime(0)).as_secs_f64()
 }
 
 #[test]
@@ -85,7 +80,8 @@ fn a_lease_that_is_lost_ends_the_command_first() {
 #[test]
 fn renewal_keeps_a_short_lease_for_as_long_as_the_command_runs() {
     let sandbox = Sandbox::new();
-    let mut command = sandbox.lockd(&["exec", "--ttl", "6s", "k", "--", "sh", "-c", "echo >$D/ready; read line; exit 3"]);
+    let mut command =
+        sandbox.lockd(&["exec", "--ttl", "6s", "k", "--", "sh", "-c", "echo >$D/ready; read line; exit 3"]);
     let mut running = super::sandbox::Running::of(command.stdin(std::process::Stdio::piped()));
     sandbox.wait_for("ready");
     let began = boot();
@@ -128,7 +124,8 @@ fn what_cannot_be_ended_is_named_and_nothing_is_released() {
     }
     let sandbox = Sandbox::new();
     // lockd runs as nobody, and its command turns into somebody else for good, as sudo would.
-    let prepare = "chmod -R 777 $D && cp $(command -v setpriv) $D/become && chmod 4755 $D/become";
+    let prepare =
+        "chmod 777 $D && chown -R 65534 $D/store && cp $(command -v setpriv) $D/become && chmod 4755 $D/become";
     assert!(sandbox.any("sh").args(["-c", prepare]).status().unwrap().success());
     let script = "exec setpriv --reuid=65534 --clear-groups $LOCKD exec --ttl 3s k -- \
         $D/become --reuid=1234 --clear-groups sh -c 'echo $$ >$D/pid; exec sleep 600'";

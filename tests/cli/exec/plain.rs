@@ -58,7 +58,8 @@ fn the_command_gets_exactly_what_the_caller_had() {
             String::from_utf8(out.stdout).unwrap()
         };
         let (direct, under) = (look(""), look("$LOCKD exec k --"));
-        let pipes = |text: &str| text.lines().map(|line| line.split(" pipe:").next().unwrap().to_owned()).collect::<Vec<_>>();
+        let pipes =
+            |text: &str| text.lines().map(|line| line.split(" pipe:").next().unwrap().to_owned()).collect::<Vec<_>>();
         assert!(direct.contains("SigIgn"), "{direct}");
         assert_eq!(pipes(&under), pipes(&direct), "{name}");
     }
@@ -71,7 +72,8 @@ fn standard_input_goes_to_the_command_and_its_output_back() {
     assert_eq!(out.stdout, b"a\nb");
     assert!(out.status.success() && out.stderr.is_empty(), "{out:?}");
     for closed in [">&-", "<&-", "2>&-", "<&- >&- 2>&-"] {
-        let out = sandbox.any("sh").args(["-c", &format!("exec $LOCKD exec k -- sh -c 'exit 7' {closed}")]).output().unwrap();
+        let out =
+            sandbox.any("sh").args(["-c", &format!("exec $LOCKD exec k -- sh -c 'exit 7' {closed}")]).output().unwrap();
         assert_eq!(out.status.code(), Some(7), "{closed}: {out:?}");
     }
 }
@@ -99,7 +101,8 @@ fn the_environment_names_the_lease_and_nothing_else_of_lockds() {
         let out = command.env("LOCKD_LEASE_EXPIRES", "x").env("LOCKD_LEASES", "[]").output().unwrap();
         let text = String::from_utf8(out.stdout).unwrap();
         let vars = text.lines().filter(|line| line.starts_with("LOCKD_") && !line.starts_with("LOCKD_TEST"));
-        let mut vars: Vec<_> = vars.map(str::to_owned).chain(text.contains("SECRET").then(|| "SECRET".to_owned())).collect();
+        let mut vars: Vec<_> =
+            vars.map(str::to_owned).chain(text.contains("SECRET").then(|| "SECRET".to_owned())).collect();
         vars.sort();
         vars
     };
@@ -117,8 +120,11 @@ fn the_environment_names_the_lease_and_nothing_else_of_lockds() {
 #[test]
 fn taking_the_same_key_inside_is_a_usage_error() {
     let sandbox = Sandbox::new();
-    let out = sandbox.run(&["k"], "$LOCKD exec k -- true; a=$?; $LOCKD exec other -- true; b=$?; \
-        $LOCKD exec --namespace x k -- true; echo $a $b $?");
+    let out = sandbox.run(
+        &["k"],
+        "$LOCKD exec k -- true; a=$?; $LOCKD exec other -- true; b=$?; \
+        $LOCKD exec --namespace x k -- true; echo $a $b $?",
+    );
     assert_eq!(String::from_utf8_lossy(&out.stdout), "64 0 0\n", "{out:?}");
 }
 

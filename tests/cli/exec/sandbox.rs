@@ -25,7 +25,8 @@ impl Sandbox {
     pub fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         // Out of the way of the store that a user of this machine may have.
-        let sandbox = Self { dir, mark: format!("LOCKD_TEST_MARK={}", LeaseId::random(&KernelEntropy as &dyn Entropy)) };
+        let sandbox =
+            Self { dir, mark: format!("LOCKD_TEST_MARK={}", LeaseId::random(&KernelEntropy as &dyn Entropy)) };
         let made = sandbox.lockd(&["exec", "-q", "first", "--", "true"]).output().unwrap();
         assert!(made.status.success(), "{made:?}");
         sandbox
@@ -98,13 +99,21 @@ impl Sandbox {
 
     /// Waits until a file is there and not empty.
     pub fn wait_for(&self, name: &str) -> String {
-        until(&format!("{name} is written"), || fs::read_to_string(self.path(name)).ok().filter(|text| text.ends_with('\n')))
+        until(&format!("{name} is written"), || {
+            fs::read_to_string(self.path(name)).ok().filter(|text| text.ends_with('\n'))
+        })
     }
 
     /// Waits until nothing that was started here runs.
     pub fn wait_for_nobody(&self) {
         let mut left = Vec::new();
-        until_with(&mut || { left = self.processes(); left.is_empty().then_some(()) }, &|| "nothing of it runs".to_owned());
+        until_with(
+            &mut || {
+                left = self.processes();
+                left.is_empty().then_some(())
+            },
+            &|| "nothing of it runs".to_owned(),
+        );
     }
 }
 
@@ -138,7 +147,8 @@ impl Running {
     /// The guard of this exec: its only child.
     pub fn guard(&self) -> Pid {
         let list = format!("/proc/{0}/task/{0}/children", self.pid());
-        let pid = until("the guard is there", || fs::read_to_string(&list).unwrap().split_whitespace().next()?.parse().ok());
+        let pid =
+            until("the guard is there", || fs::read_to_string(&list).unwrap().split_whitespace().next()?.parse().ok());
         Pid::from_raw(pid).unwrap()
     }
 

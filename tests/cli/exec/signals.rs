@@ -13,16 +13,9 @@ fn trapping(numbers: &[i32]) -> String {
 
 #[test]
 fn signals_reach_the_command_and_its_status_comes_back() {
-    for signal in [
-        Signal::TERM,
-        Signal::INT,
-        Signal::HUP,
-        Signal::QUIT,
-        Signal::USR1,
-        Signal::USR2,
-        Signal::WINCH,
-        Signal::CONT,
-    ] {
+    for signal in
+        [Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT, Signal::USR1, Signal::USR2, Signal::WINCH, Signal::CONT]
+    {
         let sandbox = Sandbox::new();
         let running = sandbox.exec(&["k"], &trapping(&[signal.as_raw()]));
         sandbox.wait_for("ready");

@@ -25,7 +25,10 @@ impl Shell {
         let side = || Stdio::from(File::options().read(true).write(true).open(&name).unwrap());
         // `setsid --ctty` gives the new session this terminal.
         let mut command: Command = sandbox.any("setsid");
-        command.args(["--ctty", "--wait", "bash", "--norc", "--noediting", "-i"]).env("PS1", "ready> ").env("TERM", "dumb");
+        command
+            .args(["--ctty", "--wait", "bash", "--norc", "--noediting", "-i"])
+            .env("PS1", "ready> ")
+            .env("TERM", "dumb");
         let child = command.stdin(side()).stdout(side()).stderr(side()).spawn().unwrap();
         let mut shell = Self { terminal: nonblocking(terminal), shown: String::new(), child };
         shell.expect("ready> ");
@@ -131,7 +134,7 @@ fn a_job_in_the_background_stops_when_it_reads() {
 fn a_stopped_job_is_not_renewed_and_is_ended_at_the_deadline() {
     let sandbox = Sandbox::new();
     let mut shell = Shell::on(&sandbox);
-    shell.line("$LOCKD exec --ttl 2s k -- sh -c 'echo IS\"\"UP; echo $$ >$D/pid; sleep 600; true'");
+    shell.line("$LOCKD exec --ttl 2s k -- sh -c 'echo $$ >$D/pid; echo IS\"\"UP; sleep 600; true'");
     shell.expect("ISUP");
     shell.type_in("\x1a");
     shell.expect("Stopped");
@@ -148,7 +151,8 @@ fn a_stopped_job_is_not_renewed_and_is_ended_at_the_deadline() {
 fn a_script_gets_the_terminal_back_and_is_interrupted_with_its_command() {
     let sandbox = Sandbox::new();
     std::fs::write(sandbox.path("reads.sh"), format!("{ECHO}\nread line\necho got=$line\n")).unwrap();
-    std::fs::write(sandbox.path("loop.sh"), "for i in 1 2 3; do echo round=$i; $LOCKD exec k -- sleep 600; done\n").unwrap();
+    std::fs::write(sandbox.path("loop.sh"), "for i in 1 2 3; do echo round=$i; $LOCKD exec k -- sleep 600; done\n")
+        .unwrap();
     let mut shell = Shell::on(&sandbox);
     shell.line("sh ./reads.sh");
     shell.expect("ISUP");

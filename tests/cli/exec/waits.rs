@@ -53,7 +53,10 @@ fn the_wait_says_so_after_a_while() {
     holder.signal(Signal::TERM);
     assert_eq!(holder.end().0, 143);
     let mut status = None;
-    until("the waiter ends", || { status = waiter.child().try_wait().unwrap(); status });
+    until("the waiter ends", || {
+        status = waiter.child().try_wait().unwrap();
+        status
+    });
     assert!(status.unwrap().success());
 }
 
