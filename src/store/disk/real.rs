@@ -189,7 +189,7 @@ impl Fs for RealFs {
 
     async fn give_room(&self, dir: &OwnedFd, name: &str, by: u64) -> Result<(), Errno> {
         let file = self.open_at(dir, name, OFlags::WRONLY)?;
-        let len = stat_of(&rustix::fs::fstat(&file)?).len;
+        let len = stat_of(&file)?.len;
         rustix::io::retry_on_intr(|| rustix::fs::ftruncate(&file, len.saturating_sub(by)))
     }
 
