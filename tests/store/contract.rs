@@ -56,8 +56,9 @@ impl Clock for NeverAwake {
         CLOCK.wall()
     }
     fn boot_id(&self) -> Option<&str> {
-        CLOCK.boot_id()
+        None
     }
+
     async fn sleep_until(&self, _until: BootTime) {
         std::future::pending().await
     }
