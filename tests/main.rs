@@ -1,6 +1,8 @@
 //! All integration tests: one binary, one link.
 
 mod cli;
+#[cfg(target_os = "linux")]
+mod faults;
 mod lease;
 mod models;
 mod service;
