@@ -73,7 +73,12 @@ fn a_backup_that_another_host_makes_already_is_skipped() {
 #[test]
 fn a_backup_that_fails_leaves_nothing_half() {
     let lab = backup_lab();
-    for (args, code) in [(&["nothing", "backups"][..], 66), (&["data", "nowhere"], 66), (&["data"], 64), (&["data", "backups", "x"], 64)] {
+    for (args, code) in [
+        (&["nothing", "backups"][..], 66),
+        (&["data", "nowhere"], 66),
+        (&["data"], 64),
+        (&["data", "backups", "x"], 64),
+    ] {
         assert_eq!(run(&lab, "backup-for-cron", args).code, code, "{args:?}");
     }
     // A tar that writes half and fails.

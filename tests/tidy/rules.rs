@@ -144,7 +144,9 @@ pub fn sleeps(files: &[Source], allowed: &[(&str, &str)]) -> Vec<String> {
         let may = allowed.iter().any(|(path, _)| *path == file.path);
         match (lines.first(), may) {
             (Some(number), false) => complaints.push(format!("{}:{number}: it sleeps", file.path)),
-            (None, true) => complaints.push(format!("{}: it may sleep and does not; strike it off the list", file.path)),
+            (None, true) => {
+                complaints.push(format!("{}: it may sleep and does not; strike it off the list", file.path))
+            }
             _ => {}
         }
     }
@@ -161,7 +163,8 @@ pub fn unsafe_code(files: &[Source], home: &str) -> Vec<String> {
     for file in files {
         let lines: Vec<&str> = file.text.lines().collect();
         for (number, line) in code(&file.text) {
-            let is_code = [" {", " fn ", " extern", " impl", "("].iter().any(|next| line.contains(&format!("{word}{next}")));
+            let is_code =
+                [" {", " fn ", " extern", " impl", "("].iter().any(|next| line.contains(&format!("{word}{next}")));
             if is_code && file.path != home {
                 complaints.push(format!("{}:{number}: {word} code belongs into {home}", file.path));
             } else if is_code && !has_reason(&lines, number - 1) {
@@ -179,7 +182,8 @@ fn has_reason(lines: &[&str], at: usize) -> bool {
 
 /// Paths that are true on one machine only.
 pub fn machine_paths(files: &[Source]) -> Vec<String> {
-    let markers = [concat!("/wo", "rk/"), concat!("/ro", "ot/"), concat!("/home/", "runner"), concat!("index.crates", ".io-")];
+    let markers =
+        [concat!("/wo", "rk/"), concat!("/ro", "ot/"), concat!("/home/", "runner"), concat!("index.crates", ".io-")];
     let mut complaints = Vec::new();
     for file in files {
         for (i, line) in file.text.lines().enumerate() {
@@ -216,7 +220,10 @@ mod tests {
     #[test]
     fn forbidden_arrows_are_seen() {
         let sample = files(&[
-            ("src/lease/machine.rs", "use crate::model::Key;\nuse crate::store::Store;\n// crate::engine is only a comment\n"),
+            (
+                "src/lease/machine.rs",
+                "use crate::model::Key;\nuse crate::store::Store;\n// crate::engine is only a comment\n",
+            ),
             ("src/store/disk/mod.rs", "use crate::{error::Error, lease};\nfn f() { crate::engine::run() }\n"),
             ("src/http.rs", ""),
             ("src/client.rs", "use lockd::model::Key;\n"),
@@ -262,7 +269,10 @@ mod tests {
         let good = format!("clock.{call}D).await;\n// never {call}\n");
         let sample = files(&[("tests/a.rs", &bad), ("tests/b.rs", &good), ("tests/c.rs", &bad)]);
         let allowed = [("tests/c.rs", "why"), ("tests/b.rs", "why"), ("tests/gone.rs", "why")];
-        complaints(sleeps(&sample, &allowed), &["tests/a.rs:2: it sleeps", "tests/b.rs: it may sleep", "tests/gone.rs"]);
+        complaints(
+            sleeps(&sample, &allowed),
+            &["tests/a.rs:2: it sleeps", "tests/b.rs: it may sleep", "tests/gone.rs"],
+        );
     }
 
     #[test]
@@ -270,7 +280,12 @@ mod tests {
         let word = concat!("uns", "afe");
         let block = format!("fn f() {{ {word} {{ g() }} }}\n");
         let reasoned = format!("// SAFETY: it is.\n{block}");
-        let sample = files(&[("src/a.rs", &reasoned), ("sys.rs", &reasoned), ("sys.rs", &block), ("b.rs", &format!("// {block}"))]);
+        let sample = files(&[
+            ("src/a.rs", &reasoned),
+            ("sys.rs", &reasoned),
+            ("sys.rs", &block),
+            ("b.rs", &format!("// {block}")),
+        ]);
         complaints(unsafe_code(&sample, "sys.rs"), &["src/a.rs:2", "sys.rs:1: "]);
     }
 
