@@ -55,6 +55,10 @@ impl Clock for NeverAwake {
     fn wall(&self) -> UnixMillis {
         CLOCK.wall()
     }
+    fn boot_id(&self) -> Option<&str> {
+        None
+    }
+
     async fn sleep_until(&self, _until: BootTime) {
         std::future::pending().await
     }
