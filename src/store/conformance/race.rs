@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use super::{Scratch, Seen, ensure, lost, said};
 use crate::clock::UnixMillis;
 use crate::error::ErrorKind;
-use crate::model::{Key, Record, Version, WriteId};
+use crate::model::{FencingToken, Key, Record, Version, WriteId};
 use crate::store::{Etag, Precondition, PutError};
 
 const WRITERS: usize = 8;
@@ -94,6 +94,8 @@ async fn increment(s: &Scratch<'_>) -> Result<bool, String> {
     let id = WriteId::random(s.entropy);
     let mut next = record.sealed(id);
     let revision = next.revision;
+    // A record without a grant has no version.
+    next.token = FencingToken(1);
     next.last_version = Version(next.last_version.0 + 1);
     next.committed.at = UnixMillis(0);
     match s.put(&key, &next.encode().map_err(said)?, when).await {
