@@ -153,9 +153,10 @@ fn disk_life(seed: u64, points: u64) -> std::result::Result<(u64, usize), String
 #[test]
 fn every_answer_survives_a_loss_of_power() {
     if let Some(why) = unavailable() {
-        return left_out("crash points", why);
+        return left_out("crash points", &why);
     }
-    let points = number("LOCKD_TEST_CRASH_POINTS").unwrap_or_else(|| if full("500 crash points instead of 40") { 500 } else { 40 });
+    let points = number("LOCKD_TEST_CRASH_POINTS")
+        .unwrap_or_else(|| if full("500 crash points instead of 40") { 500 } else { 40 });
     let first = seed();
     let (mut done, mut facts) = (0, 0);
     let mut disks = Rng::new(first);
@@ -171,12 +172,11 @@ fn every_answer_survives_a_loss_of_power() {
     assert!(facts as u64 > 10 * points, "only {facts} answers in {points} points");
 }
 
-
 /// A process that was killed has left a directory that nobody has synced: the next one must not build on it as it is.
 #[test]
 fn directories_left_unsynced_by_a_killed_process_are_made_durable() {
     if let Some(why) = unavailable() {
-        return left_out("unsynced directories of a killed process", why);
+        return left_out("unsynced directories of a killed process", &why);
     }
     let world = World::new(seed());
     let mut rng = world.rng.clone();

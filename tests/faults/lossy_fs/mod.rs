@@ -76,7 +76,8 @@ impl Disk {
     pub fn mount(&self, caching: Caching) -> std::io::Result<LossyFs> {
         let at = tempfile::tempdir()?;
         let mut config = Config::default();
-        config.mount_options = vec![MountOption::FSName("lossy".into()), MountOption::NoAtime, MountOption::DefaultPermissions];
+        config.mount_options =
+            vec![MountOption::FSName("lossy".into()), MountOption::NoAtime, MountOption::DefaultPermissions];
         config.acl = SessionACL::Owner;
         config.n_threads = Some(4);
         let session = fuser::spawn_mount(fuse::Served::new(self.clone(), caching), at.path(), &config)?;
@@ -206,9 +207,9 @@ impl Drop for LossyFs {
 }
 
 /// Why no such file system can be mounted here.
-pub fn unavailable() -> Option<&'static str> {
+pub fn unavailable() -> Option<String> {
     if !rustix::process::geteuid().is_root() {
-        return Some("mounting a FUSE file system needs root");
+        return Some("mounting a FUSE file system needs root".into());
     }
-    (!Path::new("/dev/fuse").exists()).then_some("there is no /dev/fuse")
+    Disk::new().mount(Caching::default()).err().map(|e| format!("no FUSE file system can be mounted: {e}"))
 }
