@@ -8,6 +8,7 @@
 //! - [`json`]: the state as sent, checked and compacted while it streams by.
 //! - [`lease`]: the rules. `step` decides; pure, total, no input or output.
 //! - [`store`]: where records and blobs are: two traits, their contract, and the stores.
+//! - [`mutants`]: switches that break one rule at a time; off, unless a test turns one on.
 //! - [`service`]: what can be asked for, whoever answers.
 //!
 //! The library never prints, exits, parses flags or reads the environment.
@@ -25,6 +26,7 @@ pub mod json;
 pub mod lease;
 pub mod limits;
 pub mod model;
+pub mod mutants;
 pub mod platform;
 pub mod service;
 pub mod store;

@@ -6,6 +6,7 @@ mod faults;
 mod lease;
 mod models;
 mod service;
+mod sim;
 mod store;
 mod support;
 mod tidy;

@@ -11,6 +11,7 @@ use crate::clock::{BootTime, Clock, UnixMillis};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{BACKOFF_MAX, PAUSE_HINT, RELEASE_TRY, holder_belief, renew_every};
 use crate::model::{FencingToken, Key, LeaseId, Owner, StateEtag, Ttl, TxnId, Version};
+use crate::mutants::{Mutant, on};
 use crate::service::{Grant, Proof, Released, Renewed};
 
 /// How often a renewing lease looks whether the machine was paused.
@@ -121,12 +122,14 @@ impl Lease {
         }
     }
 
-    /// Gives the lease back. From now on the holder must not believe in it, whatever the answer. Tried for 5 s.
+    /// Gives the lease back. From now on the holder must not believe in it, whatever the answer: those who follow it see a
+    /// deadline that has come. Tried for 5 s.
     ///
     /// # Errors
     /// That nobody answered: then the lease runs out by itself.
     pub async fn release(mut self) -> Result<Released> {
         self.stop_renewing();
+        self.stop_believing();
         self.over = true;
         let until = self.client.clock.boot() + RELEASE_TRY;
         let proof = self.proof();
@@ -146,6 +149,15 @@ impl Lease {
         }
     }
 
+    /// From the moment of sending a release the lease may be anybody's.
+    fn stop_believing(&self) {
+        if on(Mutant::BelieveDuringRelease) {
+            return;
+        }
+        let now = self.client.clock.boot();
+        self.belief.send_modify(|belief| belief.deadline = belief.deadline.min(now));
+    }
+
     fn renewer(&self) -> Renewer {
         Renewer {
             client: self.client.clone(),
@@ -160,6 +172,9 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         self.stop_renewing();
+        if !self.over {
+            self.stop_believing();
+        }
         if let (false, Ok(runtime)) = (self.over, tokio::runtime::Handle::try_current()) {
             let (client, key, id) = (self.client.clone(), self.key.clone(), self.id.clone());
             runtime.spawn(async move { client.abandon(&key, &id).await });
@@ -186,6 +201,7 @@ impl Renewer {
             let call = self.client.service.keepalive(&self.key, &self.proof, self.ttl);
             match clock.timeout_at(patience, call).await {
                 Some(Ok(renewed)) => {
+                    let sent = if on(Mutant::DeadlineAtResponse) { clock.boot() } else { sent };
                     self.extend(sent + holder_belief(renewed.left, renewed.ttl.duration()));
                     return Ok(renewed);
                 }

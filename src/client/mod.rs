@@ -13,6 +13,7 @@ use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{BACKOFF_MAX, RELEASE_TRY, WAIT_POLL};
 use crate::model::{Holder, Key, LeaseId, Owner, Reason, Ttl, TxnId};
+use crate::mutants::{Mutant, on};
 use crate::service::{AcquireRequest, Busy, Grant, LeaseService, Released, Wait};
 
 pub use lease::{Belief, Lease};
@@ -75,6 +76,9 @@ impl Client {
         loop {
             let request = request(&options, txn.clone(), wait);
             match self.service.acquire(request).await {
+                Ok(grant) if on(Mutant::DeadlineAtResponse) => {
+                    return self.start(options, grant, self.clock.boot()).await;
+                }
                 Ok(grant) => return self.start(options, grant, sent).await,
                 Err(e) if e.kind() == ErrorKind::Busy => {
                     let left = until.map_or(WAIT_POLL, |until| until.since(self.clock.boot()).min(WAIT_POLL));

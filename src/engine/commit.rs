@@ -15,6 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::lease::{Outcome, Refusal, Release, Request, Step, step};
 use crate::limits::{BACKOFF_FIRST, BACKOFF_MAX, COMMIT_ATTEMPTS, COMMIT_BUDGET, KEY_IDLE, RESOLVE_BUDGET};
 use crate::model::{BlobId, Key, Record, WriteId};
+use crate::mutants::{Mutant, on};
 use crate::store::{Etag, Precondition, PutError};
 
 /// A request on its way through its key's task.
@@ -130,7 +131,7 @@ impl KeyTask {
         if job.reply.send(result).is_ok() {
             return;
         }
-        if let Some(lease_id) = abandoned {
+        if let Some(lease_id) = abandoned.filter(|_| !on(Mutant::ClientGoneGrantKept)) {
             self.give_back(lease_id).await;
         }
     }
@@ -162,7 +163,7 @@ impl KeyTask {
             let Step { write, answer } = step(&base.record, &job.request, age);
             let Some(next) = write else {
                 // A cached record may only feed a step that writes.
-                if base.ticket < job.ticket {
+                if base.ticket < job.ticket && !on(Mutant::RefusalFromCache) {
                     self.base = None;
                     continue;
                 }
@@ -174,7 +175,8 @@ impl KeyTask {
             }
             match self.put(&base, *next, job, give_up).await {
                 Verdict::Applied => return self.applied(&base, answer),
-                Verdict::Found => {}
+                Verdict::Found if on(Mutant::FoundIsSteppedAgain) => {}
+                Verdict::Found => return self.found(&base, &job.request, answer),
                 Verdict::Beaten => self.pause(tried).await,
                 Verdict::Indeterminate => in_doubt = true,
                 Verdict::Given(error) => return Err(Denied::Error(after_doubt(error, in_doubt))),
@@ -189,6 +191,7 @@ impl KeyTask {
         match request {
             Request::Acquire(r) => (r.stamp, r.at) = (self.shared.stamp(), at),
             Request::Renew(r) => (r.stamp, r.at) = (self.shared.stamp(), at),
+            Request::Update(_) if on(Mutant::UpdateUnbound) => {}
             Request::Update(r) => r.bound = r.bound.or(Some(record.visible().version)),
             Request::Release(_) | Request::Expire(_) | Request::Break(_) => {}
         }
@@ -206,6 +209,28 @@ impl KeyTask {
         }
     }
 
+    /// A put that was applied, as the record just read says: its own answer is the truth, and no other write is needed. Only
+    /// a grant or renewal of a lease that has ended since is no good to anybody.
+    fn found(&self, before: &Base, request: &Request, answer: Result<Outcome, Refusal>) -> Result<Answer, Denied> {
+        let Some(now) = &self.base else { return Err(Denied::Error(no_base(&self.key))) };
+        let lease_id = match request {
+            Request::Acquire(r) => &r.lease_id,
+            Request::Renew(r) => &r.proof.lease_id,
+            _ => return self.applied(before, answer),
+        };
+        if now.record.lease.as_ref().is_some_and(|lease| lease.id == *lease_id) {
+            return self.applied(before, answer);
+        }
+        let age = self.shared.ages.age(&now.record);
+        match step(&now.record, request, age).answer {
+            Err(refusal) if now.record.ended(lease_id).is_some() => {
+                Err(Denied::Refused { refusal: Box::new(refusal), seen: now.etag.clone(), age })
+            }
+            // Ended, and forgotten by now: a refusal would say that it was never granted.
+            _ => Err(Denied::Error(unknown(&self.key, ring_overrun()))),
+        }
+    }
+
     /// An answer that writes nothing, from a fresh read. After a put that could not be accounted for a refusal proves nothing.
     fn answered(
         &self,
@@ -216,7 +241,9 @@ impl KeyTask {
     ) -> Result<Answer, Denied> {
         match answer {
             Ok(outcome) => Ok(Answer { outcome, record: base.record, replaced: Vec::new() }),
-            Err(_) if in_doubt => Err(Denied::Error(unknown(&self.key, ring_overrun()))),
+            Err(_) if in_doubt && !on(Mutant::RefusalAfterDoubt) => {
+                Err(Denied::Error(unknown(&self.key, ring_overrun())))
+            }
             Err(refusal) => {
                 if matches!(refusal, Refusal::Busy(_)) {
                     self.shared.ages.note(&base.record);
@@ -250,7 +277,7 @@ impl KeyTask {
 
     /// Sends one write and finds out what became of it.
     async fn put(&mut self, base: &Base, next: Record, job: &Job, give_up: BootTime) -> Verdict {
-        let id = WriteId::random(&*self.shared.entropy);
+        let id = self.write_id();
         let sealed = next.sealed(id);
         let bytes = match sealed.encode() {
             Ok(bytes) => bytes,
@@ -266,7 +293,12 @@ impl KeyTask {
                     return Verdict::Applied;
                 }
                 // Only the first send may say so: an earlier one may still be under way.
-                Err(PutError::Failed(error)) if !sent_before => match error.kind() {
+                Err(PutError::Unknown(error)) if on(Mutant::UnknownIsFailed) => return Verdict::Given(error),
+                Err(PutError::Conflict | PutError::Unknown(_)) if on(Mutant::NoReadback) => {
+                    self.base = None;
+                    return Verdict::Beaten;
+                }
+                Err(PutError::Failed(error)) if !sent_before || on(Mutant::FailedAfterUnknown) => match error.kind() {
                     ErrorKind::Unavailable if self.clock().boot() < give_up && !job.reply.is_closed() => {}
                     _ => return Verdict::Given(error),
                 },
@@ -281,6 +313,13 @@ impl KeyTask {
             tried += 1;
             self.pause(tried).await;
         }
+    }
+
+    fn write_id(&self) -> WriteId {
+        if on(Mutant::WriteIdRepeats) {
+            return WriteId::from_bytes([7; 16]);
+        }
+        WriteId::random(&*self.shared.entropy)
     }
 
     fn adopt(&mut self, record: Record, etag: Etag) {
@@ -300,13 +339,16 @@ impl KeyTask {
             return ReadBack::Verdict(Verdict::Found);
         }
         if now.etag != base.etag {
-            return ReadBack::Verdict(match now.record.remembers(sealed.revision) {
+            return ReadBack::Verdict(match now.record.remembers(sealed.revision) || on(Mutant::RingOverrunIsFailed) {
                 true => Verdict::Beaten,
                 false => Verdict::Indeterminate,
             });
         }
         let given_up = self.clock().boot() >= give_up;
         let abandoned = job.reply.is_closed() && matches!(job.request, Request::Acquire(_));
+        if given_up && on(Mutant::NoKill) {
+            return ReadBack::Verdict(Verdict::Given(killed(&self.key)));
+        }
         match given_up || abandoned {
             true => ReadBack::Verdict(self.kill(base, id, sealed.revision).await),
             false => ReadBack::SendAgain,
@@ -333,7 +375,7 @@ impl KeyTask {
                 Ok(now) => now,
                 Err(error) => return Verdict::Silent(error),
             };
-            if now.record.has_write(id) {
+            if now.record.has_write(id) && !on(Mutant::KillLostIsFailed) {
                 return Verdict::Found;
             }
             if now.record.has_write(killer) || (now.etag != base.etag && now.record.remembers(revision)) {

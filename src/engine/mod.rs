@@ -29,6 +29,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::lease::{self, Change, Outcome, Release, Renew, Request, Update};
 use crate::limits::{KEY_QUEUE, RELEASE_TRY};
 use crate::model::{Key, LeaseId, Record, Stamp, Ttl};
+use crate::mutants::{Mutant, on};
 use crate::service::{
     AcquireRequest, ChangeRequest, Changed, Description, Expected, Grant, LeaseService, Proof, Released, Renewed, State,
 };
@@ -76,10 +77,12 @@ impl Shared {
 
     /// The present record, never written when there is none, and its etag. Always from the store.
     async fn read(&self, key: &Key) -> Result<(Record, Option<Etag>)> {
+        let sent = self.clock.boot();
         match self.store.records.get(key).await? {
             Some(tagged) => {
                 let record = Record::decode(key, &tagged.value)?;
-                self.ages.saw(&record, tagged.store_age, self.clock.boot());
+                let at = if on(Mutant::ObserveAtSend) { sent } else { self.clock.boot() };
+                self.ages.saw(&record, tagged.store_age, at);
                 Ok((record, Some(tagged.etag)))
             }
             None => Ok((Record::new(key.clone()), None)),

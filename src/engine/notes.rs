@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::{BootTime, Clock};
 use crate::entropy::Entropy;
 use crate::model::{Record, WriteId};
+use crate::mutants::{Mutant, on};
 
 #[derive(Debug)]
 pub(super) struct Notes {
@@ -39,7 +40,8 @@ impl Notes {
         let boot_id = self.clock.boot_id()?;
         is_private(&self.dir).then_some(())?;
         let note: Note = serde_json::from_slice(&fs::read(self.path(record)).ok()?).ok()?;
-        (Some(note.write_id) == record.write_id && note.boot_id == boot_id).then_some(note.at)
+        let same_write = Some(note.write_id) == record.write_id || on(Mutant::NoteOfAnyWrite);
+        (same_write && note.boot_id == boot_id).then_some(note.at)
     }
 
     /// Leaves a note, unless one of this write is there already. Best effort: a note is only ever a shortcut.

@@ -12,6 +12,7 @@ use crate::json::Scanner;
 use crate::lease::{Change, Request, step};
 use crate::limits::{INLINE_BYTES, READ_RESTARTS};
 use crate::model::{BlobId, Body, Key, Record, StateEtag, StateRef, Versioned};
+use crate::mutants::{Mutant, on};
 use crate::service::{ChangeRequest, Changed, Expected, Proof, State};
 use crate::store::ByteStream;
 
@@ -39,7 +40,7 @@ impl Engine {
                 changed(answer.outcome)
             }
             Err(error) => {
-                if error.kind() != ErrorKind::OutcomeUnknown {
+                if error.kind() != ErrorKind::OutcomeUnknown || on(Mutant::DeleteAfterUnknown) {
                     self.delete_soon(blob.into_iter().collect());
                 }
                 Err(error)

@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::lease::{Acquire, Outcome, Refusal, Request};
 use crate::limits::{BACKOFF_MAX, WAIT_POLL, takeover_age};
 use crate::model::Key;
+use crate::mutants::{Mutant, on};
 use crate::service::{AcquireRequest, Grant, Wait};
 use crate::store::Etag;
 
@@ -32,6 +33,7 @@ impl Engine {
                 (Denied::Refused { refusal, seen, age }, Some(until)) if clock.boot() < until => {
                     let Refusal::Busy(lease) = &**refusal else { return Err(denied.into_error(&key, clock)) };
                     let free = clock.boot() + takeover_age(lease.ttl.duration()).saturating_sub(*age);
+                    let free = if on(Mutant::WaiterForgetsTakeover) { until } else { free };
                     self.wait_for_change(&key, seen.as_ref(), until.min(free)).await;
                 }
                 _ => return Err(denied.into_error(&key, clock)),

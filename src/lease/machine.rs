@@ -14,6 +14,7 @@ use super::request::{Acquire, Break, Change, Expire, Outcome, Refusal, Release, 
 use crate::clock::UnixMillis;
 use crate::limits::{DONE_REQUESTS, ENDED_LEASES, NUMBER_MAX, takeover_age};
 use crate::model::{Done, Ended, FencingToken, How, Lease, LeaseId, Record, Stamp, Ttl, TxnId, Unknown, Versioned};
+use crate::mutants::{Mutant, on};
 use crate::service::{Proof, Released};
 
 /// The answer to a request, and the record that must be written before it may be given.
@@ -55,11 +56,14 @@ fn answer(outcome: Outcome) -> Decided {
 
 /// Whether a lease of this age may be taken over, or recorded as expired. Until one of the two is written it goes on.
 fn may_take_over(lease: &Lease, age: Duration) -> bool {
+    if on(Mutant::TakeoverEarly) {
+        return age >= lease.ttl.duration();
+    }
     age >= takeover_age(lease.ttl.duration())
 }
 
 fn acquire(record: &Record, r: &Acquire, age: Duration) -> Decided {
-    if let Some(ended) = record.ended(&r.lease_id) {
+    if let Some(ended) = record.ended(&r.lease_id).filter(|_| !on(Mutant::EndedGrantedAgain)) {
         return Err(Refusal::LeaseEnded(ended.how));
     }
     match &record.lease {
@@ -112,9 +116,14 @@ fn renewed(
     at: UnixMillis,
 ) -> Result<(Record, Lease), Refusal> {
     let mut next = record.clone();
-    next.beat = following_beat(record)?;
+    next.beat = if on(Mutant::BeatStandsStill) { record.beat } else { following_beat(record)? };
     // The stamp belongs to the beat: without one of its own, this beat has none.
-    let lease = Lease { ttl: lease.ttl.max(ttl), stamp: stamp.cloned(), renewed: at, ..lease.clone() };
+    if on(Mutant::RenewalFlushesDone) {
+        next.done.clear();
+    }
+    let ttl = if on(Mutant::TtlFalls) { ttl } else { lease.ttl.max(ttl) };
+    let stamp = if on(Mutant::OldStampKept) { lease.stamp.as_ref() } else { stamp };
+    let lease = Lease { ttl, stamp: stamp.cloned(), renewed: at, ..lease.clone() };
     next.lease = Some(lease.clone());
     Ok((next, lease))
 }
@@ -126,6 +135,9 @@ fn following_beat(record: &Record) -> Result<u64, Refusal> {
 /// Tokens rise with every grant and break, past every token of an earlier epoch.
 fn raise_token(next: &mut Record, epoch: u32) -> Result<(), Refusal> {
     next.epoch = next.epoch.max(epoch);
+    if on(Mutant::TokenStandsStill) && next.token.0 > 0 {
+        return Ok(());
+    }
     next.token = next.token.next(next.epoch).ok_or(Refusal::Exhausted)?;
     Ok(())
 }
@@ -143,6 +155,7 @@ fn renew(record: &Record, r: &Renew) -> Decided {
 /// The lease-bound refusals, in their order: not the present lease (and what became of it), then the token.
 pub fn held<'a>(record: &'a Record, proof: &Proof) -> Result<&'a Lease, Refusal> {
     match &record.lease {
+        Some(lease) if on(Mutant::WriteIgnoresToken) => Ok(lease),
         Some(lease) if lease.id == proof.lease_id => {
             same_token(lease.token, Some(proof.token))?;
             Ok(lease)
@@ -214,6 +227,9 @@ fn release(record: &Record, r: &Release) -> Decided {
     {
         commit(&mut next, staged);
     }
+    if on(Mutant::DeleteOnRelease) {
+        next = Record::new(record.key.clone());
+    }
     end_lease(&mut next, if r.rollback { How::RolledBack } else { How::Released }, r.at);
     let version = next.committed.version;
     write(next, Outcome::Released(Released::Released { version }))
@@ -225,7 +241,7 @@ fn released_before(record: &Record, held_by_another: bool, r: &Release) -> Decid
     if let Some(ended) = ended {
         same_token(ended.token, r.token)?;
         // A lost commit must not look like success, not even when the same client's rollback came first.
-        if ended.discarded && !r.rollback {
+        if ended.discarded && !r.rollback && !on(Mutant::LostCommitIsSuccess) {
             return Err(Refusal::StagedDiscarded(ended.how));
         }
     }
@@ -246,8 +262,9 @@ fn update(record: &Record, r: &Update) -> Decided {
         return answer(Outcome::Updated { version: seen.version, etag: None, bytes: 0, changed: false });
     }
     let mut next = record.clone();
-    let version = record.last_version.next().ok_or(Refusal::Exhausted)?;
-    next.last_version = version;
+    let last = if on(Mutant::VersionsReused) { record.visible().version } else { record.last_version };
+    let version = last.next().ok_or(Refusal::Exhausted)?;
+    next.last_version = version.max(record.last_version);
     let state = match &r.change {
         Change::Put(state) => Some(state.clone()),
         Change::Remove => None,

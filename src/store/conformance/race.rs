@@ -6,9 +6,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use super::{Scratch, Seen, ensure, lost, said};
-use crate::clock::UnixMillis;
 use crate::error::ErrorKind;
-use crate::model::{FencingToken, Key, Record, Version, WriteId};
+use crate::model::{FencingToken, Key, Record, WriteId};
 use crate::store::{Etag, Precondition, PutError};
 
 const WRITERS: usize = 8;
@@ -94,10 +93,9 @@ async fn increment(s: &Scratch<'_>) -> Result<bool, String> {
     let id = WriteId::random(s.entropy);
     let mut next = record.sealed(id);
     let revision = next.revision;
-    // A record without a grant has no version.
-    next.token = FencingToken(1);
-    next.last_version = Version(next.last_version.0 + 1);
-    next.committed.at = UnixMillis(0);
+    // A token and a beat for each, as grants have them: what cannot be is not encoded.
+    next.token = FencingToken(next.token.0 + 1);
+    next.beat += 1;
     match s.put(&key, &next.encode().map_err(said)?, when).await {
         Ok(_) => Ok(true),
         Err(PutError::Conflict) => {
@@ -126,6 +124,6 @@ pub async fn counter(s: &Scratch<'_>) -> Result<u64, String> {
     let key = s.key("counter")?;
     let got = s.get(&key).await?.ok_or("there is no counter")?;
     let record = Record::decode(&key, &got.value).map_err(said)?;
-    ensure(record.revision == record.last_version.0, || "the counter is not its number of writes".to_owned())?;
-    Ok(record.last_version.0)
+    ensure(record.revision == record.token.0, || "the counter is not its number of writes".to_owned())?;
+    Ok(record.token.0)
 }

@@ -172,3 +172,18 @@ fn a_script_gets_the_terminal_back_and_is_interrupted_with_its_command() {
         shell.expect("code=130");
     }
 }
+
+#[test]
+fn a_job_that_nobody_looks_after_is_hung_up_when_it_reads() {
+    let sandbox = Sandbox::new();
+    let mut shell = Shell::on(&sandbox);
+    // The subshell ends at once, and with it whoever could bring the job to the foreground.
+    shell.line("($LOCKD exec k -- sh -c 'echo IS\"\"UP; read line; echo $? >$D/read' </dev/tty &)");
+    shell.expect("ISUP");
+    until("it is over", || {
+        let lines = sandbox.processes();
+        lines.iter().all(|(_, line)| !line.contains("exec k")).then_some(())
+    });
+    assert!(sandbox.is_free("k"));
+    assert!(!sandbox.path("read").exists());
+}

@@ -1,0 +1,117 @@
+//! Switches that break one rule of the code at a time, so that the simulation can show that it would notice. Compiled to
+//! `false` without the feature `mutants`, which no build that is used has; with it, off until a test turns one on, for its
+//! own thread.
+
+macro_rules! mutants {
+    ($($(#[doc = $doc:literal])* $name:ident,)*) => {
+        /// A rule that is broken, named by how.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Mutant {
+            $($(#[doc = $doc])* $name,)*
+        }
+
+        impl Mutant {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+        }
+    };
+}
+
+mutants! {
+    /// A holder counts its deadline from the answer, not from before the first send.
+    DeadlineAtResponse,
+    /// A contender counts the age from before its read was sent, not from after the reply.
+    ObserveAtSend,
+    /// A holder goes on believing while its release is under way.
+    BelieveDuringRelease,
+    /// A put without an answer is called failed.
+    UnknownIsFailed,
+    /// What became of a put is not looked for: it is stepped again under a new write id.
+    NoReadback,
+    /// A put that the memory of writes does not reach back to is called not applied.
+    RingOverrunIsFailed,
+    /// A certain refusal of a second send is believed while the first may be under way.
+    FailedAfterUnknown,
+    /// A put found applied is stepped again instead of answered.
+    FoundIsSteppedAgain,
+    /// After a put that could not be accounted for a refusal is still called a refusal.
+    RefusalAfterDoubt,
+    /// Every record is written under the same write id.
+    WriteIdRepeats,
+    /// A put that is given up is not killed.
+    NoKill,
+    /// A kill that lost is called a kill that won.
+    KillLostIsFailed,
+    /// A grant whose client has gone is kept.
+    ClientGoneGrantKept,
+    /// A refusal is made from a cached record.
+    RefusalFromCache,
+    /// An update that met another version is applied all the same.
+    UpdateUnbound,
+    /// A stamp of another boot is believed.
+    ForeignBootBelieved,
+    /// The store's clock is believed up to 10 s.
+    StoreClockTrusted,
+    /// A note about another write is believed.
+    NoteOfAnyWrite,
+    /// A takeover is tried at 1.0 x TTL.
+    TakeoverEarly,
+    /// A waiter waits for a change only, not for the time of a takeover.
+    WaiterForgetsTakeover,
+    /// A renewal is no sign of life.
+    BeatStandsStill,
+    /// A renewal keeps the stamp of the beat before.
+    OldStampKept,
+    /// A renewal may shorten the TTL.
+    TtlFalls,
+    /// A renewal flushes the memory of requests.
+    RenewalFlushesDone,
+    /// A new grant has the old token.
+    TokenStandsStill,
+    /// An ended lease id is granted again.
+    EndedGrantedAgain,
+    /// A change is accepted whatever proof is shown.
+    WriteIgnoresToken,
+    /// A release deletes the record.
+    DeleteOnRelease,
+    /// A discarded version is given out again.
+    VersionsReused,
+    /// A commit whose change was dropped before is answered like any release.
+    LostCommitIsSuccess,
+    /// The collector deletes what is about to be published.
+    CollectorIgnoresToken,
+    /// A blob is deleted after its publication was left unknown.
+    DeleteAfterUnknown,
+}
+
+/// Whether this rule is broken now.
+#[cfg(not(feature = "mutants"))]
+#[must_use]
+pub const fn on(_: Mutant) -> bool {
+    false
+}
+
+#[cfg(feature = "mutants")]
+pub use switch::{on, turn};
+
+#[cfg(feature = "mutants")]
+mod switch {
+    use std::cell::Cell;
+
+    use super::Mutant;
+
+    thread_local! {
+        static ON: Cell<Option<Mutant>> = const { Cell::new(None) };
+    }
+
+    /// Whether this rule is broken now, in this thread.
+    #[must_use]
+    pub fn on(mutant: Mutant) -> bool {
+        ON.get() == Some(mutant)
+    }
+
+    /// Breaks a rule in this thread, or none.
+    pub fn turn(mutant: Option<Mutant>) {
+        ON.set(mutant);
+    }
+}

@@ -1,0 +1,244 @@
+//! What a process has in hand, and the calls that it makes, each checked against the record.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt};
+use lockd::client::{AcquireOptions, Client};
+use lockd::clock::{BootTime, Clock};
+use lockd::engine::{Engine, Options};
+use lockd::error::{Error, ErrorKind, Result};
+use lockd::limits::{INLINE_BYTES, TTL_MIN};
+use lockd::model::{Holder, Key, LeaseId, Owner, RequestId, StateEtag, Ttl};
+use lockd::service::{ChangeRequest, Changed, Expected, Guards, LeaseService, Proof, Released};
+use lockd::store::{ByteStream, Facts, Store};
+
+use super::blobs::{SimBlobs, broken_off};
+use super::claims::Call;
+use super::counters::Counter as C;
+use super::records::SimRecords;
+use super::rng::{Rng, SimEntropy};
+use super::time::{Boot, SimClock};
+use super::world::{ProcId, Shared};
+
+/// One process: an engine and a client on the simulated store.
+#[derive(Clone)]
+pub struct Actor {
+    pub world: Arc<Mutex<Shared>>,
+    pub proc: ProcId,
+    pub boot: Arc<Boot>,
+    pub clock: Arc<SimClock>,
+    pub engine: Arc<Engine>,
+    pub client: Client,
+}
+
+impl Actor {
+    pub fn new(world: &Arc<Mutex<Shared>>, proc: ProcId, boot: &Arc<Boot>, notes: Option<PathBuf>) -> Self {
+        let (now, rng, stamps, epoch) = {
+            let mut w = world.lock().unwrap();
+            (Arc::clone(&w.now), w.rng.fork(), w.mix.stamps, 0)
+        };
+        let clock = Arc::new(SimClock { now, boot: Arc::clone(boot), proc, world: Arc::clone(world) });
+        let facts = Facts {
+            url: "sim://".into(),
+            id: "sim".into(),
+            epoch,
+            stamps,
+            ttl_min: TTL_MIN,
+            about: "simulated".into(),
+        };
+        let records = Arc::new(SimRecords { world: Arc::clone(world), proc });
+        let blobs = Arc::new(SimBlobs { world: Arc::clone(world), proc });
+        let entropy = Arc::new(SimEntropy::new(rng));
+        let store = Store { records, blobs, facts };
+        let engine = Arc::new(Engine::new(store, clock.clone(), entropy.clone(), Options { notes }));
+        let client = Client::new(engine.clone(), clock.clone(), entropy);
+        Self { world: Arc::clone(world), proc, boot: Arc::clone(boot), clock, engine, client }
+    }
+
+    pub fn world(&self) -> MutexGuard<'_, Shared> {
+        self.world.lock().unwrap()
+    }
+
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
+    pub fn now(&self) -> BootTime {
+        self.clock.boot()
+    }
+
+    pub async fn sleep(&self, d: Duration) {
+        self.clock().sleep(d).await;
+    }
+
+    pub fn key(&self, index: usize) -> Key {
+        self.world().history.keys[index].key.clone()
+    }
+
+    /// A call begins.
+    pub fn begin(&self, key: usize) -> (Call, Key) {
+        let w = self.world();
+        (w.call(key), w.history.keys[key].key.clone())
+    }
+
+    pub fn options(&self, key: usize, lease_id: LeaseId, ttl: Duration, wait: Option<Duration>) -> AcquireOptions {
+        AcquireOptions {
+            key: self.key(key),
+            lease_id,
+            ttl: Ttl::new(ttl).unwrap(),
+            owner: Owner::new("sim").unwrap(),
+            reason: None,
+            holder: Holder::default(),
+            wait,
+            if_not_exists: false,
+        }
+    }
+
+    pub fn draw_id(rng: &mut Rng) -> LeaseId {
+        LeaseId::random(&SimEntropy::new(rng.fork()))
+    }
+
+    pub fn draw_request(rng: &mut Rng) -> RequestId {
+        RequestId::random(&SimEntropy::new(rng.fork()))
+    }
+
+    /// A release, by whoever knows the id.
+    pub async fn release(&self, key: usize, id: &LeaseId, proof: Option<&Proof>, rollback: bool) -> Result<Released> {
+        let call = self.world().release_begins(key, id);
+        let name = self.key(key);
+        let result = self.engine.release(&name, id, proof, rollback).await;
+        self.world().release_ends(call, id, Some(&result));
+        result
+    }
+
+    /// A keepalive as a command makes it: the new deadline, when it was good.
+    pub async fn keepalive(&self, key: usize, proof: &Proof, ttl: Duration) -> Result<BootTime> {
+        let (sent, call) = (self.now(), self.world().call(key));
+        let name = self.key(key);
+        match self.engine.keepalive(&name, proof, Ttl::new(ttl).unwrap()).await {
+            Ok(renewed) => {
+                self.world().renewed(call, &proof.lease_id);
+                Ok(sent + lockd::limits::holder_belief(renewed.left, renewed.ttl.duration()))
+            }
+            Err(e) => {
+                let mut w = self.world();
+                w.plausible("keepalive", &e);
+                w.lease_refused(call, &proof.lease_id, &e);
+                drop(w);
+                Err(e)
+            }
+        }
+    }
+
+    /// A change of state, repeated with the same id while its outcome is not known.
+    pub async fn update(&self, rng: &mut Rng, key: usize, proof: &Proof, guards: Guards) -> Result<Changed> {
+        let id = Self::draw_request(rng);
+        let body = (!rng.chance(700)).then(|| self.draw_body(rng));
+        let mut repeats = rng.below(3);
+        loop {
+            let request = ChangeRequest {
+                key: self.key(key),
+                proof: proof.clone(),
+                request_id: id.clone(),
+                guards: guards.clone(),
+            };
+            let result = self.change(rng, key, request, body.as_ref()).await;
+            let open = matches!(&result, Err(e) if e.kind() == ErrorKind::OutcomeUnknown);
+            let again = open || (result.is_ok() && rng.chance(500));
+            if !again || repeats == 0 {
+                return result;
+            }
+            repeats -= 1;
+        }
+    }
+
+    async fn change(&self, rng: &mut Rng, key: usize, r: ChangeRequest, body: Option<&Bytes>) -> Result<Changed> {
+        let (id, lease) = (r.request_id.clone(), r.proof.lease_id.clone());
+        let (call, calm) = {
+            let mut w = self.world();
+            let call = w.call(key);
+            let etag = body.map(|body| StateEtag::of(body));
+            w.update_begins(self.proc, call, &id, (&lease, r.proof.token.0), etag);
+            (call, w.calm)
+        };
+        let deadline = (!calm && rng.chance(500)).then(|| self.now() + rng.upto(Duration::from_secs(3)));
+        let breaks_off = !calm && body.is_some_and(|body| body.len() > INLINE_BYTES) && rng.chance(500);
+        let work = async {
+            match body {
+                Some(body) => self.engine.update(r, Expected::default(), stream_of(body, breaks_off)).await,
+                None => self.engine.remove(r).await,
+            }
+        };
+        let result = match deadline {
+            Some(deadline) => self.clock().timeout_at(deadline, work).await,
+            None => Some(work.await),
+        };
+        self.world().update_ends(self.proc, call, &id, &lease, result.as_ref());
+        result.unwrap_or_else(|| Err(Error::new(ErrorKind::OutcomeUnknown, "given up")))
+    }
+
+    fn draw_body(&self, rng: &mut Rng) -> Bytes {
+        let large = rng.chance(self.world().mix.blob_states);
+        let n = rng.next();
+        let len = if large { INLINE_BYTES + usize::try_from(rng.below(3_000)).unwrap() } else { 8 };
+        Bytes::from(format!("{{\"n\":{n},\"pad\":\"{}\"}}", "x".repeat(len)))
+    }
+
+    /// Reads the committed state, whole.
+    pub async fn read(&self, key: usize) {
+        let (call, name) = self.begin(key);
+        let state = match self.engine.get(&name, None).await {
+            Err(e) => return self.world().plausible("get", &e),
+            Ok(None) => return self.world().read_ends(call, None),
+            Ok(Some(state)) => state,
+        };
+        self.world().read_ends(call, Some((state.version.0, &state.etag)));
+        let (etag, mut body, mut all) = (state.etag, state.body, Vec::new());
+        while let Some(chunk) = body.next().await {
+            match chunk {
+                Ok(chunk) => all.extend_from_slice(&chunk),
+                Err(e) => return self.world().plausible("body", &e),
+            }
+        }
+        let same = StateEtag::of(&all) == etag;
+        self.world().ensure(same, "what is read has its hash", || format!("{etag}"));
+    }
+
+    /// Reads what the holder sees.
+    pub async fn read_own(&self, key: usize, proof: &Proof, at_least: u64) {
+        let (call, name) = self.begin(key);
+        match self.engine.get(&name, Some(proof)).await {
+            Ok(state) => {
+                let version = state.map_or(u64::MAX, |state| state.version.0);
+                self.world()
+                    .ensure(version >= at_least, "holders read their writes", || format!("{version} < {at_least}"));
+            }
+            Err(e) => {
+                let mut w = self.world();
+                w.plausible("get", &e);
+                w.lease_refused(call, &proof.lease_id, &e);
+            }
+        }
+    }
+
+    /// The errors of an acquire, told to the record of claims.
+    pub fn not_acquired(&self, call: Call, lease: &LeaseId, e: &Error) {
+        self.world().acquire_failed(call, lease, e);
+    }
+
+    pub fn count(&self, counter: C) {
+        self.world().count(counter);
+    }
+}
+
+fn stream_of(body: &Bytes, breaks_off: bool) -> ByteStream {
+    let mut chunks: Vec<Result<Bytes>> = body.chunks(9_000).map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
+    if breaks_off {
+        chunks.pop();
+        chunks.push(Err(broken_off()));
+    }
+    stream::iter(chunks).boxed()
+}

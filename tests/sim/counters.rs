@@ -1,0 +1,110 @@
+//! What was reached. A full run that did not reach all of it has failed: its checks were not put to the test.
+
+macro_rules! counters {
+    ($($name:ident => $text:literal,)*) => {
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Counter { $($name,)* }
+
+        impl Counter {
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            pub const fn text(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+        }
+    };
+}
+
+counters! {
+    Operations => "store operations",
+    Writes => "record writes applied",
+    LostRequest => "fault: request lost",
+    LostReply => "fault: reply lost",
+    Late => "fault: request lands after its sender gave up",
+    LateApplied => "fault: a late request was applied",
+    Duplicate => "fault: request duplicated",
+    ConflictNoise => "fault: conflict without a cause",
+    ConflictApplied => "fault: applied and answered as a conflict",
+    UnknownNow => "fault: server error, not applied",
+    UnknownApplied => "fault: server error, applied",
+    Failed => "fault: refused for certain",
+    GetError => "fault: read failed",
+    SlowAnswer => "fault: answer late in the tail",
+    CutMessage => "fault: message lost at a partition",
+    BlobFault => "fault: blob operation failed",
+    LateDelete => "fault: blob deleted late",
+    StaleList => "fault: stale list of blobs",
+    Pause => "fault: process paused",
+    Crash => "fault: process crashed",
+    Partition => "fault: partition, whole",
+    HalfPartition => "fault: partition, one way",
+    Stall => "fault: store stalled",
+    Reboot => "fault: host rebooted",
+    WallStep => "fault: wall clock stepped",
+    StoreClockJump => "fault: store clock jumped",
+    Grant => "grants",
+    Takeover => "takeovers",
+    WaitedGrant => "grants after waiting",
+    AcquireReplayed => "acquire repeated in another process",
+    EndedRefused => "ended lease id refused",
+    Renewal => "renewals",
+    LateRenewal => "renewal after the deadline succeeded",
+    LostByDeadline => "lease lost by its deadline",
+    LostByAnswer => "lease lost by an answer",
+    Release => "releases",
+    ReleaseReplayed => "release repeated, first answer",
+    Abandoned => "acquire abandoned",
+    StagedCommit => "staged change committed",
+    StagedDiscarded => "staged change found discarded",
+    UpdateAcked => "updates acknowledged",
+    UpdateReplayed => "update repeated, first answer",
+    FencedWrite => "change under an ended lease refused",
+    LostReplyResolved => "write applied without an answer, resolved",
+    Indeterminate => "indeterminate: ring overrun",
+    Silent => "indeterminate: store silent",
+    Killed => "write killed",
+    StampUsed => "takeover by a stamp",
+    NoteUsed => "takeover by a note",
+    StoreClockUsed => "takeover by the store's clock",
+    Reads => "reads checked",
+    BlobPublished => "blobs published",
+    BlobDeleted => "blobs deleted",
+    CollectorRace => "blob collected while its publisher was at work",
+    BlobGone => "reader found its blob gone",
+    HealedGrant => "grant after the faults stopped",
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counters([u64; Counter::ALL.len()]);
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self([0; Counter::ALL.len()])
+    }
+}
+
+impl Counters {
+    pub const fn add(&mut self, counter: Counter) {
+        self.0[counter as usize] += 1;
+    }
+
+    pub const fn get(&self, counter: Counter) -> u64 {
+        self.0[counter as usize]
+    }
+
+    pub fn merge(&mut self, other: &Self) {
+        for (mine, theirs) in self.0.iter_mut().zip(other.0) {
+            *mine += theirs;
+        }
+    }
+
+    /// All faults together.
+    pub fn faults(&self) -> u64 {
+        let faults = Counter::ALL.iter().filter(|counter| counter.text().starts_with("fault: "));
+        faults.map(|counter| self.get(*counter)).sum()
+    }
+
+    pub fn missing(&self) -> Vec<&'static str> {
+        Counter::ALL.iter().filter(|counter| self.get(**counter) == 0).map(|counter| counter.text()).collect()
+    }
+}
