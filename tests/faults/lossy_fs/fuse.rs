@@ -38,7 +38,8 @@ impl Served {
     }
 
     fn sync(&self, ino: INodeNo, op: Op, reply: ReplyEmpty) {
-        let done = self.disk.operate(op, |model| model.sync(ino.0));
+        let lies = self.disk.state().lies_about == Some(op);
+        let done = self.disk.operate(op, |model| if lies { Ok(()) } else { model.sync(ino.0) });
         if done.is_err() {
             // Whatever the kernel reports, it will not write those pages again.
             self.disk.state().model.fail_sync(ino.0).ok();

@@ -43,6 +43,8 @@ struct State {
     /// The power is cut at this one, before (`false`) or after it took effect.
     cut_at: Option<(u64, bool)>,
     dead: bool,
+    /// Syncs that succeed and do nothing.
+    lies_about: Option<Op>,
 }
 
 /// How long the kernel may answer from what it saw before: zero is never.
@@ -64,7 +66,14 @@ pub struct LossyFs {
 
 impl Disk {
     pub fn new() -> Self {
-        let state = State { model: Model::new(), faults: Faults::default(), ops: 0, cut_at: None, dead: false };
+        let state = State {
+            model: Model::new(),
+            faults: Faults::default(),
+            ops: 0,
+            cut_at: None,
+            dead: false,
+            lies_about: None,
+        };
         Self { shared: Arc::new(Shared { state: Mutex::new(state), died: Notify::new() }) }
     }
 
@@ -126,6 +135,11 @@ impl Disk {
         let mut state = self.state();
         state.model.settle(cut::Mood::Nothing, &mut Rng::new(0));
         (state.ops, state.cut_at, state.dead) = (0, None, false);
+    }
+
+    /// From now on these syncs say that they succeeded, and do nothing: as if lockd had left them out.
+    pub fn lie_about(&self, sync: Op) {
+        self.state().lies_about = Some(sync);
     }
 
     /// Makes operations fail.
