@@ -13,6 +13,7 @@ use lockd::store::open::{self, OpenOptions};
 use super::clock::JumpClock;
 use super::cycle::Worker;
 use super::journal::{Fact, Final, Journal, check};
+use super::lossy_fs::faults::Op;
 use super::lossy_fs::{Caching, Disk, LossyFs, unavailable};
 use super::rng::Rng;
 use super::{number, seed};
@@ -114,8 +115,11 @@ impl World {
 }
 
 /// One disk through some losses of power. `points` is how many of them are left to do.
-fn disk_life(seed: u64, points: u64) -> std::result::Result<(u64, usize), String> {
+fn disk_life(seed: u64, points: u64, lie: Option<Op>) -> std::result::Result<(u64, usize), String> {
     let world = World::new(seed);
+    if let Some(sync) = lie {
+        world.disk.lie_about(sync);
+    }
     let mut rng = world.rng.clone();
     let mut done = 0;
     while done < points.min(LIVES) {
@@ -153,15 +157,16 @@ fn disk_life(seed: u64, points: u64) -> std::result::Result<(u64, usize), String
 #[test]
 fn every_answer_survives_a_loss_of_power() {
     if let Some(why) = unavailable() {
-        return left_out("crash points", why);
+        return left_out("crash points", &why);
     }
-    let points = number("LOCKD_TEST_CRASH_POINTS").unwrap_or_else(|| if full("500 crash points instead of 40") { 500 } else { 40 });
+    let points = number("LOCKD_TEST_CRASH_POINTS")
+        .unwrap_or_else(|| if full("500 crash points instead of 40") { 500 } else { 40 });
     let first = seed();
     let (mut done, mut facts) = (0, 0);
     let mut disks = Rng::new(first);
     while done < points {
         let seed = disks.next();
-        let (more, noted) = disk_life(seed, points - done)
+        let (more, noted) = disk_life(seed, points - done, None)
             .unwrap_or_else(|why| panic!("LOCKD_TEST_SEED={first}: disk {seed:#x}, after {done} points: {why}"));
         done += more;
         facts += noted;
@@ -171,12 +176,26 @@ fn every_answer_survives_a_loss_of_power() {
     assert!(facts as u64 > 10 * points, "only {facts} answers in {points} points");
 }
 
+/// Without syncs of files, or of directories, answers would be lost, and this test would see it.
+#[test]
+fn a_sync_left_out_is_found_out() {
+    if let Some(why) = unavailable() {
+        return left_out("crash points without syncs", &why);
+    }
+    for sync in [Op::SyncFile, Op::SyncDir] {
+        let first = seed();
+        let mut seeds = Rng::new(first);
+        let found = (1..=50).find_map(|n| disk_life(seeds.next(), LIVES, Some(sync)).err().map(|why| (n, why)));
+        let (disks, why) = found.unwrap_or_else(|| panic!("LOCKD_TEST_SEED={first}: {sync:?} is not missed"));
+        println!("without {sync:?}, on disk {disks}: {why}");
+    }
+}
 
 /// A process that was killed has left a directory that nobody has synced: the next one must not build on it as it is.
 #[test]
 fn directories_left_unsynced_by_a_killed_process_are_made_durable() {
     if let Some(why) = unavailable() {
-        return left_out("unsynced directories of a killed process", why);
+        return left_out("unsynced directories of a killed process", &why);
     }
     let world = World::new(seed());
     let mut rng = world.rng.clone();

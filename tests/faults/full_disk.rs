@@ -15,8 +15,8 @@ use super::cycle::Worker;
 use super::ext4::Ext4;
 use super::journal::Journal;
 use super::worker::{block_on, engine};
-use crate::support::world::{key, proof};
 use crate::support::left_out;
+use crate::support::world::{key, proof};
 
 const LEASES: usize = 50;
 const TTL: Duration = Duration::from_secs(3_600);
@@ -104,6 +104,27 @@ fn fills_up_and_recovers(store: &Path, filler: &Path) {
     });
     // The runtime is gone and with it all tidying: the room is held again.
     assert!(std::fs::metadata(store.join("reserve")).unwrap().len() > 1 << 20, "the reserve was not restored");
+}
+
+/// It is the reserve that makes the difference: without it the same renewals fail.
+#[test]
+fn without_its_reserve_a_full_disk_would_lose_leases() {
+    let fs = match Ext4::new(96) {
+        Ok(fs) => fs,
+        Err(why) => return left_out("a full disk without a reserve", &why),
+    };
+    block_on(async {
+        let holders = Holders::new(&fs.path().join("store")).await;
+        holders.engine.close().await;
+        std::fs::remove_file(fs.path().join("store/reserve")).unwrap();
+        fill(&fs.path().join("filler"));
+        let mut answers = Vec::new();
+        for _ in 0..20 {
+            answers.push(holders.renew().await);
+        }
+        let refused = answers.iter().filter_map(|answer| answer.as_ref().err());
+        assert!(refused.map(lockd::error::Error::kind).any(|kind| kind == ErrorKind::StoreFull), "{answers:?}");
+    });
 }
 
 #[test]

@@ -25,8 +25,7 @@ const KEY: &str = "key";
 /// Longer than any test, also on a fast clock.
 const LONG: Duration = Duration::from_secs(24 * 60 * 60);
 
-const OPS: [Op; 8] =
-    [Op::Create, Op::MakeDir, Op::Write, Op::SyncFile, Op::SyncDir, Op::Link, Op::Unlink, Op::Read];
+const OPS: [Op; 8] = [Op::Create, Op::MakeDir, Op::Write, Op::SyncFile, Op::SyncDir, Op::Link, Op::Unlink, Op::Read];
 
 fn ways(op: Op) -> Vec<How> {
     let mut ways = vec![How::Refused(Errno::IO), How::Refused(Errno::NOSPC)];
@@ -106,10 +105,10 @@ fn afterwards(mount: &LossyFs, journal: &Journal, told: Told, rng: &mut Rng) -> 
         let facts = journal.facts();
         let finals = worker.finals([KEY]).await.map_err(text)?;
         check(&facts, &finals)?;
-        if let (Told::NotDone(kind), Some(Fact::Tried { n, .. })) = (told, facts.last()) {
-            if finals[KEY].n >= *n {
-                return Err(format!("it was told {kind:?}, which says that nothing was applied, and it was"));
-            }
+        if let (Told::NotDone(kind), Some(Fact::Tried { n, .. })) = (told, facts.last())
+            && finals[KEY].n >= *n
+        {
+            return Err(format!("it was told {kind:?}, which says that nothing was applied, and it was"));
         }
         worker.take_over(KEY, &clock, rng).await.map_err(text)?;
         engine.close().await;
@@ -120,7 +119,7 @@ fn afterwards(mount: &LossyFs, journal: &Journal, told: Told, rng: &mut Rng) -> 
 #[test]
 fn the_nth_operation_of_each_kind_fails() {
     if let Some(why) = unavailable() {
-        return left_out("failing operations", why);
+        return left_out("failing operations", &why);
     }
     let every = full("each failing operation instead of every fifth");
     let seed = seed();
@@ -132,12 +131,13 @@ fn the_nth_operation_of_each_kind_fails() {
                 for nth in 1.. {
                     // In the short form the first one, so that each kind is struck, and then some.
                     count += 1;
-                    if !every && nth > 1 && count % 5 != 0 && nth < 40 {
+                    if !every && nth > 1 && !count.is_multiple_of(5) && nth < 40 {
                         continue;
                     }
                     let fault = Fault { op, nth, times: 1, how };
-                    let (struck, felt) = one(fault, pad, used, count)
-                        .unwrap_or_else(|why| panic!("LOCKD_TEST_SEED={seed}: {fault:?}, pad {pad}, used {used}: {why}"));
+                    let (struck, felt) = one(fault, pad, used, count).unwrap_or_else(|why| {
+                        panic!("LOCKD_TEST_SEED={seed}: {fault:?}, pad {pad}, used {used}: {why}")
+                    });
                     if !struck {
                         break;
                     }
@@ -156,7 +156,7 @@ fn the_nth_operation_of_each_kind_fails() {
 #[test]
 fn old_caches_of_two_clients_lose_nothing() {
     if let Some(why) = unavailable() {
-        return left_out("two clients with old caches", why);
+        return left_out("two clients with old caches", &why);
     }
     let seed = seed();
     let disk = Disk::new();
@@ -184,7 +184,8 @@ fn old_caches_of_two_clients_lose_nothing() {
         clock.sleep(age * 2).await;
         let nowhere = Journal::in_memory();
         let reader = Worker { engine: &engines[0], journal: &nowhere, name: "reader", ttl: LONG };
-        check(&journal.facts(), &reader.finals([KEY]).await.unwrap()).unwrap_or_else(|why| panic!("LOCKD_TEST_SEED={seed}: {why}"));
+        check(&journal.facts(), &reader.finals([KEY]).await.unwrap())
+            .unwrap_or_else(|why| panic!("LOCKD_TEST_SEED={seed}: {why}"));
     });
     let updates = journal.facts().iter().filter(|fact| matches!(fact, Fact::Updated { .. })).count();
     println!("{updates} updates from two clients with old caches, {refused} cycles given up, seed {seed}");

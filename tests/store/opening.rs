@@ -25,8 +25,9 @@ async fn a_missing_directory_is_made_once_and_found_again() {
     assert!(first.created && !again.created);
     assert_eq!(first.store.facts.id, again.store.facts.id);
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o700);
-    let names: Vec<_> = fs::read_dir(&path).unwrap().map(|e| e.unwrap().file_name()).collect();
-    assert_eq!(names, ["store.json"]);
+    let mut names: Vec<_> = fs::read_dir(&path).unwrap().map(|e| e.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["reserve", "store.json"]);
     assert_eq!(first.store.facts.url, format!("disk://{}", path.display()));
 }
 

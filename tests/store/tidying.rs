@@ -185,7 +185,7 @@ async fn the_age_by_the_servers_clock_is_asked_for_only_when_it_can_matter() {
     assert!(age >= hour && age < 2 * hour, "{age:?}");
     let mut left = names(&dir.path().join("s"));
     left.sort();
-    assert_eq!(left, ["records", "store.json"]);
+    assert_eq!(left, ["records", "reserve", "store.json"]);
     // On a local disk the boot clock serves.
     let (local, _plan) = spied(&dir.path().join("s"), false).await;
     assert_eq!(local.get(&k).await.unwrap().unwrap().store_age, None);

@@ -43,6 +43,8 @@ struct State {
     /// The power is cut at this one, before (`false`) or after it took effect.
     cut_at: Option<(u64, bool)>,
     dead: bool,
+    /// Syncs that succeed and do nothing.
+    lies_about: Option<Op>,
 }
 
 /// How long the kernel may answer from what it saw before: zero is never.
@@ -64,7 +66,14 @@ pub struct LossyFs {
 
 impl Disk {
     pub fn new() -> Self {
-        let state = State { model: Model::new(), faults: Faults::default(), ops: 0, cut_at: None, dead: false };
+        let state = State {
+            model: Model::new(),
+            faults: Faults::default(),
+            ops: 0,
+            cut_at: None,
+            dead: false,
+            lies_about: None,
+        };
         Self { shared: Arc::new(Shared { state: Mutex::new(state), died: Notify::new() }) }
     }
 
@@ -76,7 +85,8 @@ impl Disk {
     pub fn mount(&self, caching: Caching) -> std::io::Result<LossyFs> {
         let at = tempfile::tempdir()?;
         let mut config = Config::default();
-        config.mount_options = vec![MountOption::FSName("lossy".into()), MountOption::NoAtime, MountOption::DefaultPermissions];
+        config.mount_options =
+            vec![MountOption::FSName("lossy".into()), MountOption::NoAtime, MountOption::DefaultPermissions];
         config.acl = SessionACL::Owner;
         config.n_threads = Some(4);
         let session = fuser::spawn_mount(fuse::Served::new(self.clone(), caching), at.path(), &config)?;
@@ -125,6 +135,11 @@ impl Disk {
         let mut state = self.state();
         state.model.settle(cut::Mood::Nothing, &mut Rng::new(0));
         (state.ops, state.cut_at, state.dead) = (0, None, false);
+    }
+
+    /// From now on these syncs say that they succeeded, and do nothing: as if lockd had left them out.
+    pub fn lie_about(&self, sync: Op) {
+        self.state().lies_about = Some(sync);
     }
 
     /// Makes operations fail.
@@ -206,9 +221,9 @@ impl Drop for LossyFs {
 }
 
 /// Why no such file system can be mounted here.
-pub fn unavailable() -> Option<&'static str> {
+pub fn unavailable() -> Option<String> {
     if !rustix::process::geteuid().is_root() {
-        return Some("mounting a FUSE file system needs root");
+        return Some("mounting a FUSE file system needs root".into());
     }
-    (!Path::new("/dev/fuse").exists()).then_some("there is no /dev/fuse")
+    Disk::new().mount(Caching::default()).err().map(|e| format!("no FUSE file system can be mounted: {e}"))
 }

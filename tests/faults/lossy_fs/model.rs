@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use lockd::clock::{Clock, SystemClock};
 use rustix::io::Errno;
 
 /// An inode number: never used twice, also not after a loss of power.
@@ -240,7 +241,9 @@ impl Model {
     /// A file without a name that nobody has open gives its room back. It stays known while a lost name may come back.
     fn forget_if_gone(&mut self, ino: Ino) {
         let pending = |inode: &Inode| match &inode.node {
-            Node::Dir(dir) => dir.durable.values().chain(dir.pending.iter().filter_map(|p| p.to.as_ref())).any(|i| *i == ino),
+            Node::Dir(dir) => {
+                dir.durable.values().chain(dir.pending.iter().filter_map(|p| p.to.as_ref())).any(|i| *i == ino)
+            }
             Node::File(_) => false,
         };
         let Some(inode) = self.inodes.get(&ino) else { return };
@@ -361,8 +364,7 @@ impl Pending {
     }
 }
 
-/// Now, to the microsecond; lockd sees it as the file server's clock.
+/// Now; lockd sees it as the file server's clock.
 pub fn now() -> SystemTime {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
-    UNIX_EPOCH + Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
+    UNIX_EPOCH + Duration::from_millis(SystemClock.wall().0)
 }

@@ -13,7 +13,7 @@ use crate::support::left_out;
 
 fn disk() -> Option<(Disk, LossyFs)> {
     if let Some(why) = unavailable() {
-        left_out("the lossy file system", why);
+        left_out("the lossy file system", &why);
         return None;
     }
     let disk = Disk::new();
