@@ -111,7 +111,7 @@ pub fn run(context: &Context, args: &Args) -> Result<u8> {
     });
     match (result, busy_exit) {
         (Err(error), _) if error.kind() == ErrorKind::Busy && if_busy == IfBusy::Skip => {
-            context.voice.note(&format!("skipped: {}", output::message(&error, context.clock.wall())));
+            context.voice.detail(&format!("skipped: {}", output::message(&error, context.clock.wall())));
             print_code(form, None);
             Ok(0)
         }

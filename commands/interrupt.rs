@@ -6,6 +6,8 @@ use std::task::Poll;
 use lockd::error::{Error, Result};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::process::sys;
+
 /// The signals that end a wait, by number: HUP, INT, QUIT, TERM.
 const ENDING: [i32; 4] = [1, 2, 3, 15];
 
@@ -22,8 +24,7 @@ pub enum Either<T> {
 /// # Errors
 /// When the kernel gives no signal handler.
 pub async fn or_signal<T>(work: impl Future<Output = T>) -> Result<Either<T>> {
-    let ignored = ignored_signals();
-    let heard = |number: &i32| ignored >> (number - 1) & 1 == 0;
+    let heard = |number: &i32| !sys::caller_ignored(*number);
     let listen = |number: i32| signal(SignalKind::from_raw(number)).map(|signal| (number, signal));
     let mut signals = ENDING
         .into_iter()
@@ -46,11 +47,4 @@ pub async fn or_signal<T>(work: impl Future<Output = T>) -> Result<Either<T>> {
 /// The exit code of a command that a signal ended, as shells give it.
 pub const fn exit_code(signal: u8) -> u8 {
     128 + signal
-}
-
-/// The signals that this process ignores, as bits: `SigIgn` of `proc_pid_status(5)`.
-fn ignored_signals() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    line.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok()).unwrap_or(0)
 }

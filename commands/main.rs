@@ -1,5 +1,8 @@
 //! The `lockd` command. It parses, calls the library and prints; what it may decide is in the library.
 
+// All of it is in `process::sys`.
+#![deny(unsafe_code)]
+
 use std::ffi::OsString;
 use std::process::ExitCode;
 

@@ -73,3 +73,6 @@ fn message(key: &Key, busy: &Busy, now: UnixMillis) -> String {
     let place = busy.place.map_or_else(String::new, |place| format!("; we are number {place} in the queue"));
     format!("waiting for {key}, held by {}{place}", text::holder(busy, now))
 }
+
+#[cfg(test)]
+mod tests;

@@ -37,6 +37,7 @@ complete -c lockd -n "__fish_lockd_needs_command" -s q -l quiet -d 'Say nothing 
 complete -c lockd -n "__fish_lockd_needs_command" -s v -l verbose -d 'Say more: the store in use, for example'
 complete -c lockd -n "__fish_lockd_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c lockd -n "__fish_lockd_needs_command" -s V -l version -d 'Print version'
+complete -c lockd -n "__fish_lockd_needs_command" -f -a "exec" -d 'Run a command while holding a lease'
 complete -c lockd -n "__fish_lockd_needs_command" -f -a "acquire" -d 'Take a lease and print it for the shell'
 complete -c lockd -n "__fish_lockd_needs_command" -f -a "keepalive" -d 'Extend the lease in the environment'
 complete -c lockd -n "__fish_lockd_needs_command" -f -a "release" -d 'Give the lease in the environment back'
@@ -47,6 +48,28 @@ complete -c lockd -n "__fish_lockd_needs_command" -f -a "status" -d 'Who holds a
 complete -c lockd -n "__fish_lockd_needs_command" -f -a "completions" -d 'Print a completion script for a shell'
 complete -c lockd -n "__fish_lockd_needs_command" -f -a "man" -d 'Print the manual page, or write all pages into a directory'
 complete -c lockd -n "__fish_lockd_needs_command" -f -a "help" -d 'Explain a command or a topic'
+complete -c lockd -n "__fish_lockd_using_subcommand exec" -s w -l wait -d 'Wait at most so long, 0 is not at all [default: for ever]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand exec" -s E -l conflict-exit-code -d 'Exit with this code instead of 75 when the key stays busy (0 to 255)' -r
+complete -c lockd -n "__fish_lockd_using_subcommand exec" -l if-busy -d 'What to do when somebody else holds the key: wait, fail (as --no-wait) or skip (exit 0, nothing ran) [default: wait]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand exec" -l ttl -d 'How long the lease lives without renewal, 2s to 24h [env: LOCKD_TTL] [default: 30s]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand exec" -l owner -d 'Who holds the lease, for people: at most 256 bytes [env: LOCKD_OWNER] [default: user@host:pid]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand exec" -l reason -d 'What the lease is for, for people: at most 1,024 bytes' -r
+complete -c lockd -n "__fish_lockd_using_subcommand exec" -l kill-grace -d 'Time between TERM and KILL when the command must end [default: 5s or a quarter of the TTL, the smaller]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand exec" -l max-runtime -d 'End the command after so long, with exit code 124' -r
+complete -c lockd -n "__fish_lockd_using_subcommand exec" -l server -d 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand exec" -l store -d 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand exec" -l namespace -d 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand exec" -l env-file -d 'Read settings from this file of NAME=value lines; may be repeated, the last one wins' -r -F
+complete -c lockd -n "__fish_lockd_using_subcommand exec" -l config -d 'The configuration file [env: LOCKD_CONFIG] [default: $XDG_CONFIG_HOME/lockd/config.yaml, /etc/lockd/config.yaml]' -r -F
+complete -c lockd -n "__fish_lockd_using_subcommand exec" -s o -l output -d 'How to print: text, json or yaml' -r
+complete -c lockd -n "__fish_lockd_using_subcommand exec" -l color -d 'Colour: auto, always or never [env: LOCKD_COLOR] [default: auto]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand exec" -s n -l no-wait -d 'Do not wait when somebody else holds the key'
+complete -c lockd -n "__fish_lockd_using_subcommand exec" -l record-command -d 'Record the whole command line for others to see, not only its first word'
+complete -c lockd -n "__fish_lockd_using_subcommand exec" -l no-create -d 'Never make a store that is missing [env: LOCKD_NO_CREATE] [default: false]'
+complete -c lockd -n "__fish_lockd_using_subcommand exec" -l json -d 'Print JSON: short for --output json'
+complete -c lockd -n "__fish_lockd_using_subcommand exec" -s q -l quiet -d 'Say nothing but errors'
+complete -c lockd -n "__fish_lockd_using_subcommand exec" -s v -l verbose -d 'Say more: the store in use, for example'
+complete -c lockd -n "__fish_lockd_using_subcommand exec" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c lockd -n "__fish_lockd_using_subcommand acquire" -s w -l wait -d 'Wait at most so long, 0 is not at all [default: for ever]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand acquire" -s E -l conflict-exit-code -d 'Exit with this code instead of 75 when the key stays busy (0 to 255)' -r
 complete -c lockd -n "__fish_lockd_using_subcommand acquire" -l if-busy -d 'What to do when somebody else holds the key: wait, fail (as --no-wait) or skip (exit 0 without a lease) [default: wait]' -r

@@ -13,6 +13,7 @@
 //!
 //! The library never prints, exits, parses flags or reads the environment.
 
+#![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
 pub mod client;

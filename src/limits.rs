@@ -116,6 +116,16 @@ pub const KILL_PATIENCE: Duration = Duration::from_secs(10);
 /// How long they have at the least, also past the deadline.
 pub const KILL_SETTLE: Duration = Duration::from_secs(1);
 
+/// Room that a directory store keeps for the records of leases, for when the disk is full; less where little is free.
+pub const RESERVE_BYTES: u64 = 4 * 1024 * 1024;
+/// See [`RESERVE_BYTES`]: one part in so many of the free room.
+pub const RESERVE_SHARE: u64 = 16;
+/// What is given back of it at a time.
+pub const RESERVE_STEP: u64 = 64 * 1024;
+/// A record that is larger than the one before it by more than this is a new state, and gets nothing of the reserve.
+pub const RESERVE_GROWTH: usize = 4 * 1024;
+/// Times that one put asks for room.
+pub const RESERVE_TRIES: u32 = 4;
 /// Revisions behind the head from which a put to a directory prunes before it answers, because nobody did it after answering.
 pub const PRUNE_OVERDUE: u64 = 64;
 /// Times that a reader of a directory starts again because others publish and prune faster than it reads.

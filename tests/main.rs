@@ -1,9 +1,12 @@
 //! All integration tests: one binary, one link.
 
 mod cli;
+#[cfg(target_os = "linux")]
+mod faults;
 mod lease;
 mod models;
 mod service;
 mod sim;
 mod store;
 mod support;
+mod tidy;

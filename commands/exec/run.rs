@@ -15,7 +15,8 @@ use tokio::sync::watch;
 use super::super::process::link::Link;
 use super::super::process::orphans::{self, Orphans};
 use super::super::process::signals::Signals;
-use super::super::process::terminal::Terminal;
+use super::super::process::sys;
+use super::super::process::terminal::{self, Terminal};
 use super::super::process::wire::{Cause, FromGuard, Leftover, Start, Status, ToGuard};
 use super::plan::Plan;
 
@@ -226,13 +227,16 @@ impl<'a> Run<'a> {
 
     /// The terminal stopped the command: its shell must see that of exec, which is its job. Nothing is renewed meanwhile.
     fn stop_with_command(&mut self) {
-        let Some(terminal) = &self.terminal else { return };
-        if let Some(group) = self.command.and_then(Pid::from_raw) {
-            terminal.pass(group, rustix::process::getpgrp());
-        }
-        // Returns when somebody lets the job go on, or at once where jobs are not controlled.
+        let (Some(terminal), Some(group)) = (&self.terminal, self.command.and_then(Pid::from_raw)) else { return };
+        terminal.pass(group, rustix::process::getpgrp());
+        let can_stop = terminal::is_a_job() && !sys::caller_ignored(libc::SIGTSTP);
+        // Returns when somebody lets the job go on, or at once where it cannot stop.
         let _refused = rustix::process::kill_current_process_group(Signal::TSTP);
         self.give_terminal();
+        if !can_stop && !terminal.belongs_to(group) {
+            // Nobody would ever give it the terminal that it waits for: the kernel hangs up such groups.
+            self.link.say(&ToGuard::Signal(libc::SIGHUP));
+        }
         self.link.say(&ToGuard::Signal(libc::SIGCONT));
     }
 

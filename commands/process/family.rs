@@ -80,6 +80,11 @@ pub fn children() -> Option<Vec<i32>> {
     list.split_ascii_whitespace().map(|pid| pid.parse().ok()).collect()
 }
 
+/// The parent of a process.
+pub fn parent(pid: Pid) -> Option<Pid> {
+    Pid::from_raw(read(pid.as_raw_nonzero().get())?.parent)
+}
+
 fn read(pid: i32) -> Option<Process> {
     // A name may hold any bytes, so the text may not be UTF-8.
     let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;

@@ -4,6 +4,25 @@ use std::fs::{File, OpenOptions};
 
 use rustix::process::Pid;
 
+use super::family;
+
+/// Whether a shell looks after this process's group: without one a stop by the terminal has no effect on it (an orphaned
+/// process group, `setpgid(2)`). Looks at the ancestors only: these are the ones that would.
+pub fn is_a_job() -> bool {
+    let of = |pid: Pid| Some((rustix::process::getsid(Some(pid)).ok()?, rustix::process::getpgid(Some(pid)).ok()?));
+    let me = rustix::process::getpid();
+    let Some((session, group)) = of(me) else { return false };
+    let mut at = rustix::process::getppid();
+    while let Some(ancestor) = at {
+        match of(ancestor) {
+            Some((s, g)) if s == session && g != group => return true,
+            Some((s, _)) if s == session => at = family::parent(ancestor),
+            _ => return false,
+        }
+    }
+    false
+}
+
 /// The controlling terminal of this process.
 #[derive(Debug)]
 pub struct Terminal(File);

@@ -265,3 +265,33 @@ impl Work {
         let _gone = rustix::process::kill_process_group(self.leader, signal);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::{CommandExt, ExitStatusExt};
+    use std::process::Command;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// A signal that came before the child gave the caller's signals back to itself would be ignored there and lost.
+    #[test]
+    fn a_signal_is_kept_until_the_program_runs() {
+        let (word, tell) = std::io::pipe().unwrap();
+        rustix::io::ioctl_fionbio(&word, true).unwrap();
+        let mut child = Command::new("sleep").arg("600").process_group(0).spawn().unwrap();
+        let schedule = Schedule::new(BootTime(u64::MAX), Duration::from_secs(5));
+        let mut work = Work::new(Pid::from_child(&child), word.into(), schedule);
+        work.pass_on(Signal::TERM);
+        assert_eq!(work.look_at_start(), None);
+        // In order: this one would have been the second.
+        rustix::process::kill_process(Pid::from_child(&child), Signal::STOP).unwrap();
+        let stopped =
+            rustix::process::waitid(WaitId::Pid(work.group()), WaitIdOptions::STOPPED | WaitIdOptions::EXITED);
+        assert!(stopped.unwrap().unwrap().stopped());
+        drop(tell);
+        assert_eq!(work.look_at_start(), Some(Event::Started(work.group().as_raw_nonzero().get())));
+        rustix::process::kill_process(Pid::from_child(&child), Signal::CONT).unwrap();
+        assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGTERM));
+    }
+}

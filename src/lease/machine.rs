@@ -256,7 +256,7 @@ fn update(record: &Record, r: &Update) -> Decided {
     if let Some(done) = record.done.iter().rev().find(|done| done.id == r.id) {
         return replayed(done, &r.change);
     }
-    may_update(record, r)?;
+    let token = may_update(record, r)?.token;
     let seen = record.visible();
     if r.change == Change::Remove && seen.state.is_none() {
         return answer(Outcome::Updated { version: seen.version, etag: None, bytes: 0, changed: false });
@@ -275,7 +275,7 @@ fn update(record: &Record, r: &Update) -> Decided {
         Some(_) => next.staged = Some(new),
         None => commit(&mut next, new),
     }
-    next.done.push_back(Done { id: r.id.clone(), etag: etag.clone(), version, bytes, unknown: Unknown::new() });
+    next.done.push_back(Done { id: r.id.clone(), etag: etag.clone(), token, version, bytes, unknown: Unknown::new() });
     while next.done.len() > DONE_REQUESTS {
         next.done.pop_front();
     }
@@ -294,7 +294,7 @@ fn replayed(done: &Done, change: &Change) -> Decided {
     }
 }
 
-fn may_update(record: &Record, r: &Update) -> Result<(), Refusal> {
+fn may_update<'a>(record: &'a Record, r: &Update) -> Result<&'a Lease, Refusal> {
     let lease = held(record, &r.proof)?;
     txn_of_staged(record, r.proof.txn.as_ref())?;
     same_txn(lease, r.proof.txn.as_ref())?;
@@ -313,7 +313,7 @@ fn may_update(record: &Record, r: &Update) -> Result<(), Refusal> {
     if r.guards.etag.as_ref().is_some_and(|wanted| Some(wanted) != seen.etag()) {
         return Err(Refusal::EtagMismatch(seen.version, seen.etag().cloned()));
     }
-    Ok(())
+    Ok(lease)
 }
 
 /// Makes `new` the committed state. The blob before it stays until the next publish, for readers under way.

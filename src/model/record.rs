@@ -80,6 +80,9 @@ pub struct Done {
     /// What it asked for: the hash of the new state, nothing for a remove.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub etag: Option<StateEtag>,
+    /// The token of the lease under which it was applied. A request under a token that is not above the oldest one here
+    /// may have been applied and forgotten: then a refusal is no proof that it never was.
+    pub token: FencingToken,
     /// The version that it made.
     pub version: Version,
     /// The length of the new state.

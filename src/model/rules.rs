@@ -123,11 +123,17 @@ fn next(revision: u64) -> u64 {
     revision.saturating_add(1)
 }
 
-/// The memory of changes is bounded, names each request once, and each made a newer version than the one before.
+/// The memory of changes is bounded, names each request once, and each made a newer version than the one before, under a
+/// token that is not below it.
 fn done(r: &Record) -> Result<(), B> {
     B::unless(r.done.len() <= DONE_REQUESTS, "too many requests are remembered")?;
     B::unless(unique(&r.done.iter().map(|done| &done.id).collect::<Vec<_>>()), "a request is remembered twice")?;
     B::unless(r.done.iter().map(|done| done.version).is_sorted_by(|a, b| a < b), "remembered versions do not rise")?;
+    B::unless(r.done.iter().map(|done| done.token).is_sorted(), "tokens of remembered requests fall")?;
+    B::unless(
+        r.done.iter().all(|done| (1..=r.token.0).contains(&done.token.0)),
+        "a remembered token was never given out",
+    )?;
     let given_out = |version: u64| (1..=r.last_version.0).contains(&version);
     B::unless(r.done.iter().all(|done| given_out(done.version.0)), "a remembered version was never given out")
 }

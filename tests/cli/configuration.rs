@@ -121,3 +121,18 @@ fn the_example_of_an_env_file_is_complete_and_parses() {
     let ran = lab.run(["acquire", "k", "--env-file", file.to_str().unwrap()]);
     assert_eq!(ran.code, 0, "{}", ran.err);
 }
+
+#[test]
+fn what_an_env_file_says_does_not_reach_the_command() {
+    let lab = Lab::new();
+    let store = format!("disk://{}", lab.path("work/elsewhere").display());
+    lab.file("work/x.env", format!("LOCKD_STORE={store}\nLOCKD_OWNER=me\nAWS_SECRET_ACCESS_KEY=geheim\n"));
+    let ran = ran(lab.lockd().args(["--env-file", "x.env", "exec", "k", "--", "env"]).env("MINE", "stays"));
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(!ran.out.contains("geheim"), "{}", ran.out);
+    let has = |line: String| ran.out.lines().any(|l| l == line);
+    assert!(has("MINE=stays".to_owned()) && has(format!("LOCKD_STORE={store}")) && has("LOCKD_OWNER=me".to_owned()));
+    // The file itself is named by its absolute path, for commands that go elsewhere.
+    assert!(has(format!("LOCKD_ENV_FILE={}", lab.path("work").canonicalize().unwrap().join("x.env").display()))
+        || has(format!("LOCKD_ENV_FILE={}", lab.path("work/x.env").display())), "{}", ran.out);
+}

@@ -1,1 +1,61 @@
+//! The README keeps its word: its tour runs, its commands are there.
 
+use super::lab::{Lab, has, ran};
+use crate::support::left_out;
+
+fn readme() -> String {
+    std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap()
+}
+
+/// The blocks of one kind.
+fn blocks<'a>(text: &'a str, kind: &str) -> Vec<&'a str> {
+    let fence = format!("```{kind}\n");
+    text.split(&fence).skip(1).map(|rest| rest.split("```").next().unwrap()).collect()
+}
+
+#[test]
+fn the_tour_runs_as_it_stands() {
+    let text = readme();
+    let tour = blocks(&text, "sh");
+    assert_eq!(tour.len(), 1);
+    for shell in ["dash", "bash"] {
+        if !has(shell) {
+            left_out("the tour", &format!("{shell} is not installed"));
+            continue;
+        }
+        let lab = Lab::new();
+        let ran = ran(&mut lab.shell(shell, &format!("set -eux\n{}", tour[0])));
+        assert_eq!(ran.code, 0, "{shell}: {}\n{}", ran.out, ran.err);
+        for line in ["only one of us at a time", "{\"done\":42}", "of deploy/db"] {
+            assert!(ran.out.contains(line), "{shell}: {line:?} is missing in {}", ran.out);
+        }
+        assert_eq!(lab.run(["get", "import/orders"]).out, "{\"done\":44}\n");
+    }
+}
+
+#[test]
+fn the_two_commands_are_there_and_the_first_says_hi() {
+    let text = readme();
+    let two = blocks(&text, "text").into_iter().find(|block| block.contains("cargo test")).unwrap();
+    let (first, second) = two.trim().split_once('\n').unwrap();
+    assert_eq!(second, "cargo test");
+    let arguments = first.strip_prefix("cargo run --release -- ").unwrap();
+    let lab = Lab::new();
+    let ran = lab.run(arguments.split(' '));
+    assert_eq!((ran.code, ran.out.as_str()), (0, "hi\n"), "{}", ran.err);
+}
+
+#[test]
+fn the_promises_of_the_readme_are_those_of_the_help() {
+    let squeeze = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").replace("**", "");
+    let (readme, help) = (squeeze(&readme()), squeeze(&Lab::new().run(["help", "guarantees"]).out));
+    for promise in [
+        "under any clock skew, pause or partition",
+        "checks the fencing token and applies the effect in one step",
+        "clock rates agree within 1 %",
+        "a store's own clock does not jump by 10 minutes",
+        "no operator breaks the lease",
+    ] {
+        assert!(readme.contains(promise) && help.contains(promise), "{promise}");
+    }
+}

@@ -18,7 +18,7 @@ fn cases(what: &str, quick: u32, long: u32) -> u32 {
 
 #[test]
 fn random_histories_keep_the_rules_and_match_the_reference_model() {
-    let mut runner = runner(cases("the rules", 2_000, 100_000));
+    let mut runner = runner(cases("the rules", 2_000, 60_000));
     let outcome = runner.run(&history(90), |history| {
         Run::new().all(&history, &step, Nets::Both).map_err(|caught| TestCaseError::fail(caught.to_string()))
     });
@@ -34,7 +34,7 @@ fn replays(between: usize) -> impl Strategy<Value = (Vec<Made>, Made, Vec<Made>,
 
 #[test]
 fn a_repeated_request_gets_its_first_answer() {
-    let mut runner = runner(cases("repeated requests", 2_000, 150_000));
+    let mut runner = runner(cases("repeated requests", 2_000, 60_000));
     let outcome = runner.run(&replays(14), |(before, (op, first_age), between, age)| {
         let fail = |why: String| TestCaseError::fail(why);
         let mut run = Run::new();

@@ -7,7 +7,7 @@ use lockd::limits::NUMBER_MAX;
 use lockd::model::{FencingToken, How, Knock, Reserved, Unknown, Version};
 use lockd::service::Released;
 
-use super::requests::{Age, Guard, Op, Shown, What, Who, inline, lease_id};
+use super::requests::{Age, Guard, Op, Shown, What, Who, inline, lease_id, write_id};
 use super::run::{Nets, Run};
 
 type Answer = Result<Outcome, Refusal>;
@@ -172,6 +172,8 @@ fn numbers_end_in_a_refusal() {
     assert!(at_the_end(&held, renew(0)).is_ok());
 
     let mut held = after(&[acquire(0)]);
+    held.record.beat = NUMBER_MAX - 1;
+    assert!(at_the_end(&held, renew(0)).is_ok(), "the last beat");
     held.record.beat = NUMBER_MAX;
     assert_eq!(at_the_end(&held, renew(0)), Err(Refusal::Exhausted));
     assert_eq!(at_the_end(&held, acquire(0)), Err(Refusal::Exhausted));
@@ -199,6 +201,14 @@ fn a_knock_is_answered_by_its_waiters_grant_and_a_reservation_ends_with_any() {
         assert!(ask(&mut run, acquire(granted)).is_ok());
         assert_eq!((run.record.knock.is_some(), run.record.reserved.is_some()), (left, false));
     }
+}
+
+#[test]
+fn a_key_that_was_written_but_never_granted_is_unused() {
+    let mut run = Run::new();
+    run.record = run.record.sealed(write_id(1));
+    let unused = Op::Acquire { who: Who::Id(0), secs: 30, epoch: 0, unused: true };
+    assert!(ask(&mut run, unused).is_ok(), "a killed write leaves such a record");
 }
 
 #[test]

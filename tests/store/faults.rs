@@ -109,6 +109,24 @@ async fn it_was_pruned_before_it_could_look() {
     assert_eq!((kind(&outcome).as_str(), plan.all_came()), ("unknown OutcomeUnknown", true));
 }
 
+/// Another was faster, and pruned by the time of the look: certain where `link` answers for itself, not where replies get lost.
+#[tokio::test]
+async fn a_loser_that_was_held_up_knows_on_a_local_disk_only() {
+    for (network, wanted) in [(false, "conflict"), (true, "unknown OutcomeUnknown")] {
+        let (dir, k, etag, _disk, _plan) = with_one().await;
+        let (disk, plan) = spied(&dir.path().join("s"), network).await;
+        let there = place(&dir, &k);
+        let theirs = there.join("r.2");
+        plan.before("link", move |_| std::fs::write(theirs, "theirs").unwrap());
+        plan.before("read r.2", move |_| {
+            std::fs::write(there.join("floor"), ".").unwrap();
+            std::fs::remove_file(there.join("r.2")).unwrap();
+        });
+        let outcome = disk.put(&k, value(&k), Precondition::Matches(etag)).await;
+        assert_eq!((kind(&outcome).as_str(), plan.all_came()), (wanted, true));
+    }
+}
+
 #[tokio::test]
 async fn a_failed_sync_after_link_is_unknown_and_ends_the_use_of_the_store() {
     for link in [None, Some(Fault::Hidden(Errno::IO)), Some(Fault::Refused(Errno::IO))] {

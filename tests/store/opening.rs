@@ -159,20 +159,24 @@ async fn worker_that_puts() {
     let k = key("a");
     let mut when = Precondition::Absent;
     // Larger than the file system of the test can take.
-    for n in 1..5_000 {
+    let puts = std::env::var("LOCKD_TEST_PUTS").map_or(5_000, |puts| puts.parse().unwrap());
+    for n in 1..=puts {
         match store.records.put(&k, vec![7; 64 * 1024].into(), when).await {
             Ok(etag) => when = Precondition::Matches(etag),
             Err(e) => return println!("put {n}: {e:?}; then {:?}", store.records.get(&k).await.map(|v| v.is_some())),
         }
-        std::fs::write(Path::new(&path).join(format!("ballast.{n}")), vec![1; 64 * 1024]).ok();
+        if puts > 1 {
+            std::fs::write(Path::new(&path).join(format!("ballast.{n}")), vec![1; 64 * 1024]).ok();
+        }
     }
 }
 
 #[test]
 fn a_read_only_file_system_is_not_permitted() {
     let dir = tempfile::tempdir().unwrap();
-    let script = "mount -t tmpfs none $DIR; chmod 700 $DIR; mount -o remount,ro $DIR; \
-        LOCKD_TEST_PUT_DIRECTORY=$DIR $SELF store::opening::worker_that_puts --exact --nocapture";
+    let script = "mount -t tmpfs none $DIR; chmod 700 $DIR; export LOCKD_TEST_PUT_DIRECTORY=$DIR LOCKD_TEST_PUTS=1; \
+        $SELF store::opening::worker_that_puts --exact --nocapture; mount -o remount,ro $DIR; \
+        $SELF store::opening::worker_that_puts --exact --nocapture";
     let Some(out) = in_namespace(script, dir.path()) else {
         return left_out("a read-only file system", "no mount namespaces here");
     };

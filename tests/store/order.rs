@@ -107,6 +107,7 @@ async fn who_meets_two_links_syncs_before_serving_or_building_on_it() {
     let place = place(&dir, &k);
     std::fs::hard_link(place.join("r.1"), place.join("t.1.x")).unwrap();
     let (disk, plan) = spied(&dir.path().join("s"), false).await;
+    plan.ends_at_once();
     disk.get(&k).await.unwrap().unwrap();
     assert_eq!(short(plan.steps()), ["list", "read r.1", "read r.2", "stat floor", "sync dir"]);
     disk.put(&k, value(&k), Precondition::Matches(etag)).await.unwrap();

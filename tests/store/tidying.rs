@@ -122,6 +122,29 @@ async fn what_a_killed_blob_writer_left_is_garbage_like_any_other() {
 }
 
 #[tokio::test]
+async fn a_failed_blob_write_removes_its_temporary_file() {
+    let (dir, store) = new_store().await;
+    let id = BlobId::random(key("a").hash(), FencingToken(3), &*entropy());
+    let hash = id.key().hex();
+    let path = dir.path().join("s/blobs").join(&hash[..2]).join(&hash);
+    let (seen, body_path) = (std::sync::Arc::new(std::sync::Mutex::new(Vec::new())), path.clone());
+    let told = std::sync::Arc::clone(&seen);
+    let body = futures_util::stream::once(async move {
+        *told.lock().unwrap() = names(&body_path);
+        Err(lockd::error::Error::new(lockd::error::ErrorKind::Io, "broken off"))
+    });
+    store.blobs.write(&id, futures_util::StreamExt::boxed(body)).await.unwrap_err();
+    assert_eq!(*seen.lock().unwrap(), [format!("t.{}", id.name())]);
+    // It goes after the answer.
+    let clock: &dyn lockd::clock::Clock = &CLOCK;
+    let until = clock.boot() + Duration::from_secs(30);
+    while !names(&path).is_empty() {
+        assert!(clock.boot() < until, "{:?}", names(&path));
+        clock.sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
 async fn dropped_and_finished_blob_writes_leave_no_temporary_files() {
     let (dir, store) = new_store().await;
     run_all(&store, &CLOCK, &KernelEntropy).await;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use super::{Scratch, Seen, ensure, lost, said};
-use crate::clock::UnixMillis;
-use crate::model::{Key, Record, Version, WriteId};
+use crate::error::ErrorKind;
+use crate::model::{FencingToken, Key, Record, WriteId};
 use crate::store::{Etag, Precondition, PutError};
 
 const WRITERS: usize = 8;
@@ -90,17 +90,30 @@ async fn increment(s: &Scratch<'_>) -> Result<bool, String> {
         None => (Record::new(key.clone()), Precondition::Absent),
         Some(got) => (Record::decode(&key, &got.value).map_err(said)?, Precondition::Matches(got.etag)),
     };
-    let mut next = record.sealed(WriteId::random(s.entropy));
-    next.last_version = Version(next.last_version.0 + 1);
-    next.committed.at = UnixMillis(0);
+    let id = WriteId::random(s.entropy);
+    let mut next = record.sealed(id);
+    let revision = next.revision;
+    // A token and a beat for each, as grants have them: what cannot be is not encoded.
+    next.token = FencingToken(next.token.0 + 1);
+    next.beat += 1;
     match s.put(&key, &next.encode().map_err(said)?, when).await {
         Ok(_) => Ok(true),
         Err(PutError::Conflict) => {
             s.clock.sleep(Duration::from_micros(s.entropy.below(2_000))).await;
             Ok(false)
         }
+        // A writer held up for so long that its revision is gone: the record's ring of writes tells.
+        Err(PutError::Unknown(e)) if e.kind() == ErrorKind::OutcomeUnknown => applied(s, &key, id, revision).await,
         Err(other) => Err(format!("a swap in a race: {}", lost(&other))),
     }
+}
+
+/// Whether the record remembers a write.
+async fn applied(s: &Scratch<'_>, key: &Key, id: WriteId, revision: u64) -> Result<bool, String> {
+    let got = s.get(key).await?.ok_or("there is no counter")?;
+    let record = Record::decode(key, &got.value).map_err(said)?;
+    ensure(record.remembers(revision), || "a swap in a race: too long ago to be remembered".to_owned())?;
+    Ok(record.has_write(id))
 }
 
 /// The counter of a race.
@@ -111,6 +124,6 @@ pub async fn counter(s: &Scratch<'_>) -> Result<u64, String> {
     let key = s.key("counter")?;
     let got = s.get(&key).await?.ok_or("there is no counter")?;
     let record = Record::decode(&key, &got.value).map_err(said)?;
-    ensure(record.revision == record.last_version.0, || "the counter is not its number of writes".to_owned())?;
-    Ok(record.last_version.0)
+    ensure(record.revision == record.token.0, || "the counter is not its number of writes".to_owned())?;
+    Ok(record.token.0)
 }

@@ -109,13 +109,9 @@ pub async fn write<F: Fs>(disk: &Disk<F>, id: &BlobId, mut body: ByteStream) -> 
 
 async fn begin<F: Fs>(shared: Arc<Shared<F>>, id: BlobId) -> Result<Guard<F>> {
     let place = Place::blobs(id.key());
-    let dir = match shared.open(&place).await? {
-        Some(dir) => dir,
-        None => {
-            let root = shared.root().await?;
-            shared.durable.directories(&shared.fs, root, &place).await?
-        }
-    };
+    // Also where the directory is there: who made it may have been killed before its name was durable.
+    let root = shared.root().await?;
+    let dir = shared.durable.directories(&shared.fs, root, &place).await?;
     let temp = layout::blob_temp(&id);
     let file = shared.fs.create(&dir, &temp).await;
     let file = file.map_err(|e| io_error(format!("make {}/{temp}", place.path()), e))?;

@@ -81,6 +81,22 @@ pub trait Fs: Send + Sync + fmt::Debug + 'static {
     /// Removes a name.
     fn unlink(&self, dir: &Self::Dir, name: &str) -> impl Future<Output = Result<(), Errno>> + Send;
 
+    /// Makes a file at least `len` bytes long, with room on the disk for all of it. `OPNOTSUPP` where that cannot be done.
+    fn hold_room(&self, dir: &Self::Dir, name: &str, len: u64) -> impl Future<Output = Result<(), Errno>> + Send {
+        let _ = (dir, name, len);
+        std::future::ready(Err(Errno::OPNOTSUPP))
+    }
+    /// Cuts up to `by` bytes off the end of a file.
+    fn give_room(&self, dir: &Self::Dir, name: &str, by: u64) -> impl Future<Output = Result<(), Errno>> + Send {
+        let _ = (dir, name, by);
+        std::future::ready(Err(Errno::OPNOTSUPP))
+    }
+    /// Bytes that may still be written.
+    fn free(&self, dir: &Self::Dir) -> impl Future<Output = Result<u64, Errno>> + Send {
+        let _ = dir;
+        std::future::ready(Err(Errno::OPNOTSUPP))
+    }
+
     /// Runs an operation of several steps to its end, even when the returned future is dropped. `None` when it was lost:
     /// then it may have run in part.
     fn run<T: Send + 'static>(

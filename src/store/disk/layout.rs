@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! store.json                                  who this store is
+//! reserve                                     room for the records of leases, when the disk is full
 //! records/<2 hex>/<key hash>/floor            its length x 8: revisions up to there are pruned
 //!                            r.<n>            a published revision
 //!                            t.<n>.<id>.<send>   one being written: the right to publish r.<n>
@@ -15,6 +16,8 @@ use crate::model::{BlobId, KeyHash};
 pub const IDENTITY: &str = "store.json";
 /// The file whose length tells what is pruned.
 pub const FLOOR: &str = "floor";
+/// Room kept for the records of leases.
+pub const RESERVE: &str = "reserve";
 /// The directory of all records.
 pub const RECORDS: &str = "records";
 

@@ -37,6 +37,7 @@ pub mod layout;
 pub mod prune;
 pub mod publish;
 pub mod real;
+pub mod room;
 pub mod root;
 pub mod watch;
 
@@ -158,7 +159,10 @@ impl<F: Fs> RecordStore for Disk<F> {
         if won.tidy {
             let shared = Arc::clone(&self.shared);
             // What goes wrong here costs room, not truth: the next pass meets it again.
-            self.shared.fs.detach(async move { drop(prune::pass(&shared, hash).await) });
+            self.shared.fs.detach(async move {
+                drop(prune::pass(&shared, hash).await);
+                room::restore(&shared).await;
+            });
         }
         Ok(won.etag)
     }

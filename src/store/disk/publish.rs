@@ -10,9 +10,9 @@ use super::fs::{Errno, Fs};
 use super::head::{damaged, linked_twice, read, went_back};
 use super::identity::link_error;
 use super::layout::{FLOOR, Place, revision};
-use super::{Shared, floor, io_error, prune};
+use super::{Shared, floor, io_error, prune, room};
 use crate::error::{Error, ErrorKind, Result};
-use crate::limits::{PRUNE_OVERDUE, RECORD_BYTES};
+use crate::limits::{PRUNE_OVERDUE, RECORD_BYTES, RESERVE_TRIES};
 use crate::model::KeyHash;
 use crate::store::{Etag, Precondition, PutError};
 
@@ -36,8 +36,8 @@ struct Next<'a> {
 
 /// What is known before anything is written.
 enum Base<D> {
-    /// The revision can be published in this directory; the flag: a temporary name was left behind.
-    Free(D, bool),
+    /// The revision can be published in this directory; the flag: a temporary name was left behind; the length of the base.
+    Free(D, bool, usize),
     /// The precondition does not hold.
     Taken,
     /// An earlier send of the same bytes was applied.
@@ -67,9 +67,9 @@ pub async fn put<F: Fs>(s: &Shared<F>, key: KeyHash, value: &Bytes, when: &Preco
     match base.map_err(PutError::Failed)? {
         Base::Taken => return Err(PutError::Conflict),
         Base::Ours => applied_before(s, &next).await.map_err(PutError::Unknown)?,
-        Base::Free(dir, left_behind) => {
+        Base::Free(dir, left_behind, before) => {
             won.tidy |= left_behind;
-            let floor = publish(s, &next, &dir).await?;
+            let floor = publish_with_room(s, &next, &dir, before).await?;
             if n.saturating_sub(floor) > PRUNE_OVERDUE {
                 // Only processes that end at once were here: they leave no time for tidying after the answer.
                 won.tidy = prune::pass(s, key).await.is_err();
@@ -96,7 +96,7 @@ async fn first<F: Fs>(s: &Shared<F>, next: &Next<'_>) -> Result<Base<F::Dir>> {
     let root = s.root().await?;
     let dir = s.durable.directories(&s.fs, root, &next.place).await?;
     s.durable.floor(&s.fs, &dir, &next.place.path()).await?;
-    Ok(Base::Free(dir, false))
+    Ok(Base::Free(dir, false, 0))
 }
 
 /// Before a later revision: its base is there, is the one that the etag names, and is durable.
@@ -124,12 +124,35 @@ async fn later<F: Fs>(s: &Shared<F>, next: &Next<'_>, base: (u64, Digest)) -> Re
     if left_behind {
         s.durable.sync_dir(&s.fs, &dir, &next.place.path()).await?;
     }
-    Ok(Base::Free(dir, left_behind))
+    Ok(Base::Free(dir, left_behind, there.bytes.len()))
 }
 
 async fn applied_before<F: Fs>(s: &Shared<F>, next: &Next<'_>) -> Result<()> {
     let dir = s.open(&next.place).await?.ok_or_else(|| went_back(0, Some((next.n, next.digest))))?;
     s.durable.sync_dir(&s.fs, &dir, &next.place.path()).await
+}
+
+/// Publishes; where the disk is full, also with the room that is kept for that. Each send has a name of its own and was certainly
+/// not applied before the next one.
+async fn publish_with_room<F: Fs>(
+    s: &Shared<F>,
+    next: &Next<'_>,
+    dir: &F::Dir,
+    before: usize,
+) -> Result<u64, PutError> {
+    let mut tries = 0;
+    loop {
+        match publish(s, next, dir).await {
+            Err(PutError::Failed(e)) if e.kind() == ErrorKind::StoreFull && tries < RESERVE_TRIES => {
+                if !room::may_use(next.value.len(), before) {
+                    return Err(PutError::Failed(e));
+                }
+                tries += 1;
+                room::make(s, next.key).await;
+            }
+            other => return other,
+        }
+    }
 }
 
 /// Writes and publishes; returns the floor that was read on the way.
@@ -185,6 +208,9 @@ async fn settle<F: Fs>(s: &Shared<F>, next: &Next<'_>, dir: &F::Dir, temp: &str,
             Some(floor) if floor < next.n => {
                 Err(PutError::Failed(link_error(&format!("publish {path}/{}", revision(next.n)), error)))
             }
+            // The name was taken, or the temporary file was gone, which happens only behind the head. A local kernel's word on
+            // that is no lost reply: another was faster, and all that is missing is who.
+            Some(_) if !s.network && matches!(error, Errno::EXIST | Errno::NOENT) => Err(PutError::Conflict),
             Some(_) => Err(PutError::Unknown(pruned(next))),
             None => Err(PutError::Unknown(damaged(&next.place, &format!("{FLOOR} is missing")))),
         },

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, Dir, FallocateFlags, FileType, Mode, OFlags};
 use tokio::runtime::Handle;
 
 use super::fs::{Errno, Fs, Stat, Whole};
@@ -180,6 +180,22 @@ impl Fs for RealFs {
 
     async fn unlink(&self, dir: &OwnedFd, name: &str) -> Result<(), Errno> {
         rustix::fs::unlinkat(dir, name, AtFlags::empty())
+    }
+
+    async fn hold_room(&self, dir: &OwnedFd, name: &str, len: u64) -> Result<(), Errno> {
+        let file = self.open_at(dir, name, OFlags::WRONLY.union(OFlags::CREATE))?;
+        rustix::io::retry_on_intr(|| rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, len))
+    }
+
+    async fn give_room(&self, dir: &OwnedFd, name: &str, by: u64) -> Result<(), Errno> {
+        let file = self.open_at(dir, name, OFlags::WRONLY)?;
+        let len = stat_of(&file)?.len;
+        rustix::io::retry_on_intr(|| rustix::fs::ftruncate(&file, len.saturating_sub(by)))
+    }
+
+    async fn free(&self, dir: &OwnedFd) -> Result<u64, Errno> {
+        let stat = rustix::fs::fstatvfs(dir)?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 
     async fn run<T: Send + 'static>(&self, op: impl Future<Output = T> + Send + 'static) -> Option<T> {

@@ -9,7 +9,7 @@ use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags};
 use super::fs::Fs;
 use super::identity::{self, Identity};
 use super::real::RealFs;
-use super::{Disk, io_error};
+use super::{Disk, io_error, room};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{TTL_MIN, TTL_MIN_NETWORK};
@@ -61,7 +61,9 @@ async fn find(path: &Path, options: &OpenOptions) -> Result<Found> {
             if made || identity_is_first(&real) {
                 sync_parent(&real)?;
             }
-            identity::make(&fs, &root, &*options.entropy).await?
+            let made = identity::make(&fs, &root, &*options.entropy).await?;
+            room::hold(&fs, &root).await;
+            made
         }
     };
     Ok(Found { fs, identity, created, mount })

@@ -83,10 +83,11 @@ fn lockd_holds_no_pipe_of_the_caller_open() {
     let sandbox = Sandbox::new();
     let mut command = sandbox.lockd(&["exec", "k", "--", "sh", "-c", "exec >&-; echo >$D/ready; read line"]);
     let mut running = Running::of(command.stdin(Stdio::piped()));
-    let mut out = String::new();
-    // Ends only when nobody has the writing end any more; the command still runs then.
-    running.child().stdout.take().unwrap().read_to_string(&mut out).unwrap();
+    let mut out = running.child().stdout.take().unwrap();
+    rustix::io::ioctl_fionbio(&out, true).unwrap();
     sandbox.wait_for("ready");
+    // It ends only when nobody has the writing end any more; the command still runs then.
+    until("the output ends", || out.read(&mut [0; 16]).ok().filter(|n| *n == 0));
     assert!(!running.is_over());
     drop(running.child().stdin.take());
     assert_eq!(running.end().0, 1);
@@ -200,4 +201,16 @@ fn what_is_left_in_the_group_ends_with_the_command_and_a_daemon_stays() {
         stat.rsplit(')').next()?.split_whitespace().nth(1)?.parse::<i32>().ok()
     });
     assert_ne!(parent, i32::try_from(std::process::id()).unwrap());
+}
+
+#[test]
+fn what_is_left_in_the_group_is_asked_first() {
+    let sandbox = Sandbox::new();
+    let left = "trap 'echo >$D/asked; exit' TERM; echo >$D/up; sleep 600 & while :; do wait; done";
+    let script = "sh -c \"$LEFT\" & until test -s $D/up; do sleep 0.01; done; exit 6";
+    let mut command = sandbox.lockd(&["exec", "--kill-grace", "10s", "k", "--", "sh", "-c", script]);
+    let running = Running::of(command.env("LEFT", left));
+    assert_eq!(running.end(), (6, String::new()));
+    sandbox.wait_for("asked");
+    assert_eq!(sandbox.processes(), []);
 }

@@ -134,7 +134,7 @@ fn a_job_in_the_background_stops_when_it_reads() {
 fn a_stopped_job_is_not_renewed_and_is_ended_at_the_deadline() {
     let sandbox = Sandbox::new();
     let mut shell = Shell::on(&sandbox);
-    shell.line("$LOCKD exec --ttl 2s k -- sh -c 'echo IS\"\"UP; echo $$ >$D/pid; sleep 600; true'");
+    shell.line("$LOCKD exec --ttl 2s k -- sh -c 'echo $$ >$D/pid; echo IS\"\"UP; sleep 600; true'");
     shell.expect("ISUP");
     shell.type_in("\x1a");
     shell.expect("Stopped");
@@ -171,4 +171,19 @@ fn a_script_gets_the_terminal_back_and_is_interrupted_with_its_command() {
         shell.line("echo code=$?");
         shell.expect("code=130");
     }
+}
+
+#[test]
+fn a_job_that_nobody_looks_after_is_hung_up_when_it_reads() {
+    let sandbox = Sandbox::new();
+    let mut shell = Shell::on(&sandbox);
+    // The subshell ends at once, and with it whoever could bring the job to the foreground.
+    shell.line("($LOCKD exec k -- sh -c 'echo IS\"\"UP; read line; echo $? >$D/read' </dev/tty &)");
+    shell.expect("ISUP");
+    until("it is over", || {
+        let lines = sandbox.processes();
+        lines.iter().all(|(_, line)| !line.contains("exec k")).then_some(())
+    });
+    assert!(sandbox.is_free("k"));
+    assert!(!sandbox.path("read").exists());
 }

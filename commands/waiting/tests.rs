@@ -1,0 +1,134 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use lockd::clock::BootTime;
+use lockd::entropy::KernelEntropy;
+use lockd::error::{Details, Error, ErrorKind};
+use lockd::model::{FencingToken, Holder, LeaseId, Namespace, Owner, Ttl};
+use lockd::service::{
+    AcquireRequest, ChangeRequest, Changed, Description, Expected, Grant, LeaseService, Proof, Released, Renewed, State,
+    Wait,
+};
+use lockd::store::ByteStream;
+
+use super::*;
+
+/// A clock that goes on when everybody waits: tokio's, paused.
+#[derive(Debug)]
+struct Paused(tokio::time::Instant);
+
+#[async_trait]
+impl Clock for Paused {
+    fn boot(&self) -> BootTime {
+        BootTime(0) + self.0.elapsed()
+    }
+
+    fn wall(&self) -> UnixMillis {
+        UnixMillis(u64::try_from(self.0.elapsed().as_millis()).unwrap())
+    }
+
+    fn boot_id(&self) -> Option<&str> {
+        None
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "under paused time this passes at once")]
+    async fn sleep_until(&self, until: BootTime) {
+        tokio::time::sleep(until.since(self.boot())).await;
+    }
+}
+
+/// A key that somebody else holds for ever.
+#[derive(Debug)]
+struct Held {
+    clock: Arc<Paused>,
+    asked: AtomicUsize,
+}
+
+fn busy() -> Busy {
+    Busy {
+        lease_id: LeaseId::new("theirs").unwrap(),
+        token: FencingToken(1),
+        owner: Owner::new("them\x1b").unwrap(),
+        reason: None,
+        holder: Holder { pid: Some(7), command: Some("pg_dump".to_owned()), ..Holder::default() },
+        since: UnixMillis(0),
+        ttl: Ttl::default(),
+        frees_in: Duration::from_secs(9),
+        place: Some(2),
+    }
+}
+
+#[async_trait]
+impl LeaseService for Held {
+    async fn acquire(&self, request: AcquireRequest) -> Result<Grant> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        if let Wait::For(wait) = request.wait {
+            (&*self.clock as &dyn Clock).sleep(wait).await;
+        }
+        let details = Details { busy: Some(Box::new(busy())), ..Details::default() };
+        Err(Error::new(ErrorKind::Busy, "k is held by them").with_details(details))
+    }
+
+    async fn keepalive(&self, _: &Key, _: &Proof, _: Ttl) -> Result<Renewed> {
+        unreachable!("nothing is ever granted")
+    }
+
+    async fn release(&self, _: &Key, _: &LeaseId, _: Option<&Proof>, _: bool) -> Result<Released> {
+        unreachable!("nothing is ever granted")
+    }
+
+    async fn get(&self, _: &Key, _: Option<&Proof>) -> Result<Option<State>> {
+        unreachable!("nothing is ever read")
+    }
+
+    async fn update(&self, _: ChangeRequest, _: Expected, _: ByteStream) -> Result<Changed> {
+        unreachable!("nothing is ever granted")
+    }
+
+    async fn remove(&self, _: ChangeRequest) -> Result<Changed> {
+        unreachable!("nothing is ever granted")
+    }
+
+    async fn describe(&self, _: &Key) -> Result<Description> {
+        unreachable!("nothing is ever read")
+    }
+
+    async fn close(&self) {}
+}
+
+/// When something was said, in seconds, while waiting for so long.
+async fn said(watched: bool, wait: Duration) -> Vec<u64> {
+    let clock = Arc::new(Paused(tokio::time::Instant::now()));
+    let service = Arc::new(Held { clock: Arc::clone(&clock), asked: AtomicUsize::new(0) });
+    let client = Client::new(Arc::clone(&service) as _, Arc::clone(&clock) as _, Arc::new(KernelEntropy));
+    let options = AcquireOptions {
+        key: Key::new(Namespace::default(), "k").unwrap(),
+        lease_id: LeaseId::new("ours").unwrap(),
+        ttl: Ttl::default(),
+        owner: Owner::new("us").unwrap(),
+        reason: None,
+        holder: Holder::default(),
+        wait: Some(wait),
+        if_not_exists: false,
+    };
+    let times = RefCell::new(Vec::new());
+    let say = |message: &str| {
+        assert!(message.starts_with("waiting for k, held by them\\u{1b} pid 7 (pg_dump) for "), "{message}");
+        assert!(message.ends_with("; we are number 2 in the queue"), "{message}");
+        times.borrow_mut().push(clock.0.elapsed().as_secs());
+    };
+    let error = announced(&*clock, watched, say, &client, options).await.err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Busy);
+    assert!(service.asked.load(Ordering::SeqCst) > 0);
+    times.into_inner()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_says_so_at_once_to_people_and_after_two_seconds_to_logs() {
+    let minutes = Duration::from_secs(150);
+    assert_eq!(said(true, minutes).await, [0, 60, 120]);
+    assert_eq!(said(false, minutes).await, [2, 62, 122]);
+    assert_eq!(said(false, Duration::from_secs(1)).await, [0; 0], "a short wait is silent");
+    assert_eq!(said(true, Duration::ZERO).await, [0; 0], "who does not wait hears only the error");
+}

@@ -1,0 +1,200 @@
+//! Loss of power, or the death of the process, at the n-th change of the file system, under acquire, update and release: every
+//! answer given before stands after.
+
+use std::collections::BTreeMap;
+
+use lockd::clock::Clock;
+use lockd::engine::{Engine, Options};
+use lockd::error::Result;
+use lockd::limits::takeover_age;
+use lockd::service::LeaseService;
+use lockd::store::open::{self, OpenOptions};
+
+use super::clock::JumpClock;
+use super::cycle::Worker;
+use super::journal::{Fact, Final, Journal, check};
+use super::lossy_fs::{Caching, Disk, LossyFs, unavailable};
+use super::rng::Rng;
+use super::{number, seed};
+use crate::support::world::{TTL, proof};
+use crate::support::{full, left_out};
+
+const KEYS: [&str; 2] = ["one", "two"];
+/// Losses of power that one disk goes through before a new one is taken.
+const LIVES: u64 = 8;
+
+/// A disk, and what was answered by the processes that used it.
+struct World {
+    disk: Disk,
+    mount: LossyFs,
+    journal: Journal,
+    clock: JumpClock,
+    rng: Rng,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let disk = Disk::new();
+        let mount = disk.mount(Caching::default()).unwrap();
+        Self { disk, mount, journal: Journal::in_memory(), clock: JumpClock::default(), rng: Rng::new(seed) }
+    }
+
+    /// Runs `work` as a process of its own would: with a runtime that is gone, threads and all, when this returns.
+    fn process<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            tokio::select! {
+                biased;
+                () = self.disk.died() => None,
+                done = work => Some(done),
+            }
+        })
+    }
+
+    async fn engine(&self, create: bool) -> Result<Engine> {
+        let clock: std::sync::Arc<dyn Clock> = std::sync::Arc::new(self.clock.clone());
+        let options = OpenOptions { clock: clock.clone(), create, ..OpenOptions::system() };
+        let entropy = options.entropy.clone();
+        let opened = open::open(&self.mount.store_url(), options).await?;
+        Ok(Engine::new(opened.store, clock, entropy, Options::default()))
+    }
+
+    fn worker<'a>(&'a self, engine: &'a Engine, name: &'a str) -> Worker<'a> {
+        Worker { engine, journal: &self.journal, name, ttl: TTL }
+    }
+
+    /// Two processes work by turns until the power goes.
+    async fn work(&self, rng: &mut Rng, cycles: u64) -> Result<()> {
+        let engines = [self.engine(true).await?, self.engine(true).await?];
+        for _ in 0..cycles {
+            let who = rng.below(2);
+            let on = KEYS[rng.below(KEYS.len())];
+            if rng.chance(30) {
+                // A process that only reads: what it saw must stand, too.
+                self.worker(&engines[1 - who], "reader").read(on, None).await?;
+            }
+            if !self.worker(&engines[who], ["a", "b"][who]).cycle(on, rng).await? {
+                self.clock.advance(takeover_age(TTL));
+            }
+        }
+        engines[0].close().await;
+        engines[1].close().await;
+        Ok(())
+    }
+
+    /// After the power came back: every answer stands, and the next process goes on without help.
+    async fn recover(&self, rng: &mut Rng) -> std::result::Result<(), String> {
+        let text = |e: lockd::error::Error| format!("after the power came back: {e}");
+        let facts = self.journal.facts();
+        let granted = facts.iter().any(|fact| matches!(fact, Fact::Granted { .. }));
+        let engine = self.engine(!granted).await.map_err(text)?;
+        let worker = self.worker(&engine, "next");
+        let finals: BTreeMap<String, Final> = worker.finals(KEYS).await.map_err(text)?;
+        check(&facts, &finals)?;
+        for on in KEYS {
+            worker.take_over(on, &self.clock, rng).await.map_err(text)?;
+        }
+        let finals = worker.finals(KEYS).await.map_err(text)?;
+        check(&self.journal.facts(), &finals).map(drop)
+    }
+
+    /// Enough revisions for every directory to be pruned twice; then nothing temporary is left.
+    async fn settle(&self, rng: &mut Rng) -> std::result::Result<(), String> {
+        let text = |e: lockd::error::Error| format!("while settling: {e}");
+        let engine = self.engine(false).await.map_err(text)?;
+        let worker = self.worker(&engine, "settler");
+        for _ in 0..8 {
+            for on in KEYS {
+                worker.take_over(on, &self.clock, rng).await.map_err(text)?;
+            }
+        }
+        engine.close().await;
+        Ok(())
+    }
+}
+
+/// One disk through some losses of power. `points` is how many of them are left to do.
+fn disk_life(seed: u64, points: u64) -> std::result::Result<(u64, usize), String> {
+    let world = World::new(seed);
+    let mut rng = world.rng.clone();
+    let mut done = 0;
+    while done < points.min(LIVES) {
+        let cycles = 1 + rng.below(12) as u64;
+        // The first cuts of a disk strike while the store is being made.
+        let n = 1 + rng.below(if done == 0 { 40 } else { 30 * cycles as usize }) as u64;
+        let after = rng.chance(50);
+        world.disk.cut_power_at(n, after);
+        if let Some(Err(e)) = world.process(world.work(&mut rng, cycles)) {
+            // What a process says when the power has gone is nobody's to hear.
+            if world.disk.has_power() {
+                return Err(format!("without a fault, before operation {n}: {e}"));
+            }
+        }
+        // The work may have ended before operation n.
+        world.disk.cut_power();
+        world.process(std::future::pending::<()>());
+        if done > 0 && rng.chance(30) {
+            // Only the process died, kill -9 at that operation; the power goes in a later life, or never.
+            world.disk.next_process();
+        } else {
+            world.disk.power_up(&mut rng);
+        }
+        world.process(world.recover(&mut rng)).ok_or("the power went")??;
+        done += 1;
+    }
+    world.process(world.settle(&mut rng)).ok_or("the power went")??;
+    let temporary: Vec<_> = world.disk.paths().into_iter().filter(|(path, _)| path.contains("/t.")).collect();
+    match temporary.is_empty() {
+        true => Ok((done, world.journal.facts().len())),
+        false => Err(format!("temporary files are left after recovery: {temporary:?}")),
+    }
+}
+
+#[test]
+fn every_answer_survives_a_loss_of_power() {
+    if let Some(why) = unavailable() {
+        return left_out("crash points", why);
+    }
+    let points = number("LOCKD_TEST_CRASH_POINTS").unwrap_or_else(|| if full("500 crash points instead of 40") { 500 } else { 40 });
+    let first = seed();
+    let (mut done, mut facts) = (0, 0);
+    let mut disks = Rng::new(first);
+    while done < points {
+        let seed = disks.next();
+        let (more, noted) = disk_life(seed, points - done)
+            .unwrap_or_else(|why| panic!("LOCKD_TEST_SEED={first}: disk {seed:#x}, after {done} points: {why}"));
+        done += more;
+        facts += noted;
+    }
+    println!("{done} losses of power, {facts} answers checked, seed {first}");
+    // Too little work would prove nothing.
+    assert!(facts as u64 > 10 * points, "only {facts} answers in {points} points");
+}
+
+
+/// A process that was killed has left a directory that nobody has synced: the next one must not build on it as it is.
+#[test]
+fn directories_left_unsynced_by_a_killed_process_are_made_durable() {
+    if let Some(why) = unavailable() {
+        return left_out("unsynced directories of a killed process", why);
+    }
+    let world = World::new(seed());
+    let mut rng = world.rng.clone();
+    world.process(world.engine(true)).unwrap().unwrap();
+    let hash = crate::support::world::key("one").hash().hex();
+    for top in ["records", "blobs"] {
+        std::fs::create_dir_all(world.mount.store_path().join(top).join(&hash[..2]).join(&hash)).unwrap();
+    }
+    let work = async {
+        let engine = world.engine(false).await?;
+        let worker = world.worker(&engine, "a");
+        let grant = worker.acquire("one").await?;
+        // Large, so that it becomes a blob.
+        worker.count_up_padded("one", &proof(&grant), 50_000).await
+    };
+    world.process(work).unwrap().unwrap();
+    world.disk.cut_power();
+    world.process(std::future::pending::<()>());
+    world.disk.power_up_with_nothing_unsynced();
+    world.process(world.recover(&mut rng)).unwrap().unwrap();
+}

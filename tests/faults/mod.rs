@@ -1,0 +1,37 @@
+//! What must survive: kill -9, loss of power, failing and full disks, real NFS.
+//!
+//! Random choices come from `LOCKD_TEST_SEED` where it is set; each test prints the seed that it used.
+
+mod clock;
+mod crash_points;
+mod crew;
+mod cycle;
+mod ext4;
+mod fast_clock;
+mod full_disk;
+mod guest;
+mod injected;
+mod journal;
+mod kill;
+mod lossy_fs;
+mod rng;
+mod syscalls;
+mod worker;
+
+/// A number from the environment.
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is not a number")))
+}
+
+/// The seed of this run.
+fn seed() -> u64 {
+    use lockd::entropy::{Entropy, KernelEntropy};
+    let entropy: &dyn Entropy = &KernelEntropy;
+    number("LOCKD_TEST_SEED").unwrap_or_else(|| entropy.below(1 << 32))
+}
+
+/// Lets others work for a while. Nothing is concluded from the time: it only decides where a fault strikes.
+#[expect(clippy::disallowed_methods, reason = "a fault at a random moment, not a wait for anything")]
+fn pause(time: std::time::Duration) {
+    std::thread::sleep(time);
+}

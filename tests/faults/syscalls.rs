@@ -1,0 +1,276 @@
+//! The program itself, with its n-th system call of each kind failing or being its last (strace's `inject`): the exit code is honest,
+//! the store can be read, and the next process goes on.
+
+use std::collections::BTreeMap;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use lockd::service::{Description, LeaseService};
+use tempfile::TempDir;
+
+use super::clock::JumpClock;
+use super::cycle::{Count, Worker};
+use super::journal::{Fact, Journal, check};
+use super::rng::Rng;
+use super::seed;
+use super::worker::{block_on, engine};
+use crate::support::world::{key, proof};
+use crate::support::{full, left_out};
+
+const KEY: &str = "key";
+/// What lockd asks of the file system, and what it prints with.
+const CALLS: &str = "openat,mkdirat,linkat,unlinkat,fsync,fdatasync,pwrite64,pread64,read,write,getdents64,fstat,newfstatat,statx,\
+faccessat,faccessat2,fchmod,fchmodat,ftruncate,fallocate,fstatfs,statfs,lseek,mkdir,readlink,readlinkat,access";
+/// Those that may find no room.
+const NEED_ROOM: [&str; 8] = ["openat", "mkdirat", "linkat", "pwrite64", "write", "fsync", "fdatasync", "fallocate"];
+
+/// A command that is put to the test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flow {
+    Acquire,
+    FirstAcquire,
+    Update,
+    LargeUpdate,
+    Keepalive,
+    Release,
+}
+
+/// What the key's record says before and after.
+#[derive(Clone, Debug)]
+struct Seen {
+    described: Description,
+    n: u64,
+}
+
+/// A store that every run begins with, and the lease in it.
+struct Template {
+    dir: TempDir,
+    lease: Option<(String, u64)>,
+    before: Seen,
+    /// The state that an update sends.
+    body: PathBuf,
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if entry.file_type().unwrap().is_dir() {
+            copy(&from, &to);
+        } else {
+            std::fs::copy(from, to).unwrap();
+        }
+    }
+}
+
+impl Template {
+    fn new(flow: Flow) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = dir.path().join("store");
+        let journal = Journal::in_memory();
+        let (lease, before) = block_on(async {
+            let engine = engine(&store, Arc::new(lockd::clock::SystemClock)).await.unwrap();
+            let worker = Worker { engine: &engine, journal: &journal, name: "before", ttl: Duration::from_secs(600) };
+            let mut lease = None;
+            if flow != Flow::FirstAcquire {
+                let grant = worker.acquire(KEY).await.unwrap();
+                worker.count_up_padded(KEY, &proof(&grant), 100).await.unwrap();
+                if matches!(flow, Flow::Keepalive | Flow::Release) {
+                    lease = Some((grant.lease_id.to_string(), grant.token.0));
+                } else {
+                    worker.release(KEY, &proof(&grant)).await.unwrap();
+                }
+            }
+            engine.close().await;
+            (lease, look(&worker).await.unwrap())
+        });
+        if flow == Flow::FirstAcquire {
+            std::fs::remove_dir_all(&store).unwrap();
+        }
+        let pad = if flow == Flow::LargeUpdate { 10 << 20 } else { 1_000 };
+        let count = Count { n: before.n + 1, by: "lockd".into(), pad: "x".repeat(pad) };
+        let body = dir.path().join("body.json");
+        std::fs::write(&body, serde_json::to_vec(&count).unwrap()).unwrap();
+        Self { dir, lease, before, body }
+    }
+
+    /// A fresh copy of the store.
+    fn copy(&self) -> (TempDir, PathBuf) {
+        let home = tempfile::tempdir().unwrap();
+        let store = home.path().join("store");
+        if self.dir.path().join("store").exists() {
+            copy(&self.dir.path().join("store"), &store);
+        }
+        (home, store)
+    }
+
+    /// The command under strace with these options.
+    fn run(&self, flow: Flow, home: &Path, store: &Path, strace: &[&str]) -> (ExitStatus, String) {
+        let mut command = Command::new("strace");
+        command.args(["-f", "-qq"]).args(strace).arg("--").arg(env!("CARGO_BIN_EXE_lockd"));
+        match flow {
+            Flow::Acquire | Flow::FirstAcquire => command.args(["acquire", "-n", "-o", "json", KEY]),
+            Flow::Update | Flow::LargeUpdate => command.args(["update", "-n", KEY]).arg(&self.body),
+            Flow::Keepalive => command.args(["keepalive", KEY]),
+            Flow::Release => command.args(["release", KEY]),
+        };
+        command.env_clear().env("HOME", home).env("XDG_RUNTIME_DIR", home).env("LOCKD_STORE", format!("disk://{}", store.display()));
+        command.env("RUST_BACKTRACE", "0");
+        if let Some((id, token)) = &self.lease {
+            command.env("LOCKD_KEY", KEY).env("LOCKD_LEASE_ID", id).env("LOCKD_FENCING_TOKEN", token.to_string());
+        }
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        (output.status, format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)))
+    }
+
+    /// How often each kind of call is made, by the thread that makes it most.
+    fn calls(&self, flow: Flow) -> BTreeMap<String, u32> {
+        let (home, store) = self.copy();
+        let log = home.path().join("strace");
+        let trace = format!("trace={CALLS}");
+        let (status, said) = self.run(flow, home.path(), &store, &["-o", log.to_str().unwrap(), "-e", &trace]);
+        assert!(status.success(), "{flow:?} without a fault: {status}: {said}");
+        let mut by_thread: BTreeMap<(String, String), u32> = BTreeMap::new();
+        for line in std::fs::read_to_string(log).unwrap().lines() {
+            let mut words = line.split_whitespace();
+            let (Some(thread), Some(call)) = (words.next(), words.next()) else { continue };
+            // A resumed call was counted when it began.
+            if let Some((call, _)) = call.split_once('(') {
+                *by_thread.entry((thread.into(), call.into())).or_default() += 1;
+            }
+        }
+        let mut most: BTreeMap<String, u32> = BTreeMap::new();
+        for ((_, call), count) in by_thread {
+            let known = most.entry(call).or_default();
+            *known = count.max(*known);
+        }
+        most
+    }
+}
+
+async fn look(worker: &Worker<'_>) -> lockd::error::Result<Seen> {
+    let described = worker.engine.describe(&key(KEY)).await?;
+    let n = worker.read(KEY, None).await?.map_or(0, |(_, n)| n);
+    Ok(Seen { described, n })
+}
+
+/// Whether the exit code tells the truth about what is there now.
+fn honest(flow: Flow, status: ExitStatus, said: &str, before: &Seen, now: &Seen) -> Result<(), String> {
+    let Some(code) = status.code() else { return Ok(()) };
+    let applied = match flow {
+        Flow::Acquire | Flow::FirstAcquire => now.described.held.is_some(),
+        Flow::Update | Flow::LargeUpdate => now.n > before.n,
+        Flow::Keepalive => now.described.held.is_some(),
+        Flow::Release => now.described.held.is_none(),
+    };
+    match code {
+        0 if !applied => Err("it said done, and it is not".into()),
+        0 if matches!(flow, Flow::Acquire | Flow::FirstAcquire) => {
+            let token = now.described.token.0;
+            let printed = said.contains(&format!("\"fencing_token\":{token}"));
+            if printed { Ok(()) } else { Err(format!("it printed another token than {token}")) }
+        }
+        0 | 83 => Ok(()),
+        // 127: the loader found a library unreadable, before lockd began.
+        69 | 73 | 74 | 77 | 78 | 127 if flow == Flow::Keepalive || !applied => Ok(()),
+        69 | 73 | 74 | 77 | 78 | 127 => Err("it said not applied, and it is".into()),
+        _ => Err("this exit code says something else".into()),
+    }
+}
+
+/// One call of the command with one call of its own gone wrong.
+fn one(template: &Template, flow: Flow, inject: &str, rng: &mut Rng) -> Result<ExitStatus, String> {
+    let (home, store) = template.copy();
+    let (status, said) = template.run(flow, home.path(), &store, &["-o", "/dev/null", "-e", inject]);
+    let context = |why: String| format!("exit {status}: {why}; it said: {said}");
+    let clock = JumpClock::default();
+    block_on(async {
+        let text = |e: lockd::error::Error| format!("the next process: {e}");
+        let engine = engine(&store, Arc::new(clock.clone())).await.map_err(text)?;
+        let journal = Journal::in_memory();
+        let worker = Worker { engine: &engine, journal: &journal, name: "next", ttl: Duration::from_secs(600) };
+        let now = look(&worker).await.map_err(text)?;
+        honest(flow, status, &said, &template.before, &now)?;
+        journal.note(Fact::Granted { key: KEY.into(), token: now.described.token.0, by: "lockd".into() });
+        journal.note(Fact::Tried { key: KEY.into(), token: 0, n: now.n });
+        worker.take_over(KEY, &clock, rng).await.map_err(text)?;
+        engine.close().await;
+        check(&journal.facts(), &worker.finals([KEY]).await.map_err(text)?).map(drop)
+    })
+    .map_err(context)?;
+    Ok(status)
+}
+
+fn injections(call: &str, n: u32) -> Vec<String> {
+    let mut all = vec![format!("inject={call}:error=EIO:when={n}"), format!("inject={call}:signal=KILL:when={n}")];
+    all.push(format!("inject={call}:error=EINTR:when={n}"));
+    if NEED_ROOM.contains(&call) {
+        all.push(format!("inject={call}:error=ENOSPC:when={n}"));
+    }
+    all
+}
+
+fn enumerate(flow: Flow, every: u64) {
+    let seed = seed();
+    let mut rng = Rng::new(seed);
+    let template = Template::new(flow);
+    let mut exits: BTreeMap<String, u32> = BTreeMap::new();
+    let mut wrong = Vec::new();
+    let mut count = seed;
+    for (call, times) in template.calls(flow) {
+        for inject in (1..=times).flat_map(|n| injections(&call, n)) {
+            count += 1;
+            if !count.is_multiple_of(every) {
+                continue;
+            }
+            match one(&template, flow, &inject, &mut rng) {
+                Ok(status) => {
+                    let what = status.code().map_or_else(|| format!("signal {:?}", status.signal()), |code| code.to_string());
+                    *exits.entry(what).or_default() += 1;
+                }
+                Err(why) => wrong.push(format!("{inject}: {why}")),
+            }
+        }
+    }
+    println!("{flow:?}: system calls struck, by exit code: {exits:?}");
+    assert!(wrong.is_empty(), "LOCKD_TEST_SEED={seed}: {} of them: {wrong:#?}", wrong.len());
+    assert!(exits.values().sum::<u32>() > 5, "too few calls were struck");
+}
+
+fn unavailable() -> Option<&'static str> {
+    let traced = Command::new("strace").args(["-qq", "-e", "trace=none", "true"]).stderr(Stdio::null()).status();
+    match traced {
+        Err(_) => Some("strace is not installed"),
+        Ok(status) if !status.success() => Some("this process may not trace another"),
+        Ok(_) => None,
+    }
+}
+
+#[test]
+fn acquire_and_update_are_honest_when_any_system_call_fails_or_is_the_last() {
+    if let Some(why) = unavailable() {
+        return left_out("system calls of acquire and update", why);
+    }
+    let every = if full("every system call of acquire and update instead of every ninth") { 1 } else { 9 };
+    enumerate(Flow::Acquire, every);
+    enumerate(Flow::Update, every);
+}
+
+#[test]
+fn the_other_commands_are_honest_when_a_system_call_fails_or_is_the_last() {
+    if let Some(why) = unavailable() {
+        return left_out("system calls of the other commands", why);
+    }
+    let all = std::env::var_os("LOCKD_TEST_SYSCALLS").is_some_and(|value| value == "all");
+    let every = match (all, full("every seventh system call of the other commands instead of every fortieth")) {
+        (true, _) => 1,
+        (false, true) => 7,
+        (false, false) => 40,
+    };
+    for flow in [Flow::FirstAcquire, Flow::LargeUpdate, Flow::Keepalive, Flow::Release] {
+        enumerate(flow, every);
+    }
+}
