@@ -7,8 +7,8 @@ use lockd::entropy::KernelEntropy;
 use lockd::error::{Details, Error, ErrorKind};
 use lockd::model::{FencingToken, Holder, LeaseId, Namespace, Owner, Ttl};
 use lockd::service::{
-    AcquireRequest, ChangeRequest, Changed, Description, Expected, Grant, LeaseService, Proof, Released, Renewed, State,
-    Wait,
+    AcquireRequest, ChangeRequest, Changed, Description, Expected, Grant, LeaseService, Proof, Released, Renewed,
+    State, Wait,
 };
 use lockd::store::ByteStream;
 

@@ -133,6 +133,10 @@ fn what_an_env_file_says_does_not_reach_the_command() {
     let has = |line: String| ran.out.lines().any(|l| l == line);
     assert!(has("MINE=stays".to_owned()) && has(format!("LOCKD_STORE={store}")) && has("LOCKD_OWNER=me".to_owned()));
     // The file itself is named by its absolute path, for commands that go elsewhere.
-    assert!(has(format!("LOCKD_ENV_FILE={}", lab.path("work").canonicalize().unwrap().join("x.env").display()))
-        || has(format!("LOCKD_ENV_FILE={}", lab.path("work/x.env").display())), "{}", ran.out);
+    assert!(
+        has(format!("LOCKD_ENV_FILE={}", lab.path("work").canonicalize().unwrap().join("x.env").display()))
+            || has(format!("LOCKD_ENV_FILE={}", lab.path("work/x.env").display())),
+        "{}",
+        ran.out
+    );
 }

@@ -155,7 +155,8 @@ fn every_answer_survives_a_loss_of_power() {
     if let Some(why) = unavailable() {
         return left_out("crash points", why);
     }
-    let points = number("LOCKD_TEST_CRASH_POINTS").unwrap_or_else(|| if full("500 crash points instead of 40") { 500 } else { 40 });
+    let points = number("LOCKD_TEST_CRASH_POINTS")
+        .unwrap_or_else(|| if full("500 crash points instead of 40") { 500 } else { 40 });
     let first = seed();
     let (mut done, mut facts) = (0, 0);
     let mut disks = Rng::new(first);
@@ -170,7 +171,6 @@ fn every_answer_survives_a_loss_of_power() {
     // Too little work would prove nothing.
     assert!(facts as u64 > 10 * points, "only {facts} answers in {points} points");
 }
-
 
 /// A process that was killed has left a directory that nobody has synced: the next one must not build on it as it is.
 #[test]

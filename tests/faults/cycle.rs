@@ -95,8 +95,9 @@ impl Worker<'_> {
         let Some(state) = self.engine.get(&key(on), by).await? else { return Ok(None) };
         let version = state.version.0;
         let bytes = all(state).await?;
-        let count: Count = serde_json::from_slice(&bytes)
-            .map_err(|e| Error::new(ErrorKind::Corrupt, format!("{on} reads {:?}: {e}", &bytes[..bytes.len().min(80)])))?;
+        let count: Count = serde_json::from_slice(&bytes).map_err(|e| {
+            Error::new(ErrorKind::Corrupt, format!("{on} reads {:?}: {e}", &bytes[..bytes.len().min(80)]))
+        })?;
         self.journal.note(Fact::Seen { key: on.into(), version, n: count.n });
         Ok(Some((version, count.n)))
     }

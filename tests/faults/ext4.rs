@@ -75,7 +75,8 @@ impl Ext4 {
     pub fn shut_down(&self) -> Result<(), String> {
         let root = File::open(self.path()).map_err(|e| e.to_string())?;
         // SAFETY: the kernel reads a u32 through the pointer that Setter passes (fs/ext4/ioctl.c, ext4_ioctl_shutdown).
-        unsafe { ioctl(&root, Setter::<SHUTDOWN, u32>::new(NO_LOG_FLUSH)) }.map_err(|e| format!("EXT4_IOC_SHUTDOWN: {e}"))
+        unsafe { ioctl(&root, Setter::<SHUTDOWN, u32>::new(NO_LOG_FLUSH)) }
+            .map_err(|e| format!("EXT4_IOC_SHUTDOWN: {e}"))
     }
 
     /// What `e2fsck` finds in the image, which must not be mounted.

@@ -15,8 +15,8 @@ use super::cycle::Worker;
 use super::ext4::Ext4;
 use super::journal::Journal;
 use super::worker::{block_on, engine};
-use crate::support::world::{key, proof};
 use crate::support::left_out;
+use crate::support::world::{key, proof};
 
 const LEASES: usize = 50;
 const TTL: Duration = Duration::from_secs(3_600);

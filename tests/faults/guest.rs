@@ -48,7 +48,13 @@ impl Phase {
     fn new(name: &'static str) -> Self {
         let seed = seed();
         println!("guest: {name}: begins, seed {seed}");
-        Self { name, journal: format!("/tmp/{name}").into(), rng: Rng::new(seed), started: 0, began: SystemClock.boot() }
+        Self {
+            name,
+            journal: format!("/tmp/{name}").into(),
+            rng: Rng::new(seed),
+            started: 0,
+            began: SystemClock.boot(),
+        }
     }
 
     fn start(&mut self, host: &Host, task: Task) -> Running {
@@ -89,10 +95,12 @@ impl Phase {
         let figures = block_on(async {
             let clock = JumpClock::default();
             let engine = engine(&store, Arc::new(clock.clone())).await.unwrap();
-            let worker = Worker { engine: &engine, journal: &journal, name: "server", ttl: Duration::from_millis(TTL_MS) };
+            let worker =
+                Worker { engine: &engine, journal: &journal, name: "server", ttl: Duration::from_millis(TTL_MS) };
             for pass in 0..2 {
                 let finals: BTreeMap<_, _> = worker.finals(keys.iter().map(String::as_str)).await.unwrap();
-                check(&Journal::read(&self.journal), &finals).unwrap_or_else(|why| panic!("{}: pass {pass}: {why}", self.name));
+                check(&Journal::read(&self.journal), &finals)
+                    .unwrap_or_else(|why| panic!("{}: pass {pass}: {why}", self.name));
                 for on in keys {
                     worker.take_over(on, &clock, &mut self.rng).await.unwrap();
                 }
@@ -135,7 +143,10 @@ fn real_nfs() {
 fn conformance(hosts: &[Host; 2]) {
     let mut phase = Phase::new("conformance");
     let first = phase.start(&hosts[0], Task::Conformance).finish();
-    first.lines().filter(|line| line.starts_with("ok") || line.starts_with("WARN")).for_each(|line| println!("guest: {line}"));
+    first
+        .lines()
+        .filter(|line| line.starts_with("ok") || line.starts_with("WARN"))
+        .for_each(|line| println!("guest: {line}"));
     let both = [phase.start(&hosts[0], Task::Conformance), phase.start(&hosts[1], Task::Conformance)];
     for worker in both {
         worker.finish();
@@ -195,7 +206,10 @@ fn cut_off(hosts: &[Host; 2]) {
     control(&["cut", "anna"]);
     // Its write is sent into the void, and arrives when the network is back.
     std::fs::write(&go, b"").unwrap();
-    println!("guest: {}", phase.start(&hosts[1], Task::TakeOver).finish().lines().find(|l| l.contains("taken")).unwrap_or(""));
+    println!(
+        "guest: {}",
+        phase.start(&hosts[1], Task::TakeOver).finish().lines().find(|l| l.contains("taken")).unwrap_or("")
+    );
     // Longer than the NFS lease, so that the server forgets the client.
     pause(Duration::from_secs(15));
     control(&["join", "anna"]);

@@ -25,8 +25,7 @@ const KEY: &str = "key";
 /// Longer than any test, also on a fast clock.
 const LONG: Duration = Duration::from_secs(24 * 60 * 60);
 
-const OPS: [Op; 8] =
-    [Op::Create, Op::MakeDir, Op::Write, Op::SyncFile, Op::SyncDir, Op::Link, Op::Unlink, Op::Read];
+const OPS: [Op; 8] = [Op::Create, Op::MakeDir, Op::Write, Op::SyncFile, Op::SyncDir, Op::Link, Op::Unlink, Op::Read];
 
 fn ways(op: Op) -> Vec<How> {
     let mut ways = vec![How::Refused(Errno::IO), How::Refused(Errno::NOSPC)];
@@ -136,8 +135,9 @@ fn the_nth_operation_of_each_kind_fails() {
                         continue;
                     }
                     let fault = Fault { op, nth, times: 1, how };
-                    let (struck, felt) = one(fault, pad, used, count)
-                        .unwrap_or_else(|why| panic!("LOCKD_TEST_SEED={seed}: {fault:?}, pad {pad}, used {used}: {why}"));
+                    let (struck, felt) = one(fault, pad, used, count).unwrap_or_else(|why| {
+                        panic!("LOCKD_TEST_SEED={seed}: {fault:?}, pad {pad}, used {used}: {why}")
+                    });
                     if !struck {
                         break;
                     }
@@ -184,7 +184,8 @@ fn old_caches_of_two_clients_lose_nothing() {
         clock.sleep(age * 2).await;
         let nowhere = Journal::in_memory();
         let reader = Worker { engine: &engines[0], journal: &nowhere, name: "reader", ttl: LONG };
-        check(&journal.facts(), &reader.finals([KEY]).await.unwrap()).unwrap_or_else(|why| panic!("LOCKD_TEST_SEED={seed}: {why}"));
+        check(&journal.facts(), &reader.finals([KEY]).await.unwrap())
+            .unwrap_or_else(|why| panic!("LOCKD_TEST_SEED={seed}: {why}"));
     });
     let updates = journal.facts().iter().filter(|fact| matches!(fact, Fact::Updated { .. })).count();
     println!("{updates} updates from two clients with old caches, {refused} cycles given up, seed {seed}");

@@ -182,7 +182,9 @@ mod tests {
         for last in [end(2, 2, 2), end(3, 3, 3)] {
             assert!(check(&good, &last).is_ok());
         }
-        for (why, last) in [("forgotten", end(1, 2, 2)), ("lost", end(2, 1, 1)), ("lost", end(2, 3, 1)), ("never", end(2, 9, 9))] {
+        for (why, last) in
+            [("forgotten", end(1, 2, 2)), ("lost", end(2, 1, 1)), ("lost", end(2, 3, 1)), ("never", end(2, 9, 9))]
+        {
             assert!(check(&good, &last).unwrap_err().contains(why), "{why}");
         }
         let twice = check(&[granted(1), granted(1)], &end(1, 0, 0));

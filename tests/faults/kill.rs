@@ -12,7 +12,8 @@ const TTL_MS: u64 = 3_000;
 
 #[test]
 fn killed_processes_lose_nothing_and_leave_nothing() {
-    let cycles = number("LOCKD_TEST_KILLS").unwrap_or_else(|| if full("1,000 kills instead of 50") { 1_000 } else { 50 });
+    let cycles =
+        number("LOCKD_TEST_KILLS").unwrap_or_else(|| if full("1,000 kills instead of 50") { 1_000 } else { 50 });
     let seed = seed();
     let dir = tempfile::tempdir().unwrap();
     let mut crew = Crew::new(&dir.path().join("store"), KEYS, TTL_MS, seed);

@@ -117,13 +117,20 @@ impl Template {
             Flow::Keepalive => command.args(["keepalive", KEY]),
             Flow::Release => command.args(["release", KEY]),
         };
-        command.env_clear().env("HOME", home).env("XDG_RUNTIME_DIR", home).env("LOCKD_STORE", format!("disk://{}", store.display()));
+        command
+            .env_clear()
+            .env("HOME", home)
+            .env("XDG_RUNTIME_DIR", home)
+            .env("LOCKD_STORE", format!("disk://{}", store.display()));
         command.env("RUST_BACKTRACE", "0");
         if let Some((id, token)) = &self.lease {
             command.env("LOCKD_KEY", KEY).env("LOCKD_LEASE_ID", id).env("LOCKD_FENCING_TOKEN", token.to_string());
         }
         let output = command.stdin(Stdio::null()).output().unwrap();
-        (output.status, format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)))
+        (
+            output.status,
+            format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)),
+        )
     }
 
     /// How often each kind of call is made, by the thread that makes it most.
@@ -228,7 +235,8 @@ fn enumerate(flow: Flow, every: u64) {
             }
             match one(&template, flow, &inject, &mut rng) {
                 Ok(status) => {
-                    let what = status.code().map_or_else(|| format!("signal {:?}", status.signal()), |code| code.to_string());
+                    let what =
+                        status.code().map_or_else(|| format!("signal {:?}", status.signal()), |code| code.to_string());
                     *exits.entry(what).or_default() += 1;
                 }
                 Err(why) => wrong.push(format!("{inject}: {why}")),

@@ -117,7 +117,9 @@ pub async fn make<F: Fs>(fs: &F, root: &F::Dir, entropy: &dyn Entropy) -> Result
     if names.iter().any(|name| name == RECORDS) && !names.iter().any(|name| name == IDENTITY) {
         return Err(foreign(&format!("it has {RECORDS}, but {IDENTITY} is gone")));
     }
-    let own = |name: &String| name.starts_with(IDENTITY) || [RECORDS, "blobs", RESERVE, "lost+found"].contains(&name.as_str());
+    let own = |name: &String| {
+        name.starts_with(IDENTITY) || [RECORDS, "blobs", RESERVE, "lost+found"].contains(&name.as_str())
+    };
     if let Some(name) = names.iter().find(|name| !own(name)) {
         return Err(foreign(&format!("it has {name:?}")));
     }

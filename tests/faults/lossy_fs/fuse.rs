@@ -4,9 +4,9 @@ use std::ffi::OsStr;
 use std::time::SystemTime;
 
 use fuser::{
-    Errno as FuseErrno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo, LockOwner, OpenFlags,
-    RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs, ReplyWrite,
-    Request, TimeOrNow, WriteFlags,
+    Errno as FuseErrno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo, LockOwner,
+    OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyOpen,
+    ReplyStatfs, ReplyWrite, Request, TimeOrNow, WriteFlags,
 };
 use rustix::io::Errno;
 
@@ -96,7 +96,8 @@ impl Filesystem for Served {
         if state.dead {
             return reply.error(FuseErrno::EIO);
         }
-        let found = text(name).and_then(|name| state.model.lookup(parent.0, name)).and_then(|ino| attr(&state.model, ino));
+        let found =
+            text(name).and_then(|name| state.model.lookup(parent.0, name)).and_then(|ino| attr(&state.model, ino));
         if found == Err(Errno::NOENT) && !self.caching.absences.is_zero() {
             // An entry with inode 0 is an absence that may be remembered.
             let Ok(mut none) = attr(&state.model, parent.0) else { return reply.error(FuseErrno::EIO) };
@@ -177,7 +178,8 @@ impl Filesystem for Served {
         if !flags.is_empty() {
             return reply.error(FuseErrno::EINVAL);
         }
-        let done = self.disk.operate(Op::Link, |model| model.rename(parent.0, text(name)?, new_parent.0, text(new_name)?));
+        let done =
+            self.disk.operate(Op::Link, |model| model.rename(parent.0, text(name)?, new_parent.0, text(new_name)?));
         empty(reply, done);
     }
 
@@ -257,7 +259,8 @@ impl Filesystem for Served {
         _lock: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        let written = match self.disk.operate(Op::Write, |model| model.write(ino.0, offset, data).map(|()| data.len())) {
+        let written = match self.disk.operate(Op::Write, |model| model.write(ino.0, offset, data).map(|()| data.len()))
+        {
             // The one fault that is part of a success.
             Err(Errno::AGAIN) => {
                 let half = &data[..data.len().div_ceil(2)];
@@ -330,4 +333,3 @@ impl Filesystem for Served {
         reply.statfs(blocks, free, free, 1 << 20, 1 << 20, BLOCK, 255, BLOCK);
     }
 }
-

@@ -76,7 +76,8 @@ impl Disk {
     pub fn mount(&self, caching: Caching) -> std::io::Result<LossyFs> {
         let at = tempfile::tempdir()?;
         let mut config = Config::default();
-        config.mount_options = vec![MountOption::FSName("lossy".into()), MountOption::NoAtime, MountOption::DefaultPermissions];
+        config.mount_options =
+            vec![MountOption::FSName("lossy".into()), MountOption::NoAtime, MountOption::DefaultPermissions];
         config.acl = SessionACL::Owner;
         config.n_threads = Some(4);
         let session = fuser::spawn_mount(fuse::Served::new(self.clone(), caching), at.path(), &config)?;

@@ -240,7 +240,9 @@ impl Model {
     /// A file without a name that nobody has open gives its room back. It stays known while a lost name may come back.
     fn forget_if_gone(&mut self, ino: Ino) {
         let pending = |inode: &Inode| match &inode.node {
-            Node::Dir(dir) => dir.durable.values().chain(dir.pending.iter().filter_map(|p| p.to.as_ref())).any(|i| *i == ino),
+            Node::Dir(dir) => {
+                dir.durable.values().chain(dir.pending.iter().filter_map(|p| p.to.as_ref())).any(|i| *i == ino)
+            }
             Node::File(_) => false,
         };
         let Some(inode) = self.inodes.get(&ino) else { return };
