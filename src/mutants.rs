@@ -34,6 +34,8 @@ mutants! {
     FailedAfterUnknown,
     /// A put found applied is stepped again instead of answered.
     FoundIsSteppedAgain,
+    /// A grant found applied, but ended and forgotten since, is answered by a refusal.
+    FoundForgottenIsRefused,
     /// After a put that could not be accounted for a refusal is still called a refusal.
     RefusalAfterDoubt,
     /// Every record is written under the same write id.

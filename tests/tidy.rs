@@ -90,6 +90,17 @@ fn the_repository_knows_no_machine() {
     none(&rules::machine_paths(&files));
 }
 
+/// The switches that break rules are in no build that anybody uses.
+#[test]
+fn mutants_are_asked_for_by_tests_alone() {
+    let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let named: Vec<&str> = manifest.lines().filter(|line| line.contains("mutants")).collect();
+    assert_eq!(named, ["mutants = []"]);
+    for file in rust(&["commands"]) {
+        assert!(!file.text.contains("mutants"), "{} knows of mutants", file.path);
+    }
+}
+
 #[test]
 fn everything_public_is_documented() {
     let lib = std::fs::read_to_string(root().join("src/lib.rs")).unwrap();

@@ -223,7 +223,7 @@ impl KeyTask {
         }
         let age = self.shared.ages.age(&now.record);
         match step(&now.record, request, age).answer {
-            Err(refusal) if now.record.ended(lease_id).is_some() => {
+            Err(refusal) if now.record.ended(lease_id).is_some() || on(Mutant::FoundForgottenIsRefused) => {
                 Err(Denied::Refused { refusal: Box::new(refusal), seen: now.etag.clone(), age })
             }
             // Ended, and forgotten by now: a refusal would say that it was never granted.

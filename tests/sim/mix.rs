@@ -81,7 +81,7 @@ impl Mix {
             ttl: Duration::from_millis(ttl),
             other_ttl: Duration::from_millis(r.pick(&[ttl, ttl, ttl * 2, ttl + 1_000])),
             active: r.between(8 * 60, 20 * 60) * SECOND,
-            think: Duration::from_millis(r.pick(&[50, 300, 1_000, ttl / 2, ttl, ttl * 2])),
+            think: Duration::from_millis(r.pick(&[50, 300, 1_000, ttl / 2, ttl, ttl * 2, ttl * 4, ttl * 6])),
             changes: r.pick(&[1, 3, 6, 14]),
             blob_states: r.pick(&[0, 0, 300, 1_000, 5_000]),
             staged: r.pick(&[0, 1_000, 3_000, 8_000]),

@@ -1,10 +1,25 @@
-//! Many seeds.
+//! Many seeds: a short sample in every run, the seeds that once broke something, and the full amount.
 
+use std::fmt::Write;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use lockd::clock::{BootTime, Clock, SystemClock};
 
 use super::counters::{Counter as C, Counters};
 use super::run::{Report, run};
+use crate::support;
+
+/// Seeds that broke something once, each with what it was.
+const KEPT: &str = include_str!("seeds.txt");
+
+/// What a full run amounts to at the least.
+const OPERATIONS: u64 = 20_000_000;
+const FAULTS: u64 = 5_000_000;
+const HOURS: u64 = 2_000;
+/// Each seed is run twice, which must give the same; in a full run every so many seeds.
+const TWICE: u64 = 50;
 
 /// Totals over many seeds.
 #[derive(Default)]
@@ -15,29 +30,79 @@ pub struct Totals {
     pub broken: Vec<Report>,
 }
 
-/// Runs seeds on two threads until one breaks a rule.
-pub fn run_all(seeds: std::ops::Range<u64>, twice: u64) -> Totals {
-    let next = AtomicU64::new(seeds.start);
+impl Totals {
+    fn enough(&self) -> bool {
+        self.counters.get(C::Operations) >= OPERATIONS
+            && self.counters.faults() >= FAULTS
+            && self.simulated >= HOURS * 3_600_000_000_000
+    }
+
+    fn add(&mut self, report: Report) {
+        self.seeds += 1;
+        self.simulated += report.simulated;
+        self.counters.merge(&report.counters);
+        if report.violation.is_some() {
+            self.broken.push(report);
+        }
+    }
+
+    /// The totals, and how to see again what was broken.
+    fn told(&self, took: Duration) -> String {
+        let mut text = String::new();
+        let hours = self.simulated as f64 / 3.6e12;
+        let (operations, faults) = (self.counters.get(C::Operations), self.counters.faults());
+        let _fits = writeln!(
+            text,
+            "{} seeds, {hours:.1} simulated hours, {operations} store operations, {faults} faults in {:.0} s",
+            self.seeds,
+            took.as_secs_f64()
+        );
+        for counter in C::ALL {
+            let _fits = writeln!(text, "{:>12} {}", self.counters.get(*counter), counter.text());
+        }
+        for report in &self.broken {
+            text.push_str(&complaint(report));
+        }
+        text
+    }
+}
+
+fn complaint(report: &Report) -> String {
+    let Some(broken) = &report.violation else { return String::new() };
+    format!(
+        "seed {seed}: {}: {} at {:.6} s\n  see it again: LOCKD_SIM_SEED={seed} cargo test --profile sim --test main \
+         sim::suite::replay -- --nocapture\n",
+        broken.check,
+        broken.what,
+        broken.at as f64 / 1e9,
+        seed = report.seed
+    )
+}
+
+/// Runs a seed twice: it must be the same both times, or it cannot be seen again.
+fn run_twice(seed: u64) -> Report {
+    let report = run(seed, false);
+    assert_eq!(report, run(seed, false), "seed {seed} is another run each time");
+    report
+}
+
+/// Runs seeds from `first` on two threads until there are enough, or a few have broken a rule.
+fn run_all(first: u64, twice: u64, enough: impl Fn(&Totals) -> bool + Sync) -> Totals {
+    let next = AtomicU64::new(first);
     let totals = Mutex::new(Totals::default());
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= seeds.end || totals.lock().unwrap().broken.len() >= 5 {
-                        return;
+                    {
+                        let totals = totals.lock().unwrap();
+                        if totals.broken.len() >= 5 || enough(&totals) {
+                            return;
+                        }
                     }
-                    let report = run(seed, false);
-                    if seed % twice == 0 {
-                        assert_eq!(report, run(seed, false), "seed {seed} is not deterministic");
-                    }
-                    let mut totals = totals.lock().unwrap();
-                    totals.seeds += 1;
-                    totals.simulated += report.simulated;
-                    totals.counters.merge(&report.counters);
-                    if report.violation.is_some() {
-                        totals.broken.push(report);
-                    }
+                    let report = if seed.is_multiple_of(twice) { run_twice(seed) } else { run(seed, false) };
+                    totals.lock().unwrap().add(report);
                 }
             });
         }
@@ -45,37 +110,55 @@ pub fn run_all(seeds: std::ops::Range<u64>, twice: u64) -> Totals {
     totals.into_inner().unwrap()
 }
 
-fn told(totals: &Totals) {
-    println!("{} seeds, {:.1} simulated hours", totals.seeds, totals.simulated as f64 / 3.6e12);
-    println!("{} store operations, {} faults", totals.counters.get(C::Operations), totals.counters.faults());
-    for counter in C::ALL {
-        println!("{:>12} {}", totals.counters.get(*counter), counter.text());
-    }
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
 }
 
+fn since(start: BootTime) -> Duration {
+    SystemClock.boot().since(start)
+}
+
+/// A few seeds, each twice. `LOCKD_SIM_SEEDS` and `LOCKD_SIM_FIRST` ask for others.
 #[test]
 fn sample() {
-    let count = std::env::var("LOCKD_SIM_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(100);
-    let totals = run_all(0..count, 10);
-    told(&totals);
-    for report in &totals.broken {
-        let violation = report.violation.as_ref().unwrap();
-        println!(
-            "seed {}: {} at {:.3} s: {}\n  LOCKD_SIM_SEED={} cargo test --profile sim sim::suite::replay -- --nocapture",
-            report.seed,
-            violation.check,
-            violation.at as f64 / 1e9,
-            violation.what,
-            report.seed
-        );
-    }
-    assert!(totals.broken.is_empty());
+    let (first, count) = (number("LOCKD_SIM_FIRST").unwrap_or(0), number("LOCKD_SIM_SEEDS").unwrap_or(12));
+    let start = SystemClock.boot();
+    let totals = run_all(first, 1, |totals| totals.seeds >= count);
+    println!("{}", totals.told(since(start)));
+    assert!(totals.broken.is_empty(), "{}", totals.broken.iter().map(complaint).collect::<String>());
 }
 
+/// What was broken once is not broken again.
+#[test]
+fn kept_seeds() {
+    let seeds = KEPT.lines().filter_map(|line| line.split_whitespace().next()?.parse().ok());
+    let broken: String = seeds.map(|seed| complaint(&run(seed, false))).collect();
+    assert!(broken.is_empty(), "{broken}");
+}
+
+/// The full amount, with every rare path reached. With `LOCKD_SIM_RECORD` the totals go to that file.
+#[test]
+fn full() {
+    if !support::full("the full simulation (about 10 minutes)") {
+        return;
+    }
+    let first = number("LOCKD_SIM_FIRST").unwrap_or(0);
+    let start = SystemClock.boot();
+    let totals = run_all(first, TWICE, Totals::enough);
+    let told = totals.told(since(start));
+    println!("{told}");
+    if let Some(path) = std::env::var_os("LOCKD_SIM_RECORD") {
+        std::fs::write(path, &told).unwrap();
+    }
+    assert!(totals.broken.is_empty(), "{}", totals.broken.iter().map(complaint).collect::<String>());
+    assert_eq!(totals.counters.missing(), Vec::<&str>::new(), "never reached: nothing was put to the test there");
+}
+
+/// One seed, told event by event.
 #[test]
 fn replay() {
-    let Some(seed) = std::env::var("LOCKD_SIM_SEED").ok().and_then(|n| n.parse().ok()) else { return };
+    let Some(seed) = number("LOCKD_SIM_SEED") else { return };
     let report = run(seed, true);
-    println!("{report:#?}");
+    println!("hash {:016x}\n{}", report.hash, complaint(&report));
     assert_eq!(report.violation, None);
 }

@@ -12,22 +12,23 @@ pub struct Source {
 }
 
 /// The modules of the library, and which others each may use (ARCHITECTURE.md, "Where things live").
-const LIBRARY: [(&str, &[&str]); 14] = [
-    ("client", &["clock", "entropy", "error", "limits", "model", "service"]),
+const LIBRARY: [(&str, &[&str]); 15] = [
+    ("client", &["clock", "entropy", "error", "limits", "model", "mutants", "service"]),
     ("clock", &[]),
     ("connect", &["clock", "engine", "entropy", "error", "limits", "service", "store"]),
-    ("engine", &["clock", "entropy", "error", "json", "lease", "limits", "model", "service", "store"]),
+    ("engine", &["clock", "entropy", "error", "json", "lease", "limits", "model", "mutants", "service", "store"]),
     ("entropy", &[]),
     // The details of an error say who holds a key.
     ("error", &["model", "service"]),
     ("json", &["error", "limits"]),
-    ("lease", &["clock", "error", "limits", "model", "service"]),
+    ("lease", &["clock", "error", "limits", "model", "mutants", "service"]),
     ("lib", &[]),
     ("limits", &[]),
     ("model", &["clock", "entropy", "error", "limits"]),
+    ("mutants", &[]),
     ("platform", &["error", "limits"]),
     ("service", &["clock", "error", "model", "store"]),
-    ("store", &["clock", "entropy", "error", "limits", "model", "platform"]),
+    ("store", &["clock", "entropy", "error", "limits", "model", "mutants", "platform"]),
 ];
 
 /// What commands may use of the library: what is above the engine, and plain data.
