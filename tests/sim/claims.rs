@@ -60,7 +60,7 @@ impl Shared {
     }
 
     pub fn acquire_begins(&mut self, key: usize, lease: &LeaseId) -> Call {
-        let claim = self.history.keys[key].acquires.entry(lease.clone()).or_insert_with(AcquireClaim::default);
+        let claim = self.history.keys[key].acquires.entry(lease.clone()).or_default();
         claim.under_way += 1;
         claim.failed = false;
         self.call(key)
@@ -122,7 +122,7 @@ impl Shared {
     }
 
     pub fn release_begins(&mut self, key: usize, lease: &LeaseId) -> Call {
-        let claim = self.history.keys[key].releases.entry(lease.clone()).or_insert_with(ReleaseClaim::default);
+        let claim = self.history.keys[key].releases.entry(lease.clone()).or_default();
         claim.under_way += 1;
         self.call(key)
     }
