@@ -184,7 +184,8 @@ fn printed(form: Form, lease: &Lease, store: &str, expires: &str, expires_in_ms:
         }
         Form::Fish => {
             let exports: String = lines(&|name, value| format!("set -gx {name} {}\n", text::fish_quoted(value)));
-            exports + "set -e LOCKD_SERVER\nset -e LOCKD_LEASES\n"
+            // In fish, to erase what is not set fails, and to set something does not change the status.
+            exports + "set -e LOCKD_SERVER\nset -e LOCKD_LEASES\ntrue\n"
         }
         Form::Dotenv => lines(&|name, value| format!("{name}={}\n", text::dotenv_quoted(value))),
         Form::Document(format) => {
@@ -237,7 +238,7 @@ fn code(form: Form, exit: Option<u8>) -> String {
             format!("unset {}{end}\n", OF_A_LEASE.join(" "))
         }
         Form::Fish => {
-            let end = exit.filter(|exit| *exit != 0).map_or("", |_| "; false");
+            let end = exit.filter(|exit| *exit != 0).map_or("; true", |_| "; false");
             OF_A_LEASE.map(|name| format!("set -e {name}")).join("; ") + end + "\n"
         }
         // These are read and not run.

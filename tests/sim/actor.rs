@@ -70,8 +70,9 @@ impl Actor {
         self.clock.boot()
     }
 
-    pub async fn sleep(&self, d: Duration) {
-        self.clock().sleep(d).await;
+    pub async fn pass(&self, d: Duration) {
+        let clock = self.clock();
+        clock.sleep(d).await;
     }
 
     pub fn key(&self, index: usize) -> Key {

@@ -5,7 +5,7 @@ use lockd::model::{How, LeaseId, RequestId, StateEtag};
 use lockd::service::{Changed, Released};
 
 use super::counters::Counter as C;
-use super::history::{AcquireClaim, Asked, ReleaseClaim};
+use super::history::Asked;
 use super::time::Nanos;
 use super::world::{ProcId, Shared};
 

@@ -20,7 +20,7 @@ pub async fn vanish(actor: &Actor, key: usize) {
     for micros in [300, 700, 1_500, 2_500, 4_000, 6_000] {
         let until = actor.now() + Duration::from_micros(micros);
         drop(actor.clock().timeout_at(until, actor.client.service().acquire(request(&options))).await);
-        actor.sleep(Duration::from_millis(500)).await;
+        actor.pass(Duration::from_millis(500)).await;
         let held = actor.world().history.keys[key].holds(&id);
         actor.world().ensure(!held, "a grant whose client has gone is given back", || format!("{id:?}"));
     }

@@ -21,7 +21,7 @@ pub async fn work(actor: Actor, mut rng: Rng) {
         if stopping {
             return;
         }
-        actor.sleep(rng.upto(think)).await;
+        actor.pass(rng.upto(think)).await;
         let key = usize::try_from(rng.below(keys as u64)).unwrap();
         match rng.below(10) {
             0 => actor.read(key).await,
@@ -216,7 +216,7 @@ async fn give_up(actor: &Actor, rng: &mut Rng, key: usize, lease: Lease, proof: 
         }
         2 => {
             // The holder forgets to stop, and asks again and again with what it has.
-            actor.sleep(rng.upto(Duration::from_secs(20))).await;
+            actor.pass(rng.upto(Duration::from_secs(20))).await;
             if lost(actor, &lease) {
                 let _fenced = actor.update(rng, key, proof, Guards::default()).await;
             }
@@ -273,7 +273,7 @@ async fn commit(actor: &Actor, rng: &mut Rng, key: usize, lease: Lease, proof: &
 /// A delayed duplicate of an acquire whose lease is over.
 async fn reuse(actor: &Actor, rng: &mut Rng, key: usize, id: &LeaseId) {
     let ttl = actor.world().mix.ttl;
-    actor.sleep(rng.upto(ttl / 4)).await;
+    actor.pass(rng.upto(ttl / 4)).await;
     let call = actor.world().acquire_begins(key, id);
     actor.world().acquire_left_open(key, id);
     actor.world().release_left_open(key, id);
