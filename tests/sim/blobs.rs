@@ -114,7 +114,11 @@ impl Shared {
     }
 
     fn start_blob_read(&mut self, proc: ProcId, id: BlobId, to: oneshot::Sender<Result<Option<(Bytes, bool)>>>) {
-        let course = self.course();
+        let mut course = self.course();
+        // A large body takes its time.
+        let longest = if self.calm { 10 * MILLI } else { self.mix.timeout.min(2 * SECOND) };
+        let coming = self.rng.below(longest);
+        (course.there, course.back) = (course.there + coming, course.back + coming);
         let breaks_off = self.fault(self.mix.blob_fault, C::BlobFault);
         if !self.gets_out(proc) {
             self.at(course.gives_up, move |w| w.answer(proc, to, Err(no_answer())));

@@ -245,6 +245,9 @@ impl Shared {
         let fits = asked.applied == Some(changed.version.0) && asked.etag == changed.etag;
         self.ensure(fits, "an acknowledged update is in the record", || format!("{id:?}: {asked:?} {changed:?}"));
         self.count(if asked.open { C::UpdateReplayed } else { C::UpdateAcked });
+        if self.history.unanswered.remove(&(call.key, changed.version.0)) {
+            self.count(C::LostReplyResolved);
+        }
         let known = self.history.keys[call.key].versions.contains_key(&changed.version.0);
         self.ensure(known, "an acknowledged version exists", || format!("{}", changed.version));
     }

@@ -14,6 +14,8 @@ use super::world::{ProcId, Shared};
 
 pub struct History {
     pub keys: Vec<KeyHistory>,
+    /// Versions that were there after a write whose sender got no good answer.
+    pub unanswered: HashSet<(usize, u64)>,
     /// Updates with a blob that are under way: process and key.
     pub publishing: Vec<(ProcId, usize)>,
 }
@@ -78,7 +80,7 @@ pub struct Asked {
 impl History {
     pub fn new(keys: usize) -> Self {
         let keys = (0..keys).map(|n| KeyHistory::new(Key::new(Namespace::default(), &format!("key-{n}")).unwrap()));
-        Self { keys: keys.collect(), publishing: Vec::new() }
+        Self { keys: keys.collect(), unanswered: HashSet::new(), publishing: Vec::new() }
     }
 
     pub fn index(&self, key: &Key) -> usize {

@@ -71,6 +71,9 @@ impl Mix {
         let every = |r: &mut Rng, least: u64, most: u64| {
             if r.chance(5_000) { r.between(least, most) * SECOND } else { 0 }
         };
+        let store_clock = r.chance(2_500);
+        // Keys that nobody touches for long: only the store's own clock tells a fresh process.
+        let quiet = store_clock && r.chance(2_500);
         let extremes = r.chance(5_000);
         Self {
             keys: usize::try_from(r.between(1, 3)).unwrap(),
@@ -81,7 +84,11 @@ impl Mix {
             ttl: Duration::from_millis(ttl),
             other_ttl: Duration::from_millis(r.pick(&[ttl, ttl, ttl * 2, ttl + 1_000])),
             active: r.between(8 * 60, 20 * 60) * SECOND,
-            think: Duration::from_millis(r.pick(&[50, 300, 1_000, ttl / 2, ttl, ttl * 2, ttl * 4, ttl * 6])),
+            think: Duration::from_millis(if quiet {
+                250_000
+            } else {
+                r.pick(&[50, 300, 1_000, ttl / 2, ttl, ttl * 2, ttl * 4, ttl * 6])
+            }),
             changes: r.pick(&[1, 3, 6, 14]),
             blob_states: r.pick(&[0, 0, 300, 1_000, 5_000]),
             staged: r.pick(&[0, 1_000, 3_000, 8_000]),
@@ -90,7 +97,7 @@ impl Mix {
             }),
             stamps: r.chance(3_000),
             notes: r.chance(1_500),
-            store_clock: r.chance(2_500),
+            store_clock,
             hashed_etags: r.chance(2_000),
             poll: r.pick(&[20, 200, 1_000]) * MILLI,
             delay: (low * MILLI, low * r.pick(&[2, 10, 50]) * MILLI),

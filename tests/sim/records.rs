@@ -240,6 +240,10 @@ impl Shared {
         let lost = self.fault(self.mix.lost_reply, C::LostReply);
         self.at(course.there, move |w| {
             let applied = w.arrive(proc, index, &value, &when);
+            if applied.is_some() && (lost || spoiled.is_some()) {
+                let version = w.history.keys[index].head.last_version.0;
+                w.history.unanswered.insert((index, version));
+            }
             if lost {
                 w.at(course.gives_up, move |w| w.answer(proc, to, unknown()));
                 return;

@@ -167,8 +167,9 @@ async fn held(actor: &Actor, rng: &mut Rng, key: usize, mut lease: Lease) {
     }
     pause(actor, rng, &lease, think).await;
     if lost(actor, &lease) {
-        let kind = lease.lost().await.kind();
-        actor.count(if kind == ErrorKind::LeaseExpired { C::LostByDeadline } else { C::LostByAnswer });
+        let why = lease.lost().await;
+        let by_deadline = why.message().contains("could not be renewed in time");
+        actor.count(if by_deadline { C::LostByDeadline } else { C::LostByAnswer });
     }
     give_up(actor, rng, key, lease, &proof, last).await;
 }
