@@ -155,7 +155,7 @@ async fn carry_out(orders: &Orders) {
 
 async fn cycle(worker: &Worker<'_>, keys: usize, cycles: Option<u64>, abandon: bool, rng: &mut Rng) {
     let clock: &dyn Clock = &SystemClock;
-    let (mut done, mut busy, mut lost) = (0, 0, 0);
+    let (mut done, mut busy, mut lost, mut doubted) = (0, 0, 0, 0);
     while cycles.is_none_or(|cycles| done < cycles) {
         let on = format!("k{}", rng.below(keys));
         match worker.cycle_with(&on, rng, abandon).await {
@@ -166,10 +166,12 @@ async fn cycle(worker: &Worker<'_>, keys: usize, cycles: Option<u64>, abandon: b
             }
             // The machine was too slow for the TTL, and another took over.
             Err(e) if is_lost(e.kind()) => lost += 1,
+            // Honest, and checked like any other question without an answer.
+            Err(e) if e.kind() == ErrorKind::OutcomeUnknown => doubted += 1,
             Err(e) => panic!("{on}: {e} ({:?})", e.kind()),
         }
     }
-    println!("{} cycles, {busy} times busy, {lost} leases lost", done);
+    println!("{} cycles, {busy} times busy, {lost} leases lost, {doubted} in doubt", done);
 }
 
 fn is_lost(kind: ErrorKind) -> bool {
