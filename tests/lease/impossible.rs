@@ -101,6 +101,12 @@ const BREAKS: &[(&str, Break)] = &[
     ("remembered versions do not rise", |r| r.done[0].version = r.done[1].version),
     ("a remembered version was never given out", |r| r.done.back_mut().unwrap().version.0 += 1),
     ("a remembered version was never given out", |r| r.done[0].version.0 = 0),
+    ("tokens of remembered requests fall", |r| {
+        let newest = r.done.back().unwrap().token.0;
+        r.done[0].token = FencingToken(newest + 1);
+    }),
+    ("a remembered token was never given out", |r| r.done.back_mut().unwrap().token = FencingToken(r.token.0 + 1)),
+    ("a remembered token was never given out", |r| r.done[0].token = FencingToken(0)),
     ("too many ended leases are remembered", |r| r.ended = (0..9).map(|_| r.ended[0].clone()).collect()),
     ("a lease ended twice", |r| r.ended[0].id = r.ended[1].id.clone()),
     ("the present lease has ended", |r| r.ended[0].id = r.lease.as_ref().unwrap().id.clone()),
