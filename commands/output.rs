@@ -6,6 +6,7 @@ use lockd::clock::UnixMillis;
 use lockd::error::{Error, ErrorKind, Result};
 use serde::Serialize;
 
+use super::process::sys;
 use super::text;
 
 /// The version of the JSON that commands print; it may only grow.
@@ -127,6 +128,9 @@ pub fn document<T: Serialize>(format: Format, body: &T) -> Result<String> {
 /// # Errors
 /// As the system gives them.
 pub fn write(data: impl AsRef<[u8]>) -> io::Result<()> {
+    if sys::caller_closed(1) {
+        return Err(io::Error::from_raw_os_error(libc::EBADF));
+    }
     let mut out = io::stdout().lock();
     out.write_all(data.as_ref())?;
     out.flush()

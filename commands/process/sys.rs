@@ -62,6 +62,11 @@ pub fn caller_ignored(signal: i32) -> bool {
     IGNORED.load(Ordering::Relaxed) & bit(signal) != 0
 }
 
+/// Whether the caller of lockd had this standard descriptor closed; by now `/dev/null` stands there.
+pub fn caller_closed(fd: u32) -> bool {
+    CLOSED.load(Ordering::Relaxed) & (1 << fd) != 0
+}
+
 /// Whether a signal has its effect: the caller had it neither ignored nor blocked.
 pub fn caller_lets_through(signal: i32) -> bool {
     (IGNORED.load(Ordering::Relaxed) | BLOCKED.load(Ordering::Relaxed)) & bit(signal) == 0
