@@ -143,7 +143,7 @@ fn a_lease_that_cannot_be_printed_goes_back() {
     assert_eq!(finished(&output).code, 74);
     assert_eq!(lab.run(["status", "--check", "k"]).code, 1);
 
-    let closed = ran(&mut lab.shell("bash", "lockd acquire k >&-"));
+    let closed = super::lab::ran(&mut lab.shell("bash", "lockd acquire k >&-"));
     assert_eq!(closed.code, 74, "{}", closed.err);
     assert_eq!(lab.run(["status", "--check", "k"]).code, 1);
 }
