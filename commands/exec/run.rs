@@ -194,8 +194,11 @@ impl<'a> Run<'a> {
             self.lost = Some(why);
             self.end(Cause::Lost);
         } else {
-            self.wake_guard_at = Some(belief.deadline - KILL_BEFORE_DEADLINE);
-            self.link.say(&ToGuard::Deadline(belief.deadline));
+            if self.asked.is_none() {
+                self.wake_guard_at = Some(belief.deadline - KILL_BEFORE_DEADLINE);
+            }
+            // A guard that somebody stopped sees no end of the command: with each renewal it is woken.
+            self.link.insist(&ToGuard::Deadline(belief.deadline));
         }
     }
 
@@ -206,13 +209,15 @@ impl<'a> Run<'a> {
             self.end(Cause::Timeout);
         }
         if self.wake_guard_at.is_some_and(|at| now >= at) {
-            self.wake_guard_at = None;
+            // While work is being ended, again and again: nothing else would wake a guard that is stopped now.
+            self.wake_guard_at = self.asked.map(|_| now + KILL_SETTLE);
             self.link.wake();
         }
     }
 
     fn end(&mut self, cause: Cause) {
         self.asked = self.asked.or(Some(cause));
+        self.wake_guard_at = Some(SystemClock.boot() + KILL_SETTLE);
         self.link.insist(&ToGuard::End(cause));
     }
 
