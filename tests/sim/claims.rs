@@ -5,7 +5,7 @@ use lockd::model::{How, LeaseId, RequestId, StateEtag};
 use lockd::service::{Changed, Released};
 
 use super::counters::Counter as C;
-use super::history::{AcquireClaim, Asked, ReleaseClaim};
+use super::history::Asked;
 use super::time::Nanos;
 use super::world::{ProcId, Shared};
 
@@ -60,7 +60,7 @@ impl Shared {
     }
 
     pub fn acquire_begins(&mut self, key: usize, lease: &LeaseId) -> Call {
-        let claim = self.history.keys[key].acquires.entry(lease.clone()).or_insert_with(AcquireClaim::default);
+        let claim = self.history.keys[key].acquires.entry(lease.clone()).or_default();
         claim.under_way += 1;
         claim.failed = false;
         self.call(key)
@@ -122,7 +122,7 @@ impl Shared {
     }
 
     pub fn release_begins(&mut self, key: usize, lease: &LeaseId) -> Call {
-        let claim = self.history.keys[key].releases.entry(lease.clone()).or_insert_with(ReleaseClaim::default);
+        let claim = self.history.keys[key].releases.entry(lease.clone()).or_default();
         claim.under_way += 1;
         self.call(key)
     }
@@ -190,11 +190,14 @@ impl Shared {
             token: lease.1,
             etag,
             under_way: 0,
+            calls: 0,
+            bound: None,
             open: false,
             failed: false,
             applied: None,
         });
         asked.under_way += 1;
+        asked.calls += 1;
         self.history.publishing.push((proc, call.key));
     }
 

@@ -76,7 +76,7 @@ pub struct Shared {
 
 impl Shared {
     pub fn new(seed: u64, trace: bool) -> Self {
-        let mut rng = Rng::new(mix(seed ^ 0x6c6f_636b_64));
+        let mut rng = Rng::new(mix(seed ^ 0x006c_6f63_6b64));
         let mix = Mix::draw(&mut rng);
         let keys = mix.keys;
         Self {
@@ -157,7 +157,7 @@ impl Shared {
 
     /// Puts an event into the hash of the run.
     pub fn note(&mut self, kind: &'static str, a: u64, b: u64) {
-        self.hash = mix(self.hash ^ mix(self.now() ^ mix(a ^ (b << 32 | b >> 32) ^ (kind.len() as u64) << 56)))
+        self.hash = mix(self.hash ^ mix(self.now() ^ mix(a ^ b.rotate_left(32) ^ (kind.len() as u64) << 56)))
             ^ u64::from(kind.as_bytes()[0]);
         if self.trace {
             println!("{:>14.6} {kind} {a:x} {b:x}", self.now() as f64 / 1e9);
