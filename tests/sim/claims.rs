@@ -190,11 +190,14 @@ impl Shared {
             token: lease.1,
             etag,
             under_way: 0,
+            calls: 0,
+            bound: None,
             open: false,
             failed: false,
             applied: None,
         });
         asked.under_way += 1;
+        asked.calls += 1;
         self.history.publishing.push((proc, call.key));
     }
 

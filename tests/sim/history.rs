@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use lockd::model::{How, Key, Lease, LeaseId, Namespace, Record, RequestId, StateEtag, Version, Versioned, WriteId};
-use lockd::store::Etag;
+use lockd::store::{Etag, Precondition};
 
 use super::counters::Counter as C;
 use super::records::Watcher;
@@ -37,6 +37,8 @@ pub struct KeyHistory {
     /// Committed versions in order, each with the time it came.
     pub committed: Vec<(Nanos, u64)>,
     pub requests: HashMap<RequestId, Asked>,
+    /// What each value of the record showed: its version, and the last request done.
+    pub named: HashMap<Box<str>, (u64, Option<RequestId>)>,
     pub acquires: HashMap<LeaseId, AcquireClaim>,
     pub releases: HashMap<LeaseId, ReleaseClaim>,
 }
@@ -71,6 +73,9 @@ pub struct Asked {
     pub token: u64,
     pub etag: Option<StateEtag>,
     pub under_way: u32,
+    pub calls: u32,
+    /// The version that its first write was to be made on.
+    pub bound: Option<u64>,
     /// Some call had no definite answer.
     pub open: bool,
     pub failed: bool,
@@ -104,6 +109,7 @@ impl KeyHistory {
             versions: HashMap::from([(0, None)]),
             committed: vec![(0, 0)],
             requests: HashMap::new(),
+            named: HashMap::new(),
             acquires: HashMap::new(),
             releases: HashMap::new(),
         }
@@ -150,6 +156,8 @@ impl Shared {
         let etag = self.name_value(&next, value);
         let store_now = self.now() + self.store_clock_jump;
         let known = &mut self.history.keys[index];
+        let shown = (next.visible().version.0, next.done.back().map(|done| done.id.clone()));
+        known.named.insert(etag.0.clone(), shown);
         known.value = Some((value.clone(), etag.clone()));
         known.written_at_store = store_now;
         etag
@@ -327,6 +335,20 @@ impl Shared {
             format!("{:?} of {:?} while {:?} held it", done.id, asked.lease, before.lease.as_ref().map(|l| &l.id))
         });
         self.ensure(done.etag == asked.etag, "what was asked is done", || format!("{:?}", done.id));
+    }
+
+    /// A write is sent: an update is bound to the version that it met first.
+    pub fn check_bound(&mut self, index: usize, value: &Bytes, when: &Precondition) {
+        let Precondition::Matches(etag) = when else { return };
+        let key = &mut self.history.keys[index];
+        let Some((version, last)) = key.named.get(&etag.0) else { return };
+        let Ok(next) = Record::decode(&key.key, value) else { return };
+        let Some(done) = next.done.back().filter(|done| Some(&done.id) != last.as_ref()) else { return };
+        let Some(asked) = key.requests.get_mut(&done.id).filter(|asked| asked.calls == 1) else { return };
+        let (first, version) = (*asked.bound.get_or_insert(*version), *version);
+        self.ensure(first == version, "an update is bound to the version that it met", || {
+            format!("{:?} met {first} and is sent for {version}", done.id)
+        });
     }
 
     fn check_blobs(&mut self, index: usize, before: &Record, next: &Record) {

@@ -189,6 +189,7 @@ impl Shared {
     ) {
         let course = self.course();
         let index = self.history.index(key);
+        self.check_bound(index, &value, &when);
         let unknown = || Err(PutError::Unknown(no_answer()));
         if self.fault(self.mix.failed, C::Failed) {
             let kinds = [ErrorKind::Unavailable, ErrorKind::Unavailable, ErrorKind::Throttled, ErrorKind::StoreFull];
