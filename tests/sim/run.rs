@@ -52,7 +52,10 @@ impl Run {
             w.say(|| format!("{:#?}", w.mix));
             (w.mix.hosts, w.mix.procs, w.mix.scripts, w.mix.keys, w.mix.notes)
         };
-        run.notes = notes.then(|| tempfile::tempdir().unwrap());
+        // In memory where that is at hand: a rename on a disk may wait for it.
+        let memory = std::path::Path::new("/dev/shm");
+        let place = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+        run.notes = notes.then(|| tempfile::tempdir_in(place).unwrap());
         for host in 0..hosts {
             run.boot(host);
         }
