@@ -24,7 +24,6 @@ fn eight_shells_take_turns() {
     println!("eight took {took:?} in all, {:?} each", took / 8);
     let log = std::fs::read_to_string(sandbox.path("log")).unwrap();
     assert_eq!(log, "begin\nend\n".repeat(8));
-    assert!(took.as_secs() < 10, "{took:?}");
 }
 
 #[test]

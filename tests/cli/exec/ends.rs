@@ -24,7 +24,7 @@ fn last_probe(sandbox: &Sandbox) -> f64 {
 #[test]
 fn work_is_dead_before_the_lease_of_a_stopped_exec_passes_on() {
     let sandbox = Sandbox::new();
-    let running = sandbox.exec(&["--ttl", "2s", "k"], PROBE);
+    let running = sandbox.exec(&["--ttl", "10s", "k"], PROBE);
     sandbox.wait_for("ready");
     running.signal(Signal::STOP);
     let next = sandbox.run(&["-w", "60s", "k"], "read -r up rest </proc/uptime; echo $up");
@@ -45,7 +45,7 @@ fn work_is_dead_before_the_lease_of_a_stopped_exec_passes_on() {
 fn the_lease_runs_out_when_exec_and_guard_are_killed() {
     let sandbox = Sandbox::new();
     let before = boot();
-    let running = sandbox.exec(&["--ttl", "3s", "k"], "echo >$D/ready; exec sleep 600");
+    let running = sandbox.exec(&["--ttl", "10s", "k"], "echo >$D/ready; exec sleep 600");
     sandbox.wait_for("ready");
     let guard = running.guard();
     // Both at once: neither may see the other's end.
@@ -59,7 +59,7 @@ fn the_lease_runs_out_when_exec_and_guard_are_killed() {
     assert!(!sandbox.is_free("k"));
     let next = sandbox.run(&["-w", "60s", "k"], "true");
     assert!(next.status.success(), "{next:?}");
-    let age = takeover_age(std::time::Duration::from_secs(3));
+    let age = takeover_age(std::time::Duration::from_secs(10));
     assert!(boot().since(before) >= age, "free after {:?}, and not before {age:?}", boot().since(before));
 }
 
@@ -67,7 +67,7 @@ fn the_lease_runs_out_when_exec_and_guard_are_killed() {
 fn a_lease_that_is_lost_ends_the_command_first() {
     let sandbox = Sandbox::new();
     let script = "trap 'echo >$D/asked; exit 0' TERM; sleep 600 & echo >$D/ready; while :; do wait; done";
-    let running = sandbox.exec(&["--ttl", "3s", "k"], script);
+    let running = sandbox.exec(&["--ttl", "10s", "k"], script);
     sandbox.wait_for("ready");
     // Nothing can be renewed in a store that is not there.
     fs::rename(sandbox.path("store"), sandbox.path("elsewhere")).unwrap();
@@ -81,11 +81,11 @@ fn a_lease_that_is_lost_ends_the_command_first() {
 fn renewal_keeps_a_short_lease_for_as_long_as_the_command_runs() {
     let sandbox = Sandbox::new();
     let mut command =
-        sandbox.lockd(&["exec", "--ttl", "6s", "k", "--", "sh", "-c", "echo >$D/ready; read line; exit 3"]);
+        sandbox.lockd(&["exec", "--ttl", "10s", "k", "--", "sh", "-c", "echo >$D/ready; read line; exit 3"]);
     let mut running = super::sandbox::Running::of(command.stdin(std::process::Stdio::piped()));
     sandbox.wait_for("ready");
     let began = boot();
-    let past = takeover_age(std::time::Duration::from_secs(6)) + std::time::Duration::from_secs(1);
+    let past = takeover_age(std::time::Duration::from_secs(10)) + std::time::Duration::from_secs(1);
     until("the lease would have run out", || {
         assert!(!running.is_over(), "it ended early");
         (boot().since(began) > past).then_some(())

@@ -140,7 +140,7 @@ fn a_job_in_the_background_stops_when_it_reads() {
 fn a_stopped_job_is_not_renewed_and_is_ended_at_the_deadline() {
     let sandbox = Sandbox::new();
     let mut shell = Shell::on(&sandbox);
-    shell.line("$LOCKD exec --ttl 6s k -- sh -c 'echo $$ >$D/pid; echo IS\"\"UP; sleep 600; true'");
+    shell.line("$LOCKD exec --ttl 10s k -- sh -c 'echo $$ >$D/pid; echo IS\"\"UP; sleep 600; true'");
     shell.expect("ISUP");
     wait_for(&sandbox, "sleep 600");
     shell.type_in("\x1a");
