@@ -105,6 +105,8 @@ impl<'a> Run<'a> {
         let deadline = self.lease.deadline();
         let foreground = self.terminal.as_ref().is_some_and(Terminal::is_ours);
         self.wake_guard_at = Some(deadline - KILL_BEFORE_DEADLINE);
+        // Counted from here and not from the guard's answer, which somebody may hold up.
+        self.run_until = self.plan.max_runtime.map(|most| SystemClock.boot() + most);
         self.link.say(&ToGuard::Spawn(Start {
             env: vec![("LOCKD_FENCING_TOKEN".to_owned(), self.lease.token.to_string())],
             deadline,
@@ -165,7 +167,6 @@ impl<'a> Run<'a> {
         match message {
             FromGuard::Spawned { pid } => {
                 self.command = Some(pid);
-                self.run_until = self.plan.max_runtime.map(|most| SystemClock.boot() + most);
             }
             FromGuard::Exited(status) => {
                 self.status = Some(status);
