@@ -156,7 +156,7 @@ impl KeyTask {
             }
             let base = match self.base.clone() {
                 Some(base) => base,
-                None => self.refresh(give_up).await.map_err(|e| after_doubt(e, in_doubt))?,
+                None => self.refresh(give_up).await.map_err(|e| after_doubt(&self.key, e, in_doubt))?,
             };
             let age = self.shared.ages.age(&base.record);
             self.prepare(&mut job.request, &base.record);
@@ -171,7 +171,7 @@ impl KeyTask {
             };
             tried += 1;
             if tried > COMMIT_ATTEMPTS || self.clock().boot() >= give_up {
-                return Err(Denied::Error(after_doubt(too_busy(&self.key), in_doubt)));
+                return Err(Denied::Error(after_doubt(&self.key, too_busy(&self.key), in_doubt)));
             }
             match self.put(&base, *next, job, give_up).await {
                 Verdict::Applied => return self.applied(&base, answer),
@@ -179,7 +179,7 @@ impl KeyTask {
                 Verdict::Found => return self.found(&base, &job.request, answer),
                 Verdict::Beaten => self.pause(tried).await,
                 Verdict::Indeterminate => in_doubt = true,
-                Verdict::Given(error) => return Err(Denied::Error(after_doubt(error, in_doubt))),
+                Verdict::Given(error) => return Err(Denied::Error(after_doubt(&self.key, error, in_doubt))),
                 Verdict::Silent(error) => return Err(Denied::Error(unknown(&self.key, error))),
             }
         }
@@ -227,7 +227,7 @@ impl KeyTask {
                 Err(Denied::Refused { refusal: Box::new(refusal), seen: now.etag.clone(), age })
             }
             // Ended, and forgotten by now: a refusal would say that it was never granted.
-            _ => Err(Denied::Error(unknown(&self.key, ring_overrun()))),
+            _ => Err(Denied::Error(overrun(&self.key))),
         }
     }
 
@@ -241,9 +241,7 @@ impl KeyTask {
     ) -> Result<Answer, Denied> {
         match answer {
             Ok(outcome) => Ok(Answer { outcome, record: base.record, replaced: Vec::new() }),
-            Err(_) if in_doubt && !on(Mutant::RefusalAfterDoubt) => {
-                Err(Denied::Error(unknown(&self.key, ring_overrun())))
-            }
+            Err(_) if in_doubt && !on(Mutant::RefusalAfterDoubt) => Err(Denied::Error(overrun(&self.key))),
             Err(refusal) => {
                 if matches!(refusal, Refusal::Busy(_)) {
                     self.shared.ages.note(&base.record);
@@ -432,8 +430,12 @@ fn killed(key: &Key) -> Error {
         .with_hint("it was not applied; try again later")
 }
 
-fn ring_overrun() -> Error {
-    Error::new(ErrorKind::OutcomeUnknown, "too many other writes came after it")
+/// The memory of writes does not reach back to it, and the memory of requests may not either: then a repeat would be taken
+/// for a new request.
+fn overrun(key: &Key) -> Error {
+    let message = format!("the change of {key} may or may not have been applied: too many other writes came after it");
+    Error::new(ErrorKind::OutcomeUnknown, message)
+        .with_hint(format!("see what `lockd status {key}` and `lockd get {key}` say before you repeat it"))
 }
 
 /// A store that is broken or replaced is told as such: that claims nothing about what was applied.
@@ -446,9 +448,9 @@ fn unknown(key: &Key, why: Error) -> Error {
 }
 
 /// After a put that could not be accounted for, no error may claim that nothing was applied.
-fn after_doubt(error: Error, in_doubt: bool) -> Error {
+fn after_doubt(key: &Key, error: Error, in_doubt: bool) -> Error {
     match in_doubt {
-        true => error.with_kind(ErrorKind::OutcomeUnknown),
+        true => overrun(key),
         false => error,
     }
 }

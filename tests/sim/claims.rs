@@ -195,6 +195,7 @@ impl Shared {
             open: false,
             failed: false,
             applied: None,
+            changes: 0,
         });
         asked.under_way += 1;
         asked.calls += 1;

@@ -37,6 +37,8 @@ pub struct KeyHistory {
     /// Committed versions in order, each with the time it came.
     pub committed: Vec<(Nanos, u64)>,
     pub requests: HashMap<RequestId, Asked>,
+    /// Changes so far.
+    pub changes: usize,
     /// What each value of the record showed: its version, and the last request done.
     pub named: HashMap<Box<str>, (u64, Option<RequestId>)>,
     pub acquires: HashMap<LeaseId, AcquireClaim>,
@@ -80,6 +82,8 @@ pub struct Asked {
     pub open: bool,
     pub failed: bool,
     pub applied: Option<u64>,
+    /// How many changes there were when it was applied.
+    pub changes: usize,
 }
 
 impl History {
@@ -109,6 +113,7 @@ impl KeyHistory {
             versions: HashMap::from([(0, None)]),
             committed: vec![(0, 0)],
             requests: HashMap::new(),
+            changes: 0,
             named: HashMap::new(),
             acquires: HashMap::new(),
             releases: HashMap::new(),
@@ -322,11 +327,16 @@ impl Shared {
 
     fn check_requests(&mut self, index: usize, before: &Record, next: &Record) {
         let Some(done) = next.done.back().filter(|done| before.done.back() != Some(done)) else { return };
-        let Some(asked) = self.history.keys[index].requests.get_mut(&done.id) else {
+        let key = &mut self.history.keys[index];
+        let Some(asked) = key.requests.get_mut(&done.id) else {
             self.broken("only what was asked is done", format!("{:?}", done.id));
             return;
         };
-        let twice = asked.applied.replace(done.version.0).is_some();
+        key.changes += 1;
+        // The record remembers so many, and no more is promised.
+        let remembered = key.changes - asked.changes <= lockd::limits::DONE_REQUESTS;
+        let twice = asked.applied.replace(done.version.0).is_some() && remembered;
+        asked.changes = key.changes;
         let asked = asked.clone();
         let own = before.lease.as_ref().is_some_and(|lease| lease.id == asked.lease && lease.token.0 == asked.token);
         self.ensure(!twice, "a request is applied once", || format!("{:?}", done.id));

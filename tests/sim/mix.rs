@@ -76,14 +76,14 @@ impl Mix {
         let quiet = store_clock && r.chance(2_500);
         let extremes = r.chance(5_000);
         Self {
-            keys: usize::try_from(r.between(1, 3)).unwrap(),
+            keys: if quiet { 1 } else { usize::try_from(r.between(1, 3)).unwrap() },
             hosts,
             procs: usize::try_from(r.between(1, 4)).unwrap(),
             workers: usize::try_from(r.between(1, 3)).unwrap(),
-            scripts: usize::try_from(r.between(0, 2)).unwrap(),
+            scripts: if quiet { 2 } else { usize::try_from(r.between(0, 2)).unwrap() },
             ttl: Duration::from_millis(ttl),
             other_ttl: Duration::from_millis(r.pick(&[ttl, ttl, ttl * 2, ttl + 1_000])),
-            active: r.between(8 * 60, 20 * 60) * SECOND,
+            active: if quiet { r.between(3_000, 6_000) } else { r.between(8 * 60, 20 * 60) } * SECOND,
             think: Duration::from_millis(if quiet {
                 250_000
             } else {
@@ -95,8 +95,8 @@ impl Mix {
             ppm: std::array::from_fn(|_| {
                 if extremes { r.pick(&[-4_990, 4_990]) } else { i64::try_from(r.below(9_980)).unwrap() - 4_990 }
             }),
-            stamps: r.chance(3_000),
-            notes: r.chance(1_500),
+            stamps: r.chance(3_000) && !quiet,
+            notes: r.chance(1_500) && !quiet,
             store_clock,
             hashed_etags: r.chance(2_000),
             poll: r.pick(&[20, 200, 1_000]) * MILLI,
