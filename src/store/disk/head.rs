@@ -31,6 +31,7 @@ pub async fn find<F: Fs>(s: &Shared<F>, key: KeyHash) -> Result<Option<Head>> {
     let place = Place::records(key);
     let seen = s.known.get(key);
     let mut from = seen.map(|(n, _)| n);
+    let mut missed = None;
     for _ in 0..HEAD_TRIES {
         let Some(dir) = s.open(&place).await? else {
             return if seen.is_some() { Err(went_back(0, seen)) } else { Ok(None) };
@@ -44,6 +45,8 @@ pub async fn find<F: Fs>(s: &Shared<F>, key: KeyHash) -> Result<Option<Head>> {
             Probe::Never if seen.is_none() => return Ok(None),
             Probe::Never => return Err(went_back(0, seen)),
             Probe::Gone if seen.is_some_and(|(n, _)| n == start) => return Err(went_back(start, seen)),
+            // On NFS a listing may name what a lookup still denies, from before; not if the directory is opened after that.
+            Probe::Gone if missed != Some(start) => missed = Some(start),
             Probe::Gone => return Err(damaged(&place, &format!("{} vanished", revision(start)))),
             Probe::Found(n, whole) => return found(s, key, n, whole, seen).map(Some),
         }

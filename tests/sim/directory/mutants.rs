@@ -1,0 +1,1 @@
+//! Each rule of the directory protocol, broken once: the simulation must notice every one, in every run.
