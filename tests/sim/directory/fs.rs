@@ -133,8 +133,8 @@ impl Fs for SimFs {
     }
 
     async fn read_at(&self, file: &SimFile, offset: u64, len: usize) -> Result<Bytes, Errno> {
-        let ino = file.ino;
-        let all = self.step(Kind::ReadAt, ino, move |w| w.content(ino)).await?;
+        let (ino, proc) = (file.ino, self.proc);
+        let all = self.step(Kind::ReadAt, ino, move |w| w.content(proc, ino)).await?;
         let from = usize::try_from(offset).unwrap_or(usize::MAX).min(all.len());
         Ok(all.slice(from..(from + len).min(all.len())))
     }
@@ -155,17 +155,18 @@ impl Fs for SimFs {
     }
 
     async fn read(&self, dir: &View, name: &str, limit: usize) -> Result<Whole, Errno> {
+        let proc = self.proc;
         let whole = move |w: &mut World, ino: Ino| {
             let stat = w.tree.stat(ino)?;
             let fits = usize::try_from(stat.len).is_ok_and(|len| len <= limit);
-            if fits { Ok(Whole { bytes: w.content(ino)?, stat }) } else { Err(Errno::FBIG) }
+            if fits { Ok(Whole { bytes: w.content(proc, ino)?, stat }) } else { Err(Errno::FBIG) }
         };
         if self.in_two() {
             let file = self.open_as(Kind::Read, dir, name).await?;
             let ino = file.ino;
             return self.step(Kind::FileStat, ino, move |w| whole(w, ino)).await;
         }
-        let (view, name, proc) = (*dir, name.to_owned(), self.proc);
+        let (view, name) = (*dir, name.to_owned());
         self.step(Kind::Read, dir.ino, move |w| {
             let ino = w.lookup(proc, view, &name)?;
             w.met(view.ino, &name, ino);

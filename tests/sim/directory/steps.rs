@@ -107,7 +107,11 @@ impl World {
         Ok(seen)
     }
 
-    pub fn use_file(&mut self, proc: ProcId, ino: Ino) -> Result<Ino, Errno> {
+    /// Has a file open. What nobody hears of is open nowhere.
+    fn use_file(&mut self, proc: ProcId, ino: Ino) -> Result<Ino, Errno> {
+        if !self.heard {
+            return Ok(ino);
+        }
         let host = self.host_of(proc);
         self.tree.node_mut(ino)?.uses[host] += 1;
         *self.procs[proc].open.entry(ino).or_default() += 1;
@@ -128,8 +132,7 @@ impl World {
             _ => self.tree.make(dir, name, Node::File(File::default()), (proc, host), now)?,
         };
         self.tell(host, dir, name);
-        // One that was made for a dead client is open nowhere.
-        if self.procs[proc].alive { self.use_file(proc, ino) } else { Ok(ino) }
+        self.use_file(proc, ino)
     }
 
     pub fn close(&mut self, proc: ProcId, ino: Ino) {
@@ -156,8 +159,10 @@ impl World {
         self.tree.forget_if_gone(ino);
     }
 
-    pub fn content(&self, ino: Ino) -> Result<Bytes, Errno> {
+    pub fn content(&mut self, proc: ProcId, ino: Ino) -> Result<Bytes, Errno> {
         if self.mix.network && self.tree.node(ino)?.links == 0 {
+            // Removed by another machine since it was opened.
+            self.procs[proc].faults += 1;
             return Err(Errno::STALE);
         }
         Ok(Bytes::copy_from_slice(&self.tree.file(ino)?.data))
@@ -234,6 +239,8 @@ impl World {
         let ino = self.tree.entry(dir, name)?.ino;
         let used = self.mix.network && self.tree.node(ino)?.uses[host] > 0;
         if used && name.starts_with(".nfs") {
+            let users = self.procs.iter().position(|proc| proc.open.contains_key(&ino));
+            self.say(|| format!("{name} is in use by {users:?}"));
             return Err(Errno::BUSY);
         }
         let silly = format!(".nfs{ino:08}{host}");
