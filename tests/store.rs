@@ -19,6 +19,7 @@ mod processes;
 mod replaced;
 mod spy;
 mod tidying;
+mod views;
 
 fn options() -> OpenOptions {
     OpenOptions { fstab: "/nonexistent/fstab".into(), ..OpenOptions::system() }

@@ -205,7 +205,7 @@ async fn settle<F: Fs>(s: &Shared<F>, next: &Next<'_>, dir: &F::Dir, temp: &str,
     if on(Mutant::LinkCountIsVerdict) {
         return match s.fs.stat(dir, temp).await {
             Ok(stat) if stat.links > 1 => Ok(()),
-            _ => Err(PutError::Failed(io_error("publish", error))),
+            _ => Err(PutError::Conflict),
         };
     }
     if !on(Mutant::NoSyncAfterFailedLink) {
@@ -234,12 +234,13 @@ async fn settle<F: Fs>(s: &Shared<F>, next: &Next<'_>, dir: &F::Dir, temp: &str,
         }
         Some(_) => Err(PutError::Conflict),
         None => match floor_then(s, dir, &path, early.flatten()).await.map_err(PutError::Unknown)? {
-            Some(floor) if floor < next.n || on(Mutant::AbsentIsNotApplied) => {
+            Some(floor) if floor < next.n => {
                 Err(PutError::Failed(link_error(&format!("publish {path}/{}", revision(next.n)), error)))
             }
             // The name was taken, or the temporary file was gone, which happens only behind the head. A local kernel's word on
             // that is no lost reply: another was faster, and all that is missing is who.
             Some(_) if !s.network && matches!(error, Errno::EXIST | Errno::NOENT) => Err(PutError::Conflict),
+            Some(_) if on(Mutant::AbsentIsNotApplied) => Err(PutError::Conflict),
             Some(_) => Err(PutError::Unknown(pruned(next))),
             None => Err(PutError::Unknown(damaged(&next.place, &format!("{FLOOR} is missing")))),
         },

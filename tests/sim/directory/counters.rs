@@ -41,6 +41,7 @@ counters! {
     LateStep => "fault: a dead process's step came late",
     StaleAbsence => "fault: a lookup answered from an old view: absent",
     StaleName => "fault: a lookup answered from an old view: gone",
+    Stuck => "fault: another's temporary file cannot be removed",
     FullDisk => "fault: disk full",
     LinkRefused => "link refused: the name is taken",
     LinkWithoutTemp => "link refused: the temporary file is gone",

@@ -77,11 +77,12 @@ impl World {
         known.token = known.token.max(token);
         let believer = known.beliefs.iter().find(|(id, until)| **id != grant.lease_id && **until > now);
         let believer = believer.map(|(id, until)| format!("{id:?} until {until}"));
-        let belief = u64::try_from(holder_belief(grant.left, grant.ttl.duration()).as_nanos()).unwrap();
-        known.beliefs.insert(grant.lease_id.clone(), before.at + belief);
+        let until = before.at + u64::try_from(holder_belief(grant.left, grant.ttl.duration()).as_nanos()).unwrap();
+        known.beliefs.insert(grant.lease_id.clone(), until);
         self.ensure(!twice, "each token is granted once", || format!("token {token}"));
         self.ensure(token > before.token, "tokens rise", || format!("{token} after {}", before.token));
-        self.ensure(believer.is_none(), "one holder at a time", || format!("{believer:?} at {now}"));
+        // An answer that comes past its own deadline is believed by nobody.
+        self.ensure(until <= now || believer.is_none(), "one holder at a time", || format!("{believer:?} at {now}"));
     }
 
     fn disbelieved(&mut self, key: usize, lease: &LeaseId) {

@@ -50,6 +50,18 @@ impl Kind {
         Self::Room,
     ];
 
+    /// Those whose order is the protocol.
+    const ORDERED: [Self; 8] = [
+        Self::Create,
+        Self::SyncData,
+        Self::Stat,
+        Self::Link,
+        Self::SyncDir,
+        Self::SyncFile,
+        Self::Unlink,
+        Self::List,
+    ];
+
     /// Whether it changes names, so that a file server may still make it for a client that is dead.
     pub const fn changes_names(self) -> bool {
         matches!(self, Self::MakeDir | Self::Create | Self::Link | Self::Unlink)
@@ -107,6 +119,8 @@ pub struct Mix {
     pub power_every: Nanos,
     pub pause_every: Nanos,
     pub full_every: Nanos,
+    /// Temporary files of others that cannot be removed.
+    pub stuck: u32,
     pub hot: Kind,
     pub hot_chance: u32,
     pub strikes: Vec<Strike>,
@@ -168,7 +182,8 @@ impl Mix {
             power_every: every(r, 6_000, 60, 3_000),
             pause_every: every(r, 3_000, 50, 1_000),
             full_every: every(r, 1_000, 300, 3_000),
-            hot: r.pick(&Kind::ALL),
+            hot: if r.chance(3_000) { r.pick(&Kind::ALL) } else { r.pick(&Kind::ORDERED) },
+            stuck: if r.chance(1_500) { r.pick(&[500, 5_000]) } else { 0 },
             hot_chance: if r.chance(6_000) { r.pick(&[30, 150, 600]) } else { 0 },
             strikes: if r.chance(5_000) { vec![one] } else { strikes.to_vec() },
             keeps: r.pick(&[

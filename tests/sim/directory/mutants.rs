@@ -4,6 +4,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use lockd::clock::{Clock, SystemClock};
 use lockd::mutants::{Mutant, turn};
 
 use super::run::{Report, run};
@@ -17,8 +18,9 @@ fn caught(mutant: Mutant) -> Option<Report> {
     let name = format!("{mutant:?}");
     let kept = KEPT.lines().find_map(|line| line.strip_prefix(&name)?.trim().parse().ok());
     turn(Some(mutant));
-    let found = kept.into_iter().chain(0..SEEDS).map(|seed| run(seed, false, false));
-    let found = found.into_iter().find(|report| report.violation.is_some());
+    let wanted = std::env::var("LOCKD_SIM_CHECK").unwrap_or_default();
+    let mut found = kept.into_iter().chain(0..SEEDS).map(|seed| run(seed, false, false));
+    let found = found.find(|report| report.violation.as_ref().is_some_and(|broken| broken.check.contains(&wanted)));
     turn(None);
     found
 }
@@ -28,7 +30,7 @@ fn every_mutant_is_caught() {
     let only = std::env::var("LOCKD_SIM_MUTANT").ok();
     let wanted = |mutant: &Mutant| only.as_ref().is_none_or(|name| *name == format!("{mutant:?}"));
     let all: Vec<Mutant> = Mutant::DIRECTORY.iter().copied().filter(wanted).collect();
-    let next = AtomicUsize::new(0);
+    let (next, start) = (AtomicUsize::new(0), SystemClock.boot());
     let alive = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..2 {
@@ -36,7 +38,8 @@ fn every_mutant_is_caught() {
                 while let Some(mutant) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
                     match caught(*mutant) {
                         Some(Report { seed, violation: Some(broken), .. }) => {
-                            println!("{mutant:?} {seed}: {}: {}", broken.check, broken.what);
+                            let took = SystemClock.boot().since(start).as_secs_f64();
+                            println!("{took:5.0} s {mutant:?} {seed}: {}: {}", broken.check, broken.what);
                         }
                         _ => alive.lock().unwrap().push(*mutant),
                     }

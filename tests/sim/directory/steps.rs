@@ -237,6 +237,12 @@ impl World {
     pub fn unlink(&mut self, proc: ProcId, dir: Ino, name: &str) -> Result<(), Errno> {
         let (now, host) = (self.now(), self.host_of(proc));
         let ino = self.tree.entry(dir, name)?.ino;
+        let others = name.starts_with("t.") && self.tree.node(ino)?.maker != proc;
+        if others && self.chance(self.mix.stuck) {
+            self.count(C::Stuck);
+            self.procs[proc].faults += 1;
+            return Err(Errno::IO);
+        }
         let used = self.mix.network && self.tree.node(ino)?.uses[host] > 0;
         if used && name.starts_with(".nfs") {
             let users = self.procs.iter().position(|proc| proc.open.contains_key(&ino));
