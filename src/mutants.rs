@@ -141,7 +141,7 @@ mutants! {
     FloorReplaced,
     /// The floor is not synced before the prune.
     FloorNotSynced,
-    /// The directory is not synced after the head was seen: before temporary files behind it go and the floor is raised.
+    /// Temporary files go, and the floor is raised, by a head that was only listed, and not made durable.
     SweepWithoutSync,
     /// Temporary files above the head are swept too.
     SweepAboveHead,

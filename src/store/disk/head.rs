@@ -140,6 +140,15 @@ async fn highest<F: Fs>(s: &Shared<F>, dir: &F::Dir, place: &Place) -> Result<u6
     Ok(revisions.max().unwrap_or(0))
 }
 
+/// The highest revision in a listing, neither opened nor durable: no more than a mutant asks for.
+///
+/// # Errors
+/// When the directory cannot be listed.
+pub async fn listed<F: Fs>(s: &Shared<F>, place: &Place) -> Result<Option<u64>> {
+    let Some(dir) = s.open(place).await? else { return Ok(None) };
+    Ok(Some(highest(s, &dir, place).await?).filter(|n| *n > 0))
+}
+
 /// A revision, or the whole key, that this process has seen is not there any more, or another one is.
 pub fn went_back(n: u64, seen: Option<Seen>) -> Error {
     let known = seen.map_or(0, |(known, _)| known);

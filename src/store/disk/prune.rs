@@ -1,7 +1,7 @@
 //! Removing old revisions behind the floor, and temporary files that can publish nothing any more.
 
 use super::fs::{Errno, Fs};
-use super::head::find;
+use super::head::{find, listed};
 use super::layout::{Entry, Place, revision};
 use super::{Shared, floor, io_error};
 use crate::error::{Error, ErrorKind, Result};
@@ -16,14 +16,18 @@ use crate::mutants::{Mutant, on};
 pub async fn pass<F: Fs>(s: &Shared<F>, key: KeyHash) -> Result<()> {
     let place = Place::records(key);
     let path = place.path();
-    let Some(head) = find(s, key).await? else { return Ok(()) };
+    let seen = match on(Mutant::SweepWithoutSync) {
+        false => find(s, key).await?.map(|head| head.n),
+        true => listed(s, &place).await?,
+    };
+    let Some(head) = seen else { return Ok(()) };
     let Some(dir) = s.open(&place).await? else { return Ok(()) };
     // The head must not be lost once something behind it is gone.
     if !on(Mutant::SweepWithoutSync) {
         s.durable.sync_dir(&s.fs, &dir, &path).await?;
     }
     let early = if on(Mutant::ListedBeforeFloor) { Some(list(s, &dir, &path).await?) } else { None };
-    let to = floor::target(head.n);
+    let to = floor::target(head);
     if to > 0 {
         floor::raise(&s.fs, &s.durable, &dir, &path, to).await?;
     }
@@ -32,7 +36,7 @@ pub async fn pass<F: Fs>(s: &Shared<F>, key: KeyHash) -> Result<()> {
         Some(early) => early,
         None => list(s, &dir, &path).await?,
     };
-    for name in names.iter().filter(|name| swept(name, to, head.n)) {
+    for name in names.iter().filter(|name| swept(name, to, head)) {
         let removed = remove(s, &dir, &path, name).await;
         if !on(Mutant::TempLeftIgnored) {
             removed?;

@@ -51,16 +51,8 @@ impl Kind {
     ];
 
     /// Those whose order is the protocol.
-    const ORDERED: [Self; 8] = [
-        Self::Create,
-        Self::SyncData,
-        Self::Stat,
-        Self::Link,
-        Self::SyncDir,
-        Self::SyncFile,
-        Self::Unlink,
-        Self::List,
-    ];
+    const ORDERED: [Self; 8] =
+        [Self::Create, Self::SyncData, Self::Stat, Self::Link, Self::SyncDir, Self::SyncFile, Self::Unlink, Self::List];
 
     /// Whether it changes names, so that a file server may still make it for a client that is dead.
     pub const fn changes_names(self) -> bool {
@@ -150,7 +142,7 @@ impl Mix {
             Strike::PowerAfter,
         ];
         let one = r.pick(&strikes);
-        Self {
+        let mut mix = Self {
             network,
             hosts: if network { usize::try_from(r.between(1, HOSTS as u64)).unwrap() } else { 1 },
             procs: usize::try_from(r.between(2, 4)).unwrap(),
@@ -191,6 +183,12 @@ impl Mix {
                 vec![Keeps::AnyPart],
                 vec![Keeps::Nothing, Keeps::AnyPart, Keeps::AnyPart, Keeps::Everything],
             ]),
+        };
+        if mix.stuck > 0 && r.chance(5_000) {
+            // What cannot be removed must not be linked late.
+            (mix.hot, mix.hot_chance, mix.strikes) = (Kind::Link, 200, vec![Strike::StallBefore]);
+            (mix.stall_longest, mix.chain) = (2_000, 20);
         }
+        mix
     }
 }

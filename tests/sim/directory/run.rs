@@ -83,8 +83,16 @@ impl Run {
     fn new_proc(&mut self, host: usize) -> ProcId {
         let id = {
             let mut w = self.world();
-            let pace = w.rng.pick(&[1, 1, 2, 6]);
-            let proc = world::Proc { host, alive: true, faults: 0, distrusts: false, pace, open: BTreeMap::new() };
+            let pace = w.rng.pick(&[1, 1, 1, 2, 6, 40]);
+            let proc = world::Proc {
+                host,
+                alive: true,
+                faults: 0,
+                distrusts: false,
+                held_up: false,
+                pace,
+                open: BTreeMap::new(),
+            };
             w.procs.push(proc);
             w.procs.len() - 1
         };
@@ -274,7 +282,7 @@ impl Run {
             let mut w = self.world();
             w.calm = true;
             w.tree.room = None;
-            (w.mix.unit, w.mix.active + w.mix.unit * (w.mix.stall_longest + 3_000))
+            (w.mix.unit, w.mix.active + w.mix.unit * (w.mix.stall_longest + 10_000))
         };
         for (proc, one) in &mut self.procs {
             one.paused_until = None;

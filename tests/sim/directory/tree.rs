@@ -288,7 +288,8 @@ impl Tree {
         if node.links > 0 || node.uses != [0; HOSTS] {
             return;
         }
-        let may_come_back = self.dir(node.parent).is_ok_and(|dir| dir.unsynced.values().flatten().any(|v| *v == Some(ino)));
+        let may_come_back =
+            self.dir(node.parent).is_ok_and(|dir| dir.unsynced.values().flatten().any(|v| *v == Some(ino)));
         if !may_come_back {
             self.nodes.remove(&ino);
         }

@@ -57,6 +57,8 @@ pub struct Proc {
     pub faults: u64,
     /// A sync failed that ends its use of the store.
     pub distrusts: bool,
+    /// The reply to its link was lost: what it does next may come late.
+    pub held_up: bool,
     /// How slow it is.
     pub pace: u64,
     pub open: BTreeMap<Ino, u32>,
@@ -193,7 +195,8 @@ impl World {
             wait = self.mix.active;
         }
         let strike = (kind == self.mix.hot && self.chance(self.mix.hot_chance)).then(|| self.draw_strike());
-        if strike == Some(Strike::StallBefore) || self.chance(self.mix.stall) {
+        let held_up = std::mem::take(&mut self.procs[proc].held_up) && self.chance(5_000);
+        if held_up || strike == Some(Strike::StallBefore) || self.chance(self.mix.stall) {
             self.count(C::Stall);
             wait += self.rng.below(self.mix.unit * self.mix.stall_longest);
         }
@@ -249,6 +252,7 @@ impl World {
                 let made = apply(self);
                 self.heard = true;
                 if kind == Kind::Link && made.is_ok() {
+                    self.procs[proc].held_up = true;
                     self.count(C::LinkReplyLost);
                 }
                 self.failed(proc, kind, on, e);
