@@ -135,8 +135,6 @@ mutants! {
     TempLeftIgnored,
     /// What a network client renamed instead of removing it counts for nothing.
     SillyIgnored,
-    /// The directory is listed before the floor is raised.
-    ListedBeforeFloor,
     /// The floor is set to what a pruner reckoned, also where it stood higher.
     FloorReplaced,
     /// The floor is not synced before the prune.

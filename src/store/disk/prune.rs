@@ -26,16 +26,12 @@ pub async fn pass<F: Fs>(s: &Shared<F>, key: KeyHash) -> Result<()> {
     if !on(Mutant::SweepWithoutSync) {
         s.durable.sync_dir(&s.fs, &dir, &path).await?;
     }
-    let early = if on(Mutant::ListedBeforeFloor) { Some(list(s, &dir, &path).await?) } else { None };
     let to = floor::target(head);
     if to > 0 {
         floor::raise(&s.fs, &s.durable, &dir, &path, to).await?;
     }
     let Some(dir) = s.open(&place).await? else { return Ok(()) };
-    let names = match early {
-        Some(early) => early,
-        None => list(s, &dir, &path).await?,
-    };
+    let names = list(s, &dir, &path).await?;
     for name in names.iter().filter(|name| swept(name, to, head)) {
         let removed = remove(s, &dir, &path, name).await;
         if !on(Mutant::TempLeftIgnored) {
