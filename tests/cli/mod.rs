@@ -14,3 +14,4 @@ mod scripts;
 mod shells;
 mod state;
 mod stores;
+mod workflows;
