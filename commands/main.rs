@@ -34,6 +34,7 @@ mod text;
 mod update;
 mod variables;
 mod waiting;
+mod whole_file;
 
 // No thread and no runtime may start before the command has decided: `exec` forks first.
 fn main() -> ExitCode {

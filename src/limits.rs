@@ -47,6 +47,11 @@ pub const WAIT_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// Longest single poll of a waiting acquire; the caller asks again.
 pub const WAIT_POLL: Duration = Duration::from_secs(60);
 
+/// Most keys that one `exec` holds.
+pub const EXEC_KEYS: usize = 16;
+/// Longest list of the leases around an `exec` that it hands down to its command, in bytes.
+pub const LEASES_AROUND_BYTES: usize = 16 * 1024;
+
 /// Compare-and-swap attempts of one request before it gives up as unavailable.
 pub const COMMIT_ATTEMPTS: u32 = 128;
 /// Total time of one request's attempts.

@@ -64,6 +64,8 @@ pub struct Grant {
     pub etag: Option<StateEtag>,
     /// Whether it was taken over from a holder that had not been heard of for too long.
     pub taken_over: bool,
+    /// When the last run that succeeded began, where a release told of one; by the wall clock of its host.
+    pub last_success: Option<UnixMillis>,
 }
 
 /// The proof of a lease: shown with every call that is bound to it.
@@ -178,6 +180,8 @@ pub struct Description {
     pub updated: Option<UnixMillis>,
     /// How the last leases ended, newest first.
     pub ended: Vec<Ended>,
+    /// When the last run that succeeded began, where a release told of one; by the wall clock of its host.
+    pub last_success: Option<UnixMillis>,
     /// Who waits, where that is known: only a server knows.
     pub waiters: Option<u64>,
 }
@@ -227,6 +231,13 @@ pub trait LeaseService: Send + Sync {
     /// # Errors
     /// `StagedDiscarded` when a staged change had been dropped before and no rollback was asked for.
     async fn release(&self, key: &Key, lease_id: &LeaseId, proof: Option<&Proof>, rollback: bool) -> Result<Released>;
+
+    /// As release, committing what is staged, with a word for those who come after: the run under this lease succeeded, and
+    /// began at `began` by this host's wall clock. One write, as any release.
+    ///
+    /// # Errors
+    /// As release.
+    async fn release_after_success(&self, key: &Key, proof: &Proof, began: UnixMillis) -> Result<Released>;
 
     /// The state: what the holder sees with a proof, else what is committed. `None` when there is none.
     ///

@@ -72,6 +72,25 @@ pub fn caller_lets_through(signal: i32) -> bool {
     (IGNORED.load(Ordering::Relaxed) | BLOCKED.load(Ordering::Relaxed)) & bit(signal) == 0
 }
 
+/// A descriptor that the caller left open for this program, as a new one that no other program inherits.
+///
+/// # Errors
+/// When the caller had none there.
+pub fn inherited(fd: RawFd) -> io::Result<OwnedFd> {
+    let closed = u32::try_from(fd).is_ok_and(|fd| fd < 3 && caller_closed(fd));
+    // SAFETY: F_GETFD takes no pointer.
+    let flags = unsafe { libc::fcntl(fd, libc::F_GETFD) };
+    // What has close-on-exec did not come through the exec of this program: it is lockd's own.
+    if closed || flags & libc::FD_CLOEXEC != 0 {
+        return Err(if flags < 0 { io::Error::last_os_error() } else { io::Error::from_raw_os_error(libc::EBADF) });
+    }
+    // SAFETY: the call takes no pointer; the descriptor that it makes is new and ours.
+    unsafe {
+        let new = libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 3);
+        if new < 0 { Err(io::Error::last_os_error()) } else { Ok(OwnedFd::from_raw_fd(new)) }
+    }
+}
+
 /// Which side of a fork this is.
 pub enum Side {
     /// The process that forked, and the child's id.

@@ -25,6 +25,8 @@ pub enum ToGuard {
     End(Cause),
     /// Pass a signal on to the command's process group.
     Signal(i32),
+    /// Files that the command was given are kept on purpose: the guard leaves them too, if exec dies now.
+    KeepFiles,
     /// Everything is done: the guard may go, and has nothing to release.
     Bye,
 }

@@ -78,6 +78,10 @@ impl LeaseService for Held {
         unreachable!("nothing is ever granted")
     }
 
+    async fn release_after_success(&self, _: &Key, _: &Proof, _: UnixMillis) -> Result<Released> {
+        unreachable!("nothing is ever granted")
+    }
+
     async fn get(&self, _: &Key, _: Option<&Proof>) -> Result<Option<State>> {
         unreachable!("nothing is ever read")
     }

@@ -47,6 +47,8 @@ pub struct Lease {
     pub etag: Option<StateEtag>,
     /// Who holds it.
     pub owner: Owner,
+    /// When the last run that succeeded began, as told at the grant.
+    pub last_success: Option<UnixMillis>,
     client: Client,
     belief: Arc<watch::Sender<Belief>>,
     renewal: Option<JoinHandle<()>>,
@@ -65,6 +67,7 @@ impl Lease {
             version: grant.version,
             etag: grant.etag,
             owner,
+            last_success: grant.last_success,
             client,
             belief: Arc::new(watch::Sender::new(Belief { deadline, lost: None })),
             renewal: None,
@@ -128,18 +131,34 @@ impl Lease {
     /// # Errors
     /// That nobody answered: then the lease runs out by itself.
     pub async fn release(mut self) -> Result<Released> {
-        self.stop_renewing();
-        self.stop_believing();
-        self.over = true;
+        self.stop();
         let until = self.client.clock.boot() + RELEASE_TRY;
         let proof = self.proof();
         let service = &self.client.service;
         self.client.insist(until, || service.release(&self.key, &self.id, Some(&proof), false)).await
     }
 
+    /// The same, and tells those who come after that the run under this lease succeeded and began at `began`.
+    ///
+    /// # Errors
+    /// As [`Lease::release`].
+    pub async fn release_after_success(mut self, began: UnixMillis) -> Result<Released> {
+        self.stop();
+        let until = self.client.clock.boot() + RELEASE_TRY;
+        let proof = self.proof();
+        let service = &self.client.service;
+        self.client.insist(until, || service.release_after_success(&self.key, &proof, began)).await
+    }
+
     /// Stops renewing and leaves the lease to whoever knows its id, or to run out by itself.
     pub fn detach(mut self) {
         self.stop_renewing();
+        self.over = true;
+    }
+
+    fn stop(&mut self) {
+        self.stop_renewing();
+        self.stop_believing();
         self.over = true;
     }
 

@@ -140,7 +140,7 @@ impl KeyTask {
     async fn give_back(&mut self, lease_id: crate::model::LeaseId) {
         let (reply, _answer) = oneshot::channel();
         let at = self.clock().wall();
-        let release = Release { lease_id, token: None, txn: None, rollback: true, at };
+        let release = Release { lease_id, token: None, txn: None, rollback: true, succeeded: None, at };
         // The client of this one never goes: the receiver lives to the end of this function.
         let mut job = Job { request: Request::Release(release), ticket: self.shared.ticket(), reply };
         let _lease_runs_out_by_itself = self.apply(&mut job).await;

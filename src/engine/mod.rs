@@ -23,7 +23,7 @@ use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, UnixMillis};
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lease::{self, Change, Outcome, Release, Renew, Request, Update};
@@ -169,16 +169,22 @@ impl LeaseService for Engine {
             token: proof.map(|proof| proof.token),
             txn: proof.and_then(|proof| proof.txn.clone()),
             rollback,
+            succeeded: None,
             at: self.shared.clock.wall(),
         };
-        let answer = self.ask(key, Request::Release(request)).await?;
-        match answer.outcome {
-            Outcome::Released(released) => {
-                self.collect_soon(&answer.record);
-                Ok(released)
-            }
-            other => Err(unexpected(&other)),
-        }
+        self.end(key, request).await
+    }
+
+    async fn release_after_success(&self, key: &Key, proof: &Proof, began: UnixMillis) -> Result<Released> {
+        let request = Release {
+            lease_id: proof.lease_id.clone(),
+            token: Some(proof.token),
+            txn: proof.txn.clone(),
+            rollback: false,
+            succeeded: Some(began),
+            at: self.shared.clock.wall(),
+        };
+        self.end(key, request).await
     }
 
     async fn get(&self, key: &Key, proof: Option<&Proof>) -> Result<Option<State>> {
@@ -209,6 +215,7 @@ impl LeaseService for Engine {
             bytes: committed.state.as_ref().map_or(0, |state| state.len),
             updated: (committed.version.0 > 0).then_some(committed.at),
             ended: record.ended.iter().rev().cloned().collect(),
+            last_success: record.last_success,
             waiters: None,
         })
     }
@@ -227,6 +234,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Engine {
+    async fn end(&self, key: &Key, release: Release) -> Result<Released> {
+        let answer = self.ask(key, Request::Release(release)).await?;
+        match answer.outcome {
+            Outcome::Released(released) => {
+                self.collect_soon(&answer.record);
+                Ok(released)
+            }
+            other => Err(unexpected(&other)),
+        }
+    }
+
     fn update_of(&self, request: ChangeRequest, change: Change) -> (Key, Update) {
         let update = Update {
             proof: request.proof,

@@ -1,7 +1,7 @@
 //! Waiting for a key that another holds: watch the record, try again when it changes or when a takeover may be tried.
 
 use super::{Denied, Engine, unexpected};
-use crate::clock::BootTime;
+use crate::clock::{BootTime, UnixMillis};
 use crate::error::Result;
 use crate::lease::{Acquire, Outcome, Refusal, Request};
 use crate::limits::{BACKOFF_MAX, WAIT_POLL, takeover_age};
@@ -25,7 +25,7 @@ impl Engine {
                     if matches!(answer.outcome, Outcome::Granted { taken_over: true, .. }) {
                         self.collect_soon(&answer.record);
                     }
-                    return grant(answer.outcome);
+                    return grant(answer.outcome, answer.record.last_success);
                 }
                 Err(denied) => denied,
             };
@@ -66,7 +66,7 @@ impl Engine {
     }
 }
 
-fn grant(outcome: Outcome) -> Result<Grant> {
+fn grant(outcome: Outcome, last_success: Option<UnixMillis>) -> Result<Grant> {
     match outcome {
         Outcome::Granted { lease, version, etag, taken_over } => Ok(Grant {
             lease_id: lease.id,
@@ -77,6 +77,7 @@ fn grant(outcome: Outcome) -> Result<Grant> {
             version,
             etag,
             taken_over,
+            last_success,
         }),
         other => Err(unexpected(&other)),
     }

@@ -30,6 +30,7 @@ pub fn check_step(before: &Record, request: &Request, age: Duration, step: &Step
     states(before, request, after, &moved)?;
     memory_of_ends(before, request, after, &moved)?;
     memory_of_changes(before, request, after)?;
+    memory_of_success(before, request, after)?;
     answers::after_write(before, request, after, outcome)?;
     check(after)
 }
@@ -248,6 +249,15 @@ fn memory_of_changes(before: &Record, request: &Request, after: &Record) -> Resu
     B::unless(last == Some((&r.id, r.change.etag(), after.last_version)), "a change is not remembered")?;
     let kept = before.done.len().min(DONE_REQUESTS - 1);
     B::unless(remembered(&before.done, &after.done, kept), "a change is forgotten too early")
+}
+
+/// The last success is the one that a commit's release told of; nothing else touches that memory.
+fn memory_of_success(before: &Record, request: &Request, after: &Record) -> Result<(), B> {
+    let told = match request {
+        Request::Release(r) if !r.rollback => r.succeeded,
+        _ => None,
+    };
+    B::unless(after.last_success == told.or(before.last_success), "a success is not what the last release told")
 }
 
 /// Whether `after` is the last `kept` of `before` and one more.

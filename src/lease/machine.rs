@@ -227,6 +227,9 @@ fn release(record: &Record, r: &Release) -> Decided {
     {
         commit(&mut next, staged);
     }
+    if !r.rollback {
+        next.last_success = r.succeeded.or(next.last_success);
+    }
     if on(Mutant::DeleteOnRelease) {
         next = Record::new(record.key.clone());
     }

@@ -73,6 +73,8 @@ pub struct Release {
     pub txn: Option<TxnId>,
     /// Drop what is staged.
     pub rollback: bool,
+    /// When the run under this lease that succeeded began: remembered, unless it is rolled back.
+    pub succeeded: Option<UnixMillis>,
     /// The writer's wall clock.
     pub at: UnixMillis,
 }

