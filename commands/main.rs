@@ -8,17 +8,22 @@ use std::process::ExitCode;
 
 mod acquire;
 mod body;
+mod break_lease;
 mod change;
 mod cli;
 mod completions;
+mod config;
 mod context;
 mod duration;
+mod edit;
 mod exec;
+mod fence;
 mod get;
 mod help;
 mod identity;
 mod interrupt;
 mod keepalive;
+mod list;
 mod man;
 mod output;
 mod patience;
@@ -29,11 +34,13 @@ mod release;
 mod remove;
 mod settings;
 mod status;
+mod table;
 mod target;
 mod text;
 mod update;
 mod variables;
 mod waiting;
+mod watch;
 mod whole_file;
 
 // No thread and no runtime may start before the command has decided: `exec` forks first.

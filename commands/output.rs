@@ -1,6 +1,6 @@
 //! What is written where: data on standard output, all else on standard error.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
 use lockd::clock::UnixMillis;
 use lockd::error::{Error, ErrorKind, Result};
@@ -233,12 +233,13 @@ fn one_line(message: &str) -> String {
     message.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
 }
 
-/// Whether standard error may be coloured: `--color` decides, else `NO_COLOR`, `TERM=dumb` and what it is connected to.
-pub fn colored(choice: Option<&str>, no_color: bool, dumb: bool) -> Result<bool, String> {
+/// What a choice of colour means; `unasked` is what holds when nobody chose: `NO_COLOR`, `TERM=dumb` and what it is connected
+/// to decide then.
+pub fn colored(choice: &str, unasked: bool) -> Result<bool, String> {
     match choice {
-        Some("always") => Ok(true),
-        Some("never") => Ok(false),
-        None | Some("auto") => Ok(!no_color && !dumb && io::stderr().is_terminal()),
-        Some(other) => Err(format!("{other:?} is none of auto, always and never")),
+        "always" => Ok(true),
+        "never" => Ok(false),
+        "auto" => Ok(unasked),
+        other => Err(format!("{other:?} is none of auto, always and never")),
     }
 }

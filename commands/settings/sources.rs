@@ -124,8 +124,18 @@ impl Config {
         }
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What it says of a setting.
+    pub fn value(&self, setting: &Setting) -> Option<&str> {
+        self.values.get(setting.name).map(String::as_str)
+    }
+
     pub(super) fn get(&self, setting: &'static Setting) -> Option<Found> {
-        let value = self.values.get(setting.name)?.clone();
+        let value = self.value(setting)?.to_owned();
         Some(Found { value, origin: Origin::Config(setting.name, self.path.clone()) })
     }
 }

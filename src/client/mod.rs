@@ -3,6 +3,7 @@
 //! A [`Lease`] knows until when it may be believed in ([`Lease::deadline`]), renews itself once asked to ([`Lease::keep_alive`]), tells
 //! when it is lost ([`Lease::lost`]) and gives itself back.
 
+pub mod edit;
 mod lease;
 
 use std::sync::Arc;

@@ -30,7 +30,7 @@ impl Engine {
                 Err(denied) => denied,
             };
             match (&denied, until) {
-                (Denied::Refused { refusal, seen, age }, Some(until)) if clock.boot() < until => {
+                (Denied::Refused { refusal, seen, age, .. }, Some(until)) if clock.boot() < until => {
                     let Refusal::Busy(lease) = &**refusal else { return Err(denied.into_error(&key, clock)) };
                     let free = clock.boot() + takeover_age(lease.ttl.duration()).saturating_sub(*age);
                     let free = if on(Mutant::WaiterForgetsTakeover) { until } else { free };
@@ -42,7 +42,7 @@ impl Engine {
     }
 
     /// Until the record may have changed, or `until`. A store that cannot be watched is asked again after a pause.
-    async fn wait_for_change(&self, key: &Key, seen: Option<&Etag>, until: BootTime) {
+    pub(super) async fn wait_for_change(&self, key: &Key, seen: Option<&Etag>, until: BootTime) {
         let clock = &*self.shared.clock;
         let changed = clock.timeout_at(until, self.shared.store.records.changed(key, seen)).await;
         if let Some(Err(_)) = changed {

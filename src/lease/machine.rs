@@ -7,10 +7,13 @@
 //! | update or remove in the lease's transaction | same | same | same | new |
 //! | release: commit; rollback | none | same | staged, if any; same | dropped |
 //! | expire; break | none | same; +1 | same | dropped |
+//!
+//! An admit touches nothing of these: it raises the mark of a resource, which has a record of its own.
 
+use std::cmp::Ordering;
 use std::time::Duration;
 
-use super::request::{Acquire, Break, Change, Expire, Outcome, Refusal, Release, Renew, Request, Update};
+use super::request::{Acquire, Admit, Break, Change, Expire, Outcome, Refusal, Release, Renew, Request, Update};
 use crate::clock::UnixMillis;
 use crate::limits::{DONE_REQUESTS, ENDED_LEASES, NUMBER_MAX, takeover_age};
 use crate::model::{Done, Ended, FencingToken, How, Lease, LeaseId, Record, Stamp, Ttl, TxnId, Unknown, Versioned};
@@ -39,6 +42,7 @@ pub fn step(record: &Record, request: &Request, age: Duration) -> Step {
         Request::Update(r) => update(record, r),
         Request::Expire(r) => expire(record, r, age),
         Request::Break(r) => break_lease(record, r),
+        Request::Admit(r) => admit(record, r),
     };
     decided.unwrap_or_else(|refusal| Step { write: None, answer: Err(refusal) })
 }
@@ -200,6 +204,7 @@ fn end_lease(next: &mut Record, how: How, at: UnixMillis) {
         how,
         version: next.committed.version,
         discarded: next.staged.take().is_some(),
+        ttl: Some(lease.ttl),
         owner: lease.owner,
         at,
         by: None,
@@ -355,4 +360,13 @@ fn break_lease(record: &Record, r: &Break) -> Decided {
 
 fn broken_before(record: &Record, id: &LeaseId) -> bool {
     record.ended(id).is_some_and(|ended| ended.how == How::Broken)
+}
+
+/// The high-water mark of a resource only rises.
+fn admit(record: &Record, r: &Admit) -> Decided {
+    match r.token.cmp(&record.fence) {
+        Ordering::Less => Err(Refusal::Stale(record.fence)),
+        Ordering::Equal => answer(Outcome::Admitted),
+        Ordering::Greater => write(Record { fence: r.token, ..record.clone() }, Outcome::Admitted),
+    }
 }

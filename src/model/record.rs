@@ -50,6 +50,9 @@ pub struct Record {
     pub token: FencingToken,
     /// Rises at grants and renewals only: (token, beat) names one sign of life.
     pub beat: u64,
+    /// The highest token that was admitted to the resource of this name; zero when none was. Only records of resources
+    /// (in a reserved namespace) have one, and they have nothing else.
+    pub fence: FencingToken,
     /// The present lease.
     pub lease: Option<Lease>,
     /// The highest version ever shown.
@@ -109,6 +112,7 @@ impl Record {
             epoch: 0,
             token: FencingToken(0),
             beat: 0,
+            fence: FencingToken(0),
             lease: None,
             last_version: Version(0),
             committed: Versioned::default(),
@@ -306,6 +310,8 @@ struct Head {
     epoch: u32,
     token: FencingToken,
     beat: u64,
+    #[serde(default, skip_serializing_if = "FencingToken::is_none")]
+    fence: FencingToken,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     lease: Option<Lease>,
     last_version: Version,
@@ -393,6 +399,7 @@ impl Head {
             epoch: r.epoch,
             token: r.token,
             beat: r.beat,
+            fence: r.fence,
             lease: r.lease.clone(),
             last_version: r.last_version,
             committed: VersionedHead::from_model(&r.committed),
@@ -420,6 +427,7 @@ impl Head {
             epoch: self.epoch,
             token: self.token,
             beat: self.beat,
+            fence: self.fence,
             lease: self.lease,
             last_version: self.last_version,
             committed,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use lockd::clock::{BootTime, UnixMillis};
 use lockd::entropy::Entropy;
-use lockd::lease::{Acquire, Break, Change, Expire, Release, Renew, Request, Update};
+use lockd::lease::{Acquire, Admit, Break, Change, Expire, Release, Renew, Request, Update};
 use lockd::limits::takeover_age;
 use lockd::model::{
     BlobId, Body, FencingToken, Holder, Key, KeyHash, LeaseId, Namespace, Owner, Reason, Record, RequestId, Stamp,
@@ -135,6 +135,9 @@ pub enum Op {
     Break {
         who: Who,
         epoch: u32,
+    },
+    Admit {
+        token: u64,
     },
     /// A request made so many before, once more.
     Again {
@@ -271,6 +274,7 @@ pub fn request(op: Op, record: &Record, past: &[Request], at: u64) -> Option<Req
             let (by, reason) = (owner("operator"), Reason::new("stuck").unwrap());
             Request::Break(Break { lease_id: who(record, lease), by, reason, epoch, at: now })
         }
+        Op::Admit { token } => Request::Admit(Admit { token: FencingToken(token) }),
         Op::Again { back } => past.iter().rev().nth(back.into())?.clone(),
     })
 }
