@@ -69,6 +69,7 @@ pub fn tree() -> clap::Command {
 
 fn finished(command: clap::Command) -> clap::Command {
     let command = command.help_template(TEMPLATE).next_line_help(false).max_term_width(100);
+    let command = command.disable_help_subcommand(true);
     command.mut_args(documented).mut_subcommands(finished)
 }
 

@@ -26,6 +26,7 @@ mod keepalive;
 mod list;
 mod man;
 mod output;
+mod page;
 mod patience;
 mod process;
 mod progress;

@@ -74,6 +74,7 @@ pub struct Holder<'a> {
     user: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     command: Option<&'a str>,
+    lease_id: &'a str,
     token: u64,
     since: String,
     ttl_ms: u64,
@@ -89,6 +90,7 @@ impl<'a> From<&'a lockd::service::Busy> for Holder<'a> {
             pid: busy.holder.pid,
             user: busy.holder.user.as_deref(),
             command: busy.holder.command.as_deref(),
+            lease_id: busy.lease_id.as_str(),
             token: busy.token.0,
             since: text::rfc3339(busy.since),
             ttl_ms: busy.ttl.millis(),

@@ -1,6 +1,7 @@
 //! `lockd watch`: what happens to a key.
 
 use std::fmt::Write as _;
+use std::os::fd::AsFd;
 use std::pin::pin;
 
 use futures_util::StreamExt;
@@ -10,7 +11,7 @@ use lockd::model::{Key, Owner, Reason};
 use lockd::service::{Description, Event, Watched};
 use serde::Serialize;
 use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use tokio::net::unix::pipe;
 
 use super::context::{Context, Session};
 use super::interrupt::{self, Either};
@@ -104,7 +105,8 @@ async fn follow(context: &Context, session: &Session, key: &Key, format: Format)
 /// Returns when standard output is a pipe and nobody has its other end.
 async fn nobody_reads() {
     // Files and such cannot be waited for; there the next write tells.
-    if let Ok(out) = AsyncFd::register_with_interest(std::io::stdout(), Interest::ERROR)
+    let own = std::io::stdout().as_fd().try_clone_to_owned();
+    if let Ok(out) = own.and_then(pipe::Sender::from_owned_fd_unchecked)
         && out.ready(Interest::ERROR).await.is_ok()
     {
         return;
