@@ -4,6 +4,7 @@ mod bad_input;
 mod configuration;
 mod exec;
 mod generated;
+mod keep;
 mod lab;
 mod lease;
 mod output;
