@@ -1,10 +1,10 @@
 //! Whose life counts for a keeper: the shell that runs what `acquire` prints.
 //!
-//! In `l=$(lockd acquire --keep k)` the parent may be that shell, a subshell forked from it for the substitution, or a program such
-//! as `timeout` that only runs another. So programs of that kind are passed over; of the subshells and the shell that they were
-//! forked from, it is the one that reads what is printed; or, where the printed goes through a pipe first, the one that reads the
-//! output of its subshell. Nothing above the shell is ever looked at: a terminal, a daemon or another script may read the
-//! script's output too.
+//! In `l=$(lockd acquire --keep k)` the parent may be that shell, a subshell forked from it for the substitution, a program such as
+//! `timeout` that only runs another, or, in zsh, a filter that the subshell has become. So programs of these kinds are passed over;
+//! of the subshells and the shell that they were forked from, it is the one that reads what is printed; or, where the printed
+//! goes through a pipe first, the one that reads the output of its subshell. Nothing above the shell is ever chosen: a
+//! terminal, a daemon or another script may read the script's output too.
 
 use std::fmt;
 use std::fs;
@@ -20,6 +20,16 @@ use super::sys;
 /// Programs that run another and end with it.
 const WRAPPERS: [&str; 12] =
     ["timeout", "time", "sudo", "doas", "su", "runuser", "flock", "strace", "ltrace", "unshare", "nsenter", "setsid"];
+
+/// Programs that pass on what they read, at the end of a pipe that a subshell has become.
+const FILTERS: [&str; 14] =
+    ["cat", "tee", "grep", "sed", "awk", "gawk", "mawk", "tr", "head", "tail", "cut", "sort", "uniq", "jq"];
+
+/// Programs that may run what they read from a pipe.
+const SHELLS: [&str; 18] = [
+    "sh", "bash", "rbash", "dash", "ash", "zsh", "ksh", "ksh93", "mksh", "oksh", "yash", "posh", "busybox", "fish",
+    "tcsh", "csh", "nu", "elvish",
+];
 
 /// How far up the shell is looked for.
 const DEPTH: usize = 32;
@@ -100,7 +110,8 @@ struct Ancestor {
     process: Process,
     /// What it runs, as far as that is shown.
     program: Option<(std::path::PathBuf, Vec<u8>)>,
-    /// The pipe on its standard output.
+    /// The pipes on its standard input and output.
+    input: Option<u64>,
     output: Option<u64>,
     /// The pipes that it can read from.
     reads: Vec<u64>,
@@ -115,22 +126,28 @@ fn ancestors() -> Vec<Ancestor> {
         next = Pid::from_raw(process.parent);
         let dir = process.pid.as_raw_nonzero().get().to_string();
         let program = fs::read_link(format!("/proc/{dir}/exe")).ok().zip(fs::read(format!("/proc/{dir}/cmdline")).ok());
-        up.push(Ancestor { program, output: output_of(&dir), reads: reads_of(&dir), process });
+        let (input, output) = (pipe_at(&format!("/proc/{dir}/fd/0")), output_of(&dir));
+        up.push(Ancestor { program, input, output, reads: reads_of(&dir), process });
     }
     up
 }
 
 /// Which of `up` is the shell that runs what this command prints to the pipe `output`.
 fn choose(output: Option<u64>, up: &[Ancestor]) -> Option<usize> {
-    let first = up.iter().position(|above| !WRAPPERS.contains(&above.process.name.as_str()))?;
-    let forked = up[first..].windows(2).take_while(|two| is_fork(&two[0], &two[1])).count();
-    let shells = &up[first..=first + forked];
-    let reader = |pipe: Option<u64>, from: usize| {
-        let at = shells[from..].iter().position(|above| pipe.is_some_and(|pipe| above.reads.contains(&pipe)))?;
-        Some(first + from + at)
+    let passes = |above: &Ancestor| {
+        let name = above.process.name.as_str();
+        let filters = output.is_some() && above.input == output && !SHELLS.contains(&name);
+        WRAPPERS.contains(&name) || FILTERS.contains(&name) || filters
     };
-    let of_subshell = || shells.iter().enumerate().find_map(|(at, subshell)| reader(subshell.output, at + 1));
-    reader(output, 0).or_else(of_subshell).or(Some(first))
+    let first = up.iter().position(|above| !passes(above))?;
+    // What stands between a shell and its fork was one of them, and has become another program since.
+    let is_shell = |at: usize| at == first || (at > first && is_fork(&up[first], &up[at]));
+    let reader = |pipe: Option<u64>, from: usize| {
+        let mut shells = (from..up.len()).filter(|at| is_shell(*at));
+        shells.find(|at| pipe.is_some_and(|pipe| up[*at].reads.contains(&pipe)))
+    };
+    let of_subshell = || (0..up.len()).find_map(|at| reader(up[at].output, at + 1));
+    reader(output, first).or_else(of_subshell).or(Some(first))
 }
 
 /// Whether one is a fork of the other that runs the same program still: a subshell.
@@ -175,7 +192,7 @@ mod tests {
         let zeros = " 0".repeat(18);
         let mut process = family::parse(&format!("{stat}{zeros} {image} 0 {image}")).unwrap();
         process.image = [image; 3];
-        Ancestor { process, program: Some((program.into(), Vec::new())), output, reads: reads.to_vec() }
+        Ancestor { process, program: Some((program.into(), Vec::new())), input: None, output, reads: reads.to_vec() }
     }
 
     #[test]
@@ -203,6 +220,16 @@ mod tests {
         ] {
             assert_eq!(choose(output, &up), Some(expected), "{what}");
         }
+        // zsh: the subshell has become the last part of the pipe.
+        let cat = |input| Ancestor { input, ..above("cat", 7, Some(1), &[2]) };
+        let tool = |input| Ancestor { input, ..above("tool", 7, Some(1), &[2]) };
+        assert_eq!(choose(Some(2), &[cat(Some(2)), main(), runner()]), Some(1));
+        assert_eq!(choose(Some(2), &[tool(Some(2)), main(), runner()]), Some(1));
+        assert_eq!(choose(Some(3), &[timeout(), cat(Some(2)), main(), runner()]), Some(2));
+        assert_eq!(choose(Some(3), &[sh(Some(3), &[]), tool(Some(2)), main(), runner()]), Some(2));
+        // A loop at the end of a pipe is run by the shell itself there.
+        let looping = || Ancestor { input: Some(2), ..sh(Some(9), &[2]) };
+        assert_eq!(choose(Some(2), &[looping(), runner()]), Some(0));
         // A script inside a substitution of another is a shell of its own.
         let script = above("sh", 8, Some(1), &[]);
         assert_eq!(choose(Some(1), &[script, main()]), Some(0));

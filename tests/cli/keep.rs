@@ -67,8 +67,9 @@ fn the_lease_lives_as_long_as_the_shell() {
             let up = sandbox.wait_for("up");
             assert_eq!(up.trim(), format!("k {}", running.pid()), "{shell:?} {way}");
             // Held by a keeper, while nothing between it and the shell is left.
-            keeper(&sandbox);
-            until("what stood between has ended", || (sandbox.processes().len() == 2).then_some(()));
+            until(&format!("only the keeper is left: {shell:?} {way}"), || {
+                (sandbox.processes().len() == 2 && keepers(&sandbox).len() == 1).then_some(())
+            });
             assert!(!sandbox.is_free("k"), "{shell:?} {way}");
             drop(running.child().stdin.take());
             let (code, said) = running.end();
