@@ -49,7 +49,7 @@ pub struct Wish {
 #[derive(Serialize, Deserialize)]
 enum Answer {
     /// It holds the lease.
-    Holds(Taken),
+    Holds(Box<Taken>),
     /// It does not, and has said why; the exit code.
     Over(u8),
 }
@@ -90,7 +90,7 @@ async fn print_answer(form: Form, socket: OwnedFd, keeper: Pid) -> Result<u8> {
         }
     };
     let taken = match answer {
-        Some(Answer::Holds(taken)) => taken,
+        Some(Answer::Holds(taken)) => *taken,
         Some(Answer::Over(exit)) => {
             print_code(form, Some(exit).filter(|exit| *exit != 0));
             return Ok(exit);
@@ -203,7 +203,7 @@ async fn keep(
     lease.keep_alive();
     let taken = Taken::of(&lease, &session.place.url, &*context.clock).with_keeper(std::process::id());
     context.voice.detail(&format!("process {} holds {} while {} lives", std::process::id(), lease.key, wish.shell));
-    let _dead = wire::send(&socket, &Answer::Holds(taken));
+    let _dead = wire::send(&socket, &Answer::Holds(Box::new(taken)));
     let printed = {
         let word = pin!(receive::<Printed>(&socket));
         matches!(select(&mut over, word).await, Either::Right((Some(Printed), _)))

@@ -19,6 +19,8 @@ pub struct Process {
     pub group: i32,
     /// Whether it has ended and waits for its parent to ask.
     pub zombie: bool,
+    /// Whether it waits for an event.
+    pub asleep: bool,
     /// Its name.
     pub name: String,
     /// When it started, in clock ticks since boot: with the id, it names one process for ever.
@@ -107,6 +109,7 @@ pub(super) fn parse(stat: &str) -> Option<Process> {
         pid: Pid::from_raw(pid.parse().ok().filter(|pid| *pid > 0)?)?,
         // A process whose first thread has ended while others run looks like a zombie but for their number.
         zombie: matches!(*fields.first()?, "Z" | "X") && fields.get(17)?.parse::<u32>().ok()? <= 1,
+        asleep: *fields.first()? == "S",
         parent: fields.get(1)?.parse().ok()?,
         group: fields.get(2)?.parse().ok()?,
         started: fields.get(19)?.parse().ok()?,

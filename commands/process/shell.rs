@@ -13,6 +13,7 @@ use std::os::fd::OwnedFd;
 use lockd::error::{Error, ErrorKind, Result};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags};
+use rustix::time::Timespec;
 
 use super::family::{self, Process};
 use super::sys;
@@ -34,6 +35,10 @@ const SHELLS: [&str; 18] = [
 /// How far up the shell is looked for.
 const DEPTH: usize = 32;
 
+/// How often, and with what pause, a subshell is looked at that is building its pipeline: a few seconds.
+const PATIENCE: u32 = 2_000;
+const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
+
 /// A process whose life counts.
 #[derive(Debug)]
 pub struct Shell {
@@ -51,8 +56,7 @@ impl Shell {
             Error::new(ErrorKind::Usage, "--keep: the shell of this command cannot be told")
                 .with_hint("name the process whose life counts, with --for-pid $$")
         };
-        let up = ancestors();
-        let shell = choose(output_of("self"), &up).map(|at| up[at].process.clone()).ok_or_else(unknown)?;
+        let shell = find().ok_or_else(unknown)?;
         // Whoever adopted this command when its parent had ended is in another session, and no shell that waits for it.
         let session = |pid| sys::session_of(pid).ok();
         if session(None).is_none() || session(Some(shell.pid)) != session(None) {
@@ -115,6 +119,8 @@ struct Ancestor {
     output: Option<u64>,
     /// The pipes that it can read from.
     reads: Vec<u64>,
+    /// Whether it waits for something, before this was looked at and after.
+    asleep: bool,
 }
 
 /// The nearest first.
@@ -127,13 +133,33 @@ fn ancestors() -> Vec<Ancestor> {
         let dir = process.pid.as_raw_nonzero().get().to_string();
         let program = fs::read_link(format!("/proc/{dir}/exe")).ok().zip(fs::read(format!("/proc/{dir}/cmdline")).ok());
         let (input, output) = (pipe_at(&format!("/proc/{dir}/fd/0")), output_of(&dir));
-        up.push(Ancestor { program, input, output, reads: reads_of(&dir), process });
+        let reads = reads_of(&dir);
+        let asleep = process.asleep && family::read(process.pid.as_raw_nonzero().get()).is_some_and(|now| now.asleep);
+        up.push(Ancestor { program, input, output, reads, asleep, process });
     }
     up
 }
 
-/// Which of `up` is the shell that runs what this command prints to the pipe `output`.
-fn choose(output: Option<u64>, up: &[Ancestor]) -> Option<usize> {
+/// The shell that runs what this command prints. A subshell that is still building its pipeline has an end of each pipe, too,
+/// but is not waiting for anything then: it is looked at again until it does one or the other.
+fn find() -> Option<Process> {
+    let mut tries = 0;
+    loop {
+        let up = ancestors();
+        let (at, perhaps) = choose(output_of("self"), &up)?;
+        match perhaps {
+            Some(above) if tries == PATIENCE => return Some(up[above].process.clone()),
+            Some(_) if !up[at].asleep => {}
+            _ => return Some(up[at].process.clone()),
+        }
+        tries += 1;
+        let _over = rustix::event::poll(&mut [], Some(&PAUSE));
+    }
+}
+
+/// Which of `up` is the shell that runs what this command prints to the pipe `output`; and if that is so only when it waits for
+/// what is printed, which one it is otherwise.
+fn choose(output: Option<u64>, up: &[Ancestor]) -> Option<(usize, Option<usize>)> {
     let passes = |above: &Ancestor| {
         let name = above.process.name.as_str();
         let filters = output.is_some() && above.input == output && !SHELLS.contains(&name);
@@ -147,7 +173,10 @@ fn choose(output: Option<u64>, up: &[Ancestor]) -> Option<usize> {
         shells.find(|at| pipe.is_some_and(|pipe| up[*at].reads.contains(&pipe)))
     };
     let of_subshell = || (0..up.len()).find_map(|at| reader(up[at].output, at + 1));
-    reader(output, first).or_else(of_subshell).or(Some(first))
+    match (reader(output, first), of_subshell()) {
+        (Some(at), above) => Some((at, above.filter(|above| *above > at))),
+        (None, above) => Some((above.unwrap_or(first), None)),
+    }
 }
 
 /// Whether one is a fork of the other that runs the same program still: a subshell.
@@ -192,7 +221,8 @@ mod tests {
         let zeros = " 0".repeat(18);
         let mut process = family::parse(&format!("{stat}{zeros} {image} 0 {image}")).unwrap();
         process.image = [image; 3];
-        Ancestor { process, program: Some((program.into(), Vec::new())), input: None, output, reads: reads.to_vec() }
+        let program = Some((program.into(), Vec::new()));
+        Ancestor { process, program, input: None, output, reads: reads.to_vec(), asleep: true }
     }
 
     #[test]
@@ -218,27 +248,29 @@ mod tests {
             ),
             ("to a file", None, vec![sh(Some(9), &[]), runner()], 0),
         ] {
-            assert_eq!(choose(output, &up), Some(expected), "{what}");
+            assert_eq!(choose(output, &up), Some((expected, None)), "{what}");
         }
         // zsh: the subshell has become the last part of the pipe.
         let cat = |input| Ancestor { input, ..above("cat", 7, Some(1), &[2]) };
         let tool = |input| Ancestor { input, ..above("tool", 7, Some(1), &[2]) };
-        assert_eq!(choose(Some(2), &[cat(Some(2)), main(), runner()]), Some(1));
-        assert_eq!(choose(Some(2), &[tool(Some(2)), main(), runner()]), Some(1));
-        assert_eq!(choose(Some(3), &[timeout(), cat(Some(2)), main(), runner()]), Some(2));
-        assert_eq!(choose(Some(3), &[sh(Some(3), &[]), tool(Some(2)), main(), runner()]), Some(2));
+        assert_eq!(choose(Some(2), &[cat(Some(2)), main(), runner()]), Some((1, None)));
+        assert_eq!(choose(Some(2), &[tool(Some(2)), main(), runner()]), Some((1, None)));
+        assert_eq!(choose(Some(3), &[timeout(), cat(Some(2)), main(), runner()]), Some((2, None)));
+        assert_eq!(choose(Some(3), &[sh(Some(3), &[]), tool(Some(2)), main(), runner()]), Some((2, None)));
+        // It has the other end of the pipe because it is building the pipeline, or because it reads: that shows in what it does.
+        assert_eq!(choose(Some(2), &[sh(Some(1), &[2]), main(), runner()]), Some((0, Some(1))));
         // A loop at the end of a pipe is run by the shell itself there.
         let looping = || Ancestor { input: Some(2), ..sh(Some(9), &[2]) };
-        assert_eq!(choose(Some(2), &[looping(), runner()]), Some(0));
+        assert_eq!(choose(Some(2), &[looping(), runner()]), Some((0, None)));
         // A script inside a substitution of another is a shell of its own.
         let script = above("sh", 8, Some(1), &[]);
-        assert_eq!(choose(Some(1), &[script, main()]), Some(0));
+        assert_eq!(choose(Some(1), &[script, main()]), Some((0, None)));
         assert_eq!(choose(Some(1), &[timeout()]), None);
     }
 
     #[test]
     fn what_the_kernel_does_not_show_is_no_fork() {
         let hidden = || above("sh", 0, Some(1), &[]);
-        assert_eq!(choose(Some(2), &[hidden(), above("sh", 0, None, &[1])]), Some(0));
+        assert_eq!(choose(Some(2), &[hidden(), above("sh", 0, None, &[1])]), Some((0, None)));
     }
 }
