@@ -169,6 +169,9 @@ mod tests {
                     || about.matches("lockd ").count() >= 2,
                 "{path}: no examples: {about}"
             );
+            // A line is as wide as the terminal: nobody but the terminal ends one inside a paragraph.
+            let ragged = |paragraph: &&str| !paragraph.starts_with(' ') && paragraph.contains('\n');
+            assert_eq!(about.split("\n\n").find(ragged), None, "{path}: a paragraph of several lines");
             for arg in command.get_arguments() {
                 assert!(arg.get_help().is_some(), "{path}: {} is not explained", arg.get_id());
                 assert!(

@@ -100,14 +100,16 @@ fn row((name, text): &(&str, &str)) -> (String, String) {
 }
 
 /// Variables beside the settings.
-const OTHERS: [(&str, &str); 13] = [
+const OTHERS: [(&str, &str); 15] = [
     ("LOCKD_ENV_FILE", "Files of NAME=value lines to read settings from, separated by colons (--env-file)"),
     ("LOCKD_CONFIG", "The configuration file (--config)"),
     ("LOCKD_KEY", "Set by exec and acquire: the key"),
     ("LOCKD_LEASE_ID", "Set by exec and acquire: the lease"),
     ("LOCKD_FENCING_TOKEN", "Set by exec and acquire: the token to pass with every effect"),
     ("LOCKD_LEASE_EXPIRES", "Set by acquire: when the lease ends, if nobody extends it"),
-    ("LOCKD_LEASES", "Set by exec for several keys: a JSON array of all leases"),
+    ("LOCKD_LEASES", "Set by exec where the command runs under several leases: a JSON array of all"),
+    ("LOCKD_STATE_FILE", "Set by exec --state-file: the file with the state"),
+    ("TMPDIR", "Where exec --state-file puts it [default: $XDG_RUNTIME_DIR, /tmp]"),
     ("XDG_CONFIG_HOME", "Where the user's configuration is [default: ~/.config]"),
     ("XDG_STATE_HOME", "Where the embedded default store is; see `lockd help stores`"),
     ("XDG_RUNTIME_DIR", "Where short commands note what they saw of other holders, and `fence admit` locks resources [default: /run/lockd for root]"),

@@ -39,18 +39,6 @@ impl Listed {
     }
 }
 
-/// The variables of a lease on a store.
-pub fn of(lease: &Lease, store: &str) -> Vec<(&'static str, String)> {
-    vec![
-        ("LOCKD_KEY", lease.key.name().to_owned()),
-        ("LOCKD_LEASE_ID", lease.id.to_string()),
-        ("LOCKD_FENCING_TOKEN", lease.token.to_string()),
-        ("LOCKD_OWNER", lease.owner.to_string()),
-        ("LOCKD_NAMESPACE", lease.key.namespace().to_string()),
-        ("LOCKD_STORE", store.to_owned()),
-    ]
-}
-
 /// The leases under which this process runs, as its environment says, each with namespace and store. What is malformed is
 /// nobody's lease.
 pub fn around(environment: &Environment) -> Vec<Listed> {

@@ -25,7 +25,8 @@ impl WholeFile {
         }
         // Through links to the file itself, which would be replaced otherwise.
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        let mut name = path.file_name().unwrap_or_default().to_owned();
+        let no_file = || io::Error::new(io::ErrorKind::InvalidInput, "it names no file");
+        let mut name = path.file_name().ok_or_else(no_file)?.to_owned();
         name.push(format!(".lockd-{}", std::process::id()));
         let temporary = path.with_file_name(name);
         let file = OpenOptions::new().write(true).create_new(true).open(&temporary)?;

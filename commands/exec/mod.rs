@@ -44,7 +44,7 @@ nothing of it is left. Should the lease be lost, the command is ended before any
   lockd exec -n nightly --max-runtime 2h -- ./nightly.sh
   lockd exec -w 10m deploy/web deploy/db --reason 'release 7' -- make deploy
   lockd exec --once-per 1d --if-busy skip report -- ./report.sh
-  lockd exec --state-file import -- sh -c './import $LOCKD_STATE_FILE'
+  lockd exec --state-file import -- sh -c './import \"$LOCKD_STATE_FILE\"'
 
 Several keys, at most 16, are taken in one order by everybody, so that nobody waits for ever; the command never runs with a \
 part of them, and one lost is all lost. LOCKD_KEY, LOCKD_LEASE_ID and LOCKD_FENCING_TOKEN are of the first one, LOCKD_LEASES \
@@ -88,7 +88,7 @@ pub struct Args {
     #[arg(long, help_heading = "Command")]
     state_file: bool,
     /// Write what came of it as one JSON object: schema, outcome (ran, busy, skipped, interrupted, lost, broken, timeout,
-    /// unknown, error), exit, child_exit, child_signal, waited_ms, held_ms, token, key
+    /// unknown, error), exit, child_exit, child_signal, waited_ms, held_ms, token, key. What there was none of is null
     #[arg(long, value_name = "FILE|fd:N", help_heading = "Output")]
     report: Option<String>,
     /// The command and its arguments

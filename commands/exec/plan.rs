@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use lockd::client::AcquireOptions;
+use lockd::clock::UnixMillis;
 use lockd::error::{Error, ErrorKind, Result};
 use lockd::limits::{COMMAND_BYTES, EXEC_KEYS, WAIT_MAX, kill_grace_default, kill_grace_max};
 use lockd::model::{Key, LeaseId, Reason, Ttl};
@@ -180,6 +181,13 @@ fn span(flag: &str, text: &str) -> Result<Duration> {
     }
 }
 
+/// Whether a run that succeeded and began then is enough: less than 0.9 of the span ago, so that a job that starts a little
+/// early is not left out. The wall clocks of two hosts may differ, so that it may even seem to come; but one that is far ahead
+/// must not keep all others from running.
+pub fn is_enough(span: Duration, began: UnixMillis, now: UnixMillis) -> bool {
+    Duration::from_millis(now.0.abs_diff(began.0)) < span * 9 / 10
+}
+
 /// Files of settings that were named, as absolute paths: the command may run elsewhere.
 fn files(context: &Context) -> Result<Vec<(&'static str, OsString)>> {
     let absolute =
@@ -214,6 +222,15 @@ mod tests {
         for text in ["10.001s", "soon", "-1s"] {
             assert_eq!(grace(Some(text), ttl(30)).unwrap_err().kind(), ErrorKind::Usage, "{text}");
         }
+    }
+
+    #[test]
+    fn a_run_is_enough_for_nine_tenths_of_the_span_and_no_clock_stops_it_for_ever() {
+        let enough = |began, now| is_enough(Duration::from_secs(100), UnixMillis(began), UnixMillis(now));
+        assert!(enough(1_000_000, 1_000_000) && enough(1_000_000, 1_089_999));
+        assert!(!enough(1_000_000, 1_090_000) && !enough(1_000_000, u64::MAX));
+        // By a clock that is ahead, or was.
+        assert!(enough(1_089_999, 1_000_000) && !enough(1_090_000, 1_000_000) && !enough(u64::MAX, 0));
     }
 
     #[test]

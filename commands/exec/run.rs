@@ -240,7 +240,7 @@ impl<'a> Run<'a> {
     /// The terminal stopped the command: its shell must see that of exec, which is its job. Nothing is renewed meanwhile.
     fn stop_with_command(&mut self) {
         let (Some(terminal), Some(group)) = (&self.terminal, self.command.and_then(Pid::from_raw)) else { return };
-        terminal.pass(group, rustix::process::getpgrp());
+        terminal.pass(Some(group), terminal::own_group());
         let stops = terminal::is_a_job() && sys::caller_lets_through(libc::SIGTSTP);
         let tells = sys::caller_lets_through(libc::SIGCONT);
         let _refused = rustix::process::kill_current_process_group(Signal::TSTP);
@@ -260,7 +260,7 @@ impl<'a> Run<'a> {
     /// Gives the command the foreground that exec has.
     fn give_terminal(&self) {
         if let (Some(terminal), Some(group)) = (&self.terminal, self.command.and_then(Pid::from_raw)) {
-            terminal.pass(rustix::process::getpgrp(), group);
+            terminal.pass(terminal::own_group(), Some(group));
         }
     }
 
@@ -270,7 +270,7 @@ impl<'a> Run<'a> {
             return false;
         };
         let had_it = terminal.belongs_to(group);
-        terminal.pass(group, rustix::process::getpgrp());
+        terminal.pass(Some(group), terminal::own_group());
         had_it && self.status == Some(Status::Signal(libc::SIGINT))
     }
 }

@@ -2,7 +2,6 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::future::{Either, join, join_all, select};
 use lockd::client::Client;
@@ -20,7 +19,7 @@ use super::super::waiting;
 use super::ending::{self, Done};
 use super::fault;
 use super::held::Held;
-use super::plan::Plan;
+use super::plan::{Plan, is_enough};
 use super::report::Tally;
 use super::run::Run;
 use super::state_file::{Before, StateFile};
@@ -149,12 +148,9 @@ impl Scene<'_> {
         Ok(self.is_recent(known.last_success).then(|| ending::done_before(self.context, self.plan)))
     }
 
-    /// Whether a run that began then is enough: less than 0.9 of the span ago. The wall clocks of two hosts may differ, so
-    /// that it may even seem to come; but one that is far ahead must not keep all others from running for as long.
     fn is_recent(&self, began: Option<UnixMillis>) -> bool {
         let now = self.context.clock.wall();
-        let near = |span: Duration, began: UnixMillis| Duration::from_millis(now.0.abs_diff(began.0)) < span * 9 / 10;
-        self.plan.once_per.zip(began).is_some_and(|(span, began)| near(span, began))
+        self.plan.once_per.zip(began).is_some_and(|(span, began)| is_enough(span, began, now))
     }
 
     /// Takes one lease after the other, renewing those that it has; the wait is for all of them together.

@@ -14,8 +14,9 @@ use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, 
 
 use super::program::{Program, environment};
 use super::schedule::Schedule;
+use super::streams;
 use super::sys::{self, Side};
-use super::terminal::Terminal;
+use super::terminal::{self, Terminal};
 use super::wire::{self, Cause, FromGuard, Received, Start, ToGuard};
 use super::work::{Event, Work};
 
@@ -62,7 +63,7 @@ pub fn fork(command: Command, settle: impl FnOnce(Legacy)) -> io::Result<Forked>
     sys::ignore(libc::SIGTTOU);
     match sys::fork()? {
         Side::Parent(pid) => {
-            let_go_of_the_callers();
+            streams::let_go();
             sys::close_inherited();
             Ok(Forked { pid, socket: ours })
         }
@@ -77,7 +78,7 @@ pub fn fork(command: Command, settle: impl FnOnce(Legacy)) -> io::Result<Forked>
 
 fn be_guard(socket: OwnedFd, command: Command, settle: impl FnOnce(Legacy)) -> io::Result<()> {
     sys::ignore_all();
-    let exec_group = rustix::process::getpgrp();
+    let exec_group = terminal::own_group();
     rustix::process::setpgid(None, None)?;
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     // Only for people who look at the process table.
@@ -95,7 +96,7 @@ struct Guard {
     timer: OwnedFd,
     children: OwnedFd,
     command: Command,
-    exec_group: Pid,
+    exec_group: Option<Pid>,
     exec_alive: bool,
     dismissed: bool,
     acquiring: bool,
@@ -105,7 +106,7 @@ struct Guard {
 }
 
 impl Guard {
-    fn new(socket: OwnedFd, command: Command, exec_group: Pid) -> io::Result<Self> {
+    fn new(socket: OwnedFd, command: Command, exec_group: Option<Pid>) -> io::Result<Self> {
         let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
         Ok(Self {
             socket,
@@ -187,7 +188,7 @@ impl Guard {
                 return self.tell(&FromGuard::SpawnFailed { errno });
             }
         }
-        let_go_of_the_callers();
+        streams::let_go();
         sys::close_inherited();
         Ok(())
     }
@@ -217,9 +218,9 @@ impl Guard {
         let work = self.work.take();
         if !self.exec_alive
             && let Some(terminal) = Terminal::controlling()
-            && work.is_some_and(|work| terminal.belongs_to(work.group()))
+            && let Some(work) = work
         {
-            terminal.give_to(self.exec_group);
+            terminal.pass(Some(work.group()), self.exec_group);
         }
         message
     }
@@ -308,11 +309,4 @@ fn be_command(program: &Program, env: &[CString], guard: Pid, foreground: bool) 
     }
     sys::restore_caller();
     program.become_it(env)
-}
-
-/// Puts /dev/null on standard input and output, so that no pipe of the caller is held open by lockd.
-fn let_go_of_the_callers() {
-    if let Ok(null) = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null") {
-        let _kept = rustix::stdio::dup2_stdin(&null).and_then(|()| rustix::stdio::dup2_stdout(&null));
-    }
 }

@@ -3,6 +3,7 @@
 //! - [`guard`]: the guard process. [`work`]: the command it watches. [`schedule`]: when work must end.
 //! - [`wire`]: the messages. [`link`]: exec's end of them. [`orphans`]: what exec does when the guard is dead.
 //! - [`program`]: finding and becoming a program. [`family`]: descendants. [`terminal`]: the foreground.
+//! - [`shell`]: whose life counts for a keeper. [`streams`]: letting go of the caller's.
 //! - [`sys`]: all unsafe code of lockd.
 
 mod family;
@@ -11,7 +12,9 @@ pub mod link;
 pub mod orphans;
 pub mod program;
 mod schedule;
+pub mod shell;
 pub mod signals;
+pub mod streams;
 #[expect(unsafe_code, reason = "the one module for what the kernel offers and no safe library wraps")]
 pub mod sys;
 pub mod terminal;

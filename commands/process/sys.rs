@@ -9,6 +9,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::process::Pid;
+use tokio::io::unix::AsyncFd;
 
 /// Signals that the caller had ignored, as bits: bit n-1 is signal n.
 static IGNORED: AtomicU64 = AtomicU64::new(0);
@@ -89,6 +90,38 @@ pub fn inherited(fd: RawFd) -> io::Result<OwnedFd> {
         let new = libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 3);
         if new < 0 { Err(io::Error::last_os_error()) } else { Ok(OwnedFd::from_raw_fd(new)) }
     }
+}
+
+/// A descriptor that the runtime watches. Must be called inside one.
+///
+/// # Errors
+/// When the kernel cannot watch it.
+pub fn watched(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an `OwnedFd` names one open descriptor, always the same, for as long as it lives.
+    unsafe { AsyncFd::register(fd) }.map_err(Into::into)
+}
+
+/// The process group of a process, or of this one; 0 where its leader is outside of this pid namespace, which no safe wrapper
+/// allows for.
+///
+/// # Errors
+/// When there is no such process.
+pub fn group_of(pid: Option<Pid>) -> io::Result<i32> {
+    // SAFETY: takes no pointer.
+    found(unsafe { libc::getpgid(pid.map_or(0, |pid| pid.as_raw_nonzero().get())) })
+}
+
+/// The session of a process, or of this one; 0 as for [`group_of`].
+///
+/// # Errors
+/// When there is no such process.
+pub fn session_of(pid: Option<Pid>) -> io::Result<i32> {
+    // SAFETY: takes no pointer.
+    found(unsafe { libc::getsid(pid.map_or(0, |pid| pid.as_raw_nonzero().get())) })
+}
+
+fn found(id: i32) -> io::Result<i32> {
+    if id < 0 { Err(io::Error::last_os_error()) } else { Ok(id) }
 }
 
 /// Which side of a fork this is.

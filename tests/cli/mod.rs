@@ -5,6 +5,7 @@ mod configuration;
 mod damage;
 mod exec;
 mod generated;
+mod keep;
 mod lab;
 mod lease;
 mod mounts;

@@ -7,7 +7,7 @@ mod nested;
 mod options;
 mod plain;
 mod report;
-mod sandbox;
+pub mod sandbox;
 mod several;
 mod signals;
 mod state_file;
