@@ -1,14 +1,21 @@
 //! The command line as a user meets it: the binary in a world of its own.
 
 mod bad_input;
+mod breaking;
+mod completion;
 mod configuration;
+mod editing;
 mod exec;
+mod fencing;
 mod generated;
 mod lab;
 mod lease;
+mod looking;
 mod output;
+mod pty;
 mod readme;
 mod scripts;
+mod settings;
 mod shells;
 mod state;
 mod stores;
