@@ -20,7 +20,8 @@ fn a_broken_lease_is_free_and_its_holder_is_told_by_whom_and_why() {
     let lease = lab.acquire("k", &["--owner", "old\x1b[31m"]);
     let id = lab.status("k")["holder"]["lease_id"].as_str().unwrap().to_owned();
     let token = lab.status("k")["fencing_token"].as_u64().unwrap();
-    let broke = ran(lab.lockd().args(["break", "k", "--reason", "it\x1b hangs", "--yes", "--json"]).env("LOCKD_OWNER", "ops"));
+    let broke =
+        ran(lab.lockd().args(["break", "k", "--reason", "it\x1b hangs", "--yes", "--json"]).env("LOCKD_OWNER", "ops"));
     assert_eq!(broke.code, 0, "{}", broke.err);
     let body = json(&broke);
     assert_eq!((&body["schema"], &body["key"], &body["broken"]), (&1.into(), &"k".into(), &true.into()));
@@ -83,7 +84,11 @@ fn a_terminal_is_asked_and_only_yes_is_yes() {
         pty.type_in(answer);
         let ran = pty.end();
         assert_eq!(ran.code, 1, "{}", ran.out);
-        assert!(ran.out.contains("break the lease of k, held by") && ran.out.contains("nothing was broken"), "{}", ran.out);
+        assert!(
+            ran.out.contains("break the lease of k, held by") && ran.out.contains("nothing was broken"),
+            "{}",
+            ran.out
+        );
     }
     let mut pty = Pty::start(&lab, &["break", "k", "--reason", "test"], &[]);
     pty.expect("? [y/N] ");

@@ -1,6 +1,7 @@
 //! Completion of keys, under the shells themselves.
 
 use super::lab::{Lab, has, ran};
+use super::pty::Pty;
 use crate::support::left_out;
 
 /// A store with keys that shells would trip over.
@@ -44,7 +45,10 @@ fn bash_completes_keys() {
     assert_eq!(bash(&lab, "lockd get host:1", &["lockd", "get", "host", ":", "1"]), ["1"]);
     assert_eq!(bash(&lab, "lockd get ~", &["lockd", "get", "~"]), ["\\~tilde"]);
     assert_eq!(bash(&lab, "lockd exec --ttl 5s pl", &["lockd", "exec", "--ttl", "5s", "pl"]), ["plain"]);
-    assert_eq!(bash(&lab, "lockd --namespace other get e", &["lockd", "--namespace", "other", "get", "e"]), ["elsewhere"]);
+    assert_eq!(
+        bash(&lab, "lockd --namespace other get e", &["lockd", "--namespace", "other", "get", "e"]),
+        ["elsewhere"]
+    );
     assert_eq!(bash(&lab, "lockd fence admit r --key pl", &["lockd", "fence", "admit", "r", "--key", "pl"]), ["plain"]);
     for (line, words) in [
         ("lockd exec plain -- pl", &["lockd", "exec", "plain", "--", "pl"][..]),
@@ -90,4 +94,38 @@ fn fish_completes_keys() {
     for line in ["lockd get plain pl", "lockd exec --ttl pl", "lockd completions pl"] {
         assert!(!complete(line).contains(&"plain".to_owned()), "{line}");
     }
+}
+
+#[test]
+fn zsh_completes_keys() {
+    if !has("zsh") {
+        return left_out("zsh_completes_keys", "zsh is not installed");
+    }
+    let lab = lab();
+    std::fs::create_dir(lab.path("zsh")).unwrap();
+    lab.file("zsh/_lockd", lab.run(["completions", "zsh"]).out);
+    let dir = lab.path("zsh");
+    let dir = dir.to_str().unwrap();
+    lab.file(
+        "zsh/.zshrc",
+        format!("PS1='ready> '\nunsetopt prompt_sp\nfpath=({dir} $fpath)\nautoload -U compinit\ncompinit -u -D\n"),
+    );
+    let mut zsh = Pty::any(&lab, "zsh", &["-i"], &[("ZDOTDIR", dir), ("TERM", "dumb"), ("LC_ALL", "C.UTF-8")]);
+    zsh.expect("ready> ");
+    for (typed, completed) in [
+        ("lockd get pl\t", "lockd get plain "),
+        ("lockd exec --ttl 5s ho\t", "lockd exec --ttl 5s host:1 "),
+        ("lockd --namespace other status e\t", "lockd --namespace other status elsewhere "),
+        ("lockd status \\~t\t", "lockd status \\~tilde "),
+        ("lockd fence admit r --key me\t", "lockd fence admit r --key me@home "),
+    ] {
+        zsh.type_in(typed);
+        zsh.expect(completed);
+        // The line is given up for the next one.
+        zsh.forget();
+        zsh.type_in("\x03");
+        zsh.expect("ready> ");
+    }
+    zsh.type_in("exit 7\n");
+    assert_eq!(zsh.end().code, 7);
 }

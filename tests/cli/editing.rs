@@ -7,7 +7,10 @@ fn a_state_is_edited_in_place() {
     let lab = Lab::new();
     let ran = lab.run(["edit", "k", "/n++", "/a~1b=x", "/list/-=1", "/big=123456789012345678901234567890"]);
     assert_eq!((ran.code, ran.out.as_str(), ran.err.lines().count()), (0, "", 1), "but for the new store: {}", ran.err);
-    assert_eq!(lab.run(["get", "k"]).out, "{\"n\":1,\"a/b\":\"x\",\"list\":[1],\"big\":123456789012345678901234567890}\n");
+    assert_eq!(
+        lab.run(["get", "k"]).out,
+        "{\"n\":1,\"a/b\":\"x\",\"list\":[1],\"big\":123456789012345678901234567890}\n"
+    );
     let json = lab.run(["edit", "k", "/big++", "rm:/list", "--json"]);
     let body: serde_json::Value = serde_json::from_str(&json.out).unwrap();
     assert_eq!((&body["schema"], &body["version"], &body["changed"]), (&1.into(), &2.into(), &true.into()));

@@ -15,7 +15,8 @@ fn admits_and_checks_have_their_exit_codes() {
     assert_eq!(fence(&["check", "disk", "--token", "1"]).code, 0, "nothing was admitted yet");
     let admitted = fence(&["admit", "disk", "--token", "7"]);
     assert_eq!((admitted.code, admitted.out.as_str()), (0, ""), "{}", admitted.err);
-    let again: serde_json::Value = serde_json::from_str(&fence(&["admit", "disk", "--token", "7", "--json"]).out).unwrap();
+    let again: serde_json::Value =
+        serde_json::from_str(&fence(&["admit", "disk", "--token", "7", "--json"]).out).unwrap();
     assert_eq!((&again["schema"], &again["mark"], &again["stale"]), (&1.into(), &7.into(), &false.into()));
     let stale = fence(&["admit", "disk", "--token", "6"]);
     assert_eq!(stale.code, 81);
@@ -23,7 +24,13 @@ fn admits_and_checks_have_their_exit_codes() {
     let checked = fence(&["check", "disk", "--token", "6", "--json"]);
     let body: serde_json::Value = serde_json::from_str(&checked.out).unwrap();
     assert_eq!((checked.code, &body["stale"], &body["mark"]), (1, &true.into(), &7.into()));
-    for args in [&["admit", "disk"][..], &["admit", "disk", "--token", "x"], &["admit", "disk", "--token", "0"], &["admit", "../x", "--token", "1"], &[]] {
+    for args in [
+        &["admit", "disk"][..],
+        &["admit", "disk", "--token", "x"],
+        &["admit", "disk", "--token", "0"],
+        &["admit", "../x", "--token", "1"],
+        &[],
+    ] {
         assert_eq!(fence(args).code, 64, "{args:?}");
     }
     lab.acquire("k", &[]);
@@ -107,7 +114,8 @@ fn effects_on_one_resource_run_one_after_the_other() {
     let mut line = String::new();
     out.read_line(&mut line).unwrap();
     assert_eq!(line, "up\n");
-    let admit = |more: &[&str]| lab.run(["fence", "admit", "disk", "--token", "6"].iter().chain(more).chain(&["--", "true"]));
+    let admit =
+        |more: &[&str]| lab.run(["fence", "admit", "disk", "--token", "6"].iter().chain(more).chain(&["--", "true"]));
     let busy = admit(&["-n"]);
     assert_eq!(busy.code, 75, "{}", busy.err);
     assert_eq!(admit(&["-w", "100ms", "-E", "9"]).code, 9);

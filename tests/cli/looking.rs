@@ -32,9 +32,13 @@ fn keys_are_listed_for_people_and_for_programs() {
     assert!(lab.run(["list", "--waiters"]).out.lines().next().unwrap().ends_with("WAITING"));
     for format in ["json", "yaml"] {
         let text = lab.run(["list", "-o", format]).out;
-        let body: Value = if format == "json" { serde_json::from_str(&text).unwrap() } else { serde_yaml::from_str(&text).unwrap() };
+        let body: Value =
+            if format == "json" { serde_json::from_str(&text).unwrap() } else { serde_yaml::from_str(&text).unwrap() };
         assert_eq!((&body["schema"], body["keys"].as_array().unwrap().len()), (&1.into(), 2));
-        assert_eq!((&body["keys"][0]["key"], &body["keys"][0]["holder"]["owner"]), (&"a/held".into(), &"some\x1bbody".into()));
+        assert_eq!(
+            (&body["keys"][0]["key"], &body["keys"][0]["holder"]["owner"]),
+            (&"a/held".into(), &"some\x1bbody".into())
+        );
         assert_eq!((&body["keys"][1]["state_bytes"], &body["keys"][1]["waiters"]), (&7.into(), &Value::Null));
     }
     assert_eq!(lab.run(["list", "--namespace", "a b"]).code, 64);
@@ -101,10 +105,16 @@ fn events_come_as_they_happen() {
     let lab = Lab::new();
     let mut watch = Watch::start(&lab, &["watch", "--json", "k"]);
     let present = watch.json();
-    assert_eq!((&present["schema"], &present["event"], &present["held"]), (&1.into(), &"present".into(), &false.into()));
+    assert_eq!(
+        (&present["schema"], &present["event"], &present["held"]),
+        (&1.into(), &"present".into(), &false.into())
+    );
     let lease = lab.acquire("k", &["--owner", "me", "--reason", "a test"]);
     let event = watch.json();
-    assert_eq!((&event["event"], &event["owner"], &event["reason"]), (&"acquired".into(), &"me".into(), &"a test".into()));
+    assert_eq!(
+        (&event["event"], &event["owner"], &event["reason"]),
+        (&"acquired".into(), &"me".into(), &"a test".into())
+    );
     let token = &lease.iter().find(|(name, _)| name == "LOCKD_FENCING_TOKEN").unwrap().1;
     assert_eq!(event["token"].to_string(), *token);
     let with = |args: &[&str]| super::lab::ran(lab.lockd().args(args).envs(lease.iter().cloned()).write_stdin("1"));
@@ -135,7 +145,10 @@ fn events_come_as_they_happen() {
 fn pages_fit_a_terminal_and_are_plain_elsewhere() {
     let lab = Lab::new();
     let reason = "a long reason of many words ".repeat(8);
-    lab.acquire("a/key", &["--reason", &reason, "--owner", "somebody with a name that is rather long: longer than others'"]);
+    lab.acquire(
+        "a/key",
+        &["--reason", &reason, "--owner", "somebody with a name that is rather long: longer than others'"],
+    );
     lab.feed(&["update", "z"], "1");
     lab.acquire("b/key", &[]);
     lab.run(["break", "b/key", "--reason", &reason, "--yes", "-q"]);

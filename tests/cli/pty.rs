@@ -24,14 +24,20 @@ pub struct Pty {
 impl Pty {
     /// Starts `lockd` with these arguments and variables.
     pub fn start(lab: &Lab, args: &[&str], env: &[(&str, &str)]) -> Self {
-        let terminal: OwnedFd = rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+        Self::any(lab, "lockd", args, env)
+    }
+
+    /// Starts any program.
+    pub fn any(lab: &Lab, program: &str, args: &[&str], env: &[(&str, &str)]) -> Self {
+        let terminal: OwnedFd =
+            rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         rustix::pty::grantpt(&terminal).unwrap();
         rustix::pty::unlockpt(&terminal).unwrap();
         tcsetwinsize(&terminal, Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
         let name = rustix::pty::ptsname(&terminal, Vec::new()).unwrap().into_string().unwrap();
         let side = || Stdio::from(File::options().read(true).write(true).open(&name).unwrap());
         let mut command = Command::new("setsid");
-        lab.dressed(&mut command).args(["--ctty", "--wait", "lockd"]).args(args);
+        lab.dressed(&mut command).args(["--ctty", "--wait", program]).args(args);
         command.env("TERM", "xterm").envs(env.iter().copied());
         let child = command.stdin(side()).stdout(side()).stderr(side()).spawn().unwrap();
         Self { terminal: File::from(terminal), child, shown: String::new() }
@@ -42,6 +48,11 @@ impl Pty {
         while !self.shown.contains(text) {
             assert!(self.read(), "the terminal shows {:?} and not {text:?}", self.shown);
         }
+    }
+
+    /// What is shown from now on.
+    pub fn forget(&mut self) {
+        self.shown.clear();
     }
 
     /// Types.

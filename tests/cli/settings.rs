@@ -57,7 +57,9 @@ fn help_explains_commands_and_topics() {
         assert!(codes.lines().any(|line| line.starts_with(&format!("  {code} "))), "{codes}");
     }
     assert!(codes.contains("nothing to break") && codes.contains("stale"), "{codes}");
-    for words in [&["help", "fence", "admit"][..], &["help", "config", "show"], &["help", "break"], &["help", "guarantees"]] {
+    for words in
+        [&["help", "fence", "admit"][..], &["help", "config", "show"], &["help", "break"], &["help", "guarantees"]]
+    {
         assert_eq!(lab.run(words).code, 0, "{words:?}");
     }
     assert_eq!(lab.run(["help", "fence", "nothing"]).code, 64);
