@@ -31,11 +31,11 @@ when and why is recorded; `lockd status` and the old holder's next error (exit 8
   lockd break backup/db --reason 'host is gone' --yes --drain
   lockd break backup/db --reason test --dry-run
 
-The old holder's command is ended when its next renewal is refused, and until then it may run beside the next one: for up to
-a third of the TTL and its grace, or up to the TTL when its host does not answer. --drain waits until by its own rules it can
+The old holder's command is ended when its next renewal is refused, and until then it may run beside the next one: for up to \
+a third of the TTL and its grace, or up to the TTL when its host does not answer. --drain waits until by its own rules it can \
 run no more. Who has left `lockd exec` and works on without a lease cannot be waited for.
 
-It asks on a terminal; elsewhere it needs --yes. Exits 1 when there is nothing to break or the answer is not yes, and 82 when
+It asks on a terminal; elsewhere it needs --yes. Exits 1 when there is nothing to break or the answer is not yes, and 82 when \
 another lease stands than the one named."
 )]
 pub struct Args {
