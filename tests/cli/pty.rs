@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::retry_on_intr;
 use rustix::pty::OpenptFlags;
 use rustix::termios::{Winsize, tcsetwinsize};
 
@@ -71,7 +72,9 @@ impl Pty {
     /// Some more of what is shown; false at the end.
     fn read(&mut self) -> bool {
         let mut ready = [PollFd::new(&self.terminal, PollFlags::IN)];
-        assert_ne!(poll(&mut ready, Some(&PATIENCE)).unwrap(), 0, "nothing came: {:?}", self.shown);
+        // Other tests' children end meanwhile, and that interrupts the wait.
+        let n = retry_on_intr(|| poll(&mut ready, Some(&PATIENCE))).unwrap();
+        assert_ne!(n, 0, "nothing came: {:?}", self.shown);
         let mut buf = [0; 4_096];
         // Linux says EIO when the last one at the other side has gone.
         let n = self.terminal.read(&mut buf).unwrap_or(0);
