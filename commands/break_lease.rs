@@ -31,11 +31,11 @@ when and why is recorded; `lockd status` and the old holder's next error (exit 8
   lockd break backup/db --reason 'host is gone' --yes --drain
   lockd break backup/db --reason test --dry-run
 
-The old holder's command is ended when its next renewal is refused, and until then it may run beside the next one: for up to
-a third of the TTL and its grace, or up to the TTL when its host does not answer. --drain waits until by its own rules it can
+The old holder's command is ended when its next renewal is refused, and until then it may run beside the next one: for up to \
+a third of the TTL and its grace, or up to the TTL when its host does not answer. --drain waits until by its own rules it can \
 run no more. Who has left `lockd exec` and works on without a lease cannot be waited for.
 
-It asks on a terminal; elsewhere it needs --yes. Exits 1 when there is nothing to break or the answer is not yes, and 82 when
+It asks on a terminal; elsewhere it needs --yes. Exits 1 when there is nothing to break or the answer is not yes, and 82 when \
 another lease stands than the one named."
 )]
 pub struct Args {
@@ -88,7 +88,9 @@ pub fn run(context: &Context, args: &Args) -> Result<u8> {
     let by = context.owner(None, &Holder { pid: None, ..identity::caller() })?;
     let asks = !args.yes && !args.dry_run;
     if asks && !(std::io::stdin().is_terminal() && context.is_watched()) {
-        return Err(usage("break", "there is no terminal to ask on").with_hint("give --yes, or --dry-run to look first"));
+        return Err(
+            usage("break", "there is no terminal to ask on").with_hint("give --yes, or --dry-run to look first")
+        );
     }
     let request = BreakRequest { key: key.clone(), lease_id: named, by, reason };
     context.block_on(async {
@@ -147,7 +149,8 @@ async fn with(
                 return drain(context, &key, &holder, over_in).await;
             }
             if !over_in.is_zero() {
-                let message = format!("{key} is free; what {holder} started may run for up to {}", duration::human(over_in));
+                let message =
+                    format!("{key} is free; what {holder} started may run for up to {}", duration::human(over_in));
                 context.voice.note(&message);
             }
             Ok(0)
@@ -191,7 +194,9 @@ fn about(context: &Context, key: &Key, busy: &Busy) -> String {
     let holder = text::holder(busy, context.clock.wall());
     match busy.frees_in.is_zero() {
         true => format!("{key}, held by {holder}; it was not renewed in time"),
-        false => format!("{key}, held by {holder}; what it runs may go on for up to {}", duration::human(busy.frees_in)),
+        false => {
+            format!("{key}, held by {holder}; what it runs may go on for up to {}", duration::human(busy.frees_in))
+        }
     }
 }
 
@@ -216,7 +221,9 @@ async fn drain(context: &Context, key: &Key, holder: &str, over_in: Duration) ->
     let (start, end) = (clock.boot(), clock.boot() + over_in);
     let shown = context.is_watched() && !context.voice.quiet && !context.voice.json;
     if !shown && !over_in.is_zero() {
-        context.voice.note(&format!("waiting {} until what {holder} started must have ended", duration::human(over_in)));
+        context
+            .voice
+            .note(&format!("waiting {} until what {holder} started must have ended", duration::human(over_in)));
     }
     let wait = async {
         let bar = shown.then(|| bar(over_in, holder));

@@ -11,8 +11,8 @@ use super::context::{Context, Flags};
 use super::output::Voice;
 use super::settings::SETTINGS;
 use super::{
-    acquire, break_lease, completions, config, edit, exec, fence, get, help, keepalive, list, man, release, remove, status,
-    update, watch,
+    acquire, break_lease, completions, config, edit, exec, fence, get, help, keepalive, list, man, release, remove,
+    status, update, watch,
 };
 
 /// Every page begins with what the command is for; options follow in groups.

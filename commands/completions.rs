@@ -10,9 +10,8 @@ use super::context::usage;
 use super::{cli, output};
 
 /// Commands whose first operand is a key, or how one begins.
-const WITH_KEY: [&str; 12] = [
-    "exec", "acquire", "keepalive", "release", "get", "update", "edit", "remove", "status", "list", "watch", "break",
-];
+const WITH_KEY: [&str; 12] =
+    ["exec", "acquire", "keepalive", "release", "get", "update", "edit", "remove", "status", "list", "watch", "break"];
 /// Flags of all commands that say where the keys are; the scripts hand them on.
 const PLACES: [&str; 5] = ["--server", "--store", "--namespace", "--env-file", "--config"];
 
@@ -75,6 +74,8 @@ fn zsh(script: &str) -> String {
         false => line.to_owned() + "\n",
     };
     let script: String = script.lines().map(line).collect();
+    let start = "_lockd() {\n";
+    let script = script.replacen(start, &format!("{start}    local -a lockd_words=(\"${{words[@]}}\")\n"), 1);
     let call = "if [ \"$funcstack[1]\" = \"_lockd\" ]";
     script.replacen(call, &(include_str!("completions/keys.zsh").to_owned() + call), 1)
 }
@@ -106,6 +107,7 @@ mod tests {
         }
         let zsh = script(Shell::Zsh).unwrap();
         // Twelve commands, and --key of two.
+        assert_eq!(zsh.matches("local -a lockd_words=").count(), 1, "{zsh}");
         assert_eq!(zsh.matches(":_lockd_keys'").count(), WITH_KEY.len() + 2, "{zsh}");
         assert!(value_flags().contains(&"--ttl".to_owned()) && value_flags().contains(&"-w".to_owned()));
     }

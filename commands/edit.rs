@@ -25,9 +25,9 @@ is, byte for byte: numbers keep every digit, objects their order.
   rm:/path             remove; what is not there is no error
   time:/path=NOW       set to the time, RFC 3339 in UTC
 
-Paths are JSON pointers (RFC 6901): ~1 stands for / and ~0 for ~ in a name; 0, 1, 2 are places of an array, and - is the
-place after its last. What is missing on the way is made: an array for -, an object otherwise. A number that is missing
-counts from 0. The first = ends a path, so a name with = in it can only be removed. What does not fit, such as adding to a
+Paths are JSON pointers (RFC 6901): ~1 stands for / and ~0 for ~ in a name; 0, 1, 2 are places of an array, and - is the \
+place after its last. What is missing on the way is made: an array for -, an object otherwise. A number that is missing \
+counts from 0. The first = ends a path, so a name with = in it can only be removed. What does not fit, such as adding to a \
 string, exits 65 and changes nothing."
 )]
 pub struct Args {

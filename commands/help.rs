@@ -58,7 +58,10 @@ fn table(title: &str, rows: &[(String, String)]) -> String {
 /// What the exit codes mean that come from no error.
 const PLAIN_CODES: [(&str, &str); 5] = [
     ("0", "done; a list may be empty"),
-    ("1", "the answer is no: `get` found no state, `status --check` a free key, `break` nothing to break, `fence check` a stale token"),
+    (
+        "1",
+        "the answer is no: `get` found no state, `status --check` a free key, `break` nothing to break, `fence check` a stale token",
+    ),
     ("124", "`exec --max-runtime` ran out"),
     ("126, 127", "`exec`: the command cannot be run, was not found"),
     ("128+n", "signal n ended the wait, or the command of `exec`; else `exec` exits as its command did"),
@@ -112,7 +115,10 @@ const OTHERS: [(&str, &str); 15] = [
     ("TMPDIR", "Where exec --state-file puts it [default: $XDG_RUNTIME_DIR, /tmp]"),
     ("XDG_CONFIG_HOME", "Where the user's configuration is [default: ~/.config]"),
     ("XDG_STATE_HOME", "Where the embedded default store is; see `lockd help stores`"),
-    ("XDG_RUNTIME_DIR", "Where short commands note what they saw of other holders, and `fence admit` locks resources [default: /run/lockd for root]"),
+    (
+        "XDG_RUNTIME_DIR",
+        "Where short commands note what they saw of other holders, and `fence admit` locks resources [default: /run/lockd for root]",
+    ),
     ("HOME", "Where the two defaults above begin"),
     ("NO_COLOR", "No colour, whatever its value"),
     ("TERM", "No colour when it is dumb"),

@@ -189,7 +189,9 @@ impl Printer {
     fn end(&mut self, namespace: &str, complete: bool) -> Result<()> {
         match self.format {
             _ if self.names => {}
-            Format::Json => self.pending.push_str(&format!("],\"namespace\":\"{namespace}\",\"complete\":{complete}}}\n")),
+            Format::Json => {
+                self.pending.push_str(&format!("],\"namespace\":\"{namespace}\",\"complete\":{complete}}}\n"))
+            }
             Format::Yaml => {
                 if self.rows == 0 {
                     self.pending.push_str("  []\n");

@@ -118,7 +118,9 @@ mod tests {
             page.finish()
         };
         let long = "x".repeat(50);
-        let plain = format!("k  held\n  reason    one two three four five six seven eight nine ten\\u{{1b}}\n  ended     {long}\n");
+        let plain = format!(
+            "k  held\n  reason    one two three four five six seven eight nine ten\\u{{1b}}\n  ended     {long}\n"
+        );
         assert_eq!(page(None, false), plain);
         assert_eq!(
             page(Some(1), true),

@@ -55,6 +55,7 @@ struct Body<'a> {
 
 #[derive(Serialize)]
 struct EndedBody<'a> {
+    lease_id: &'a str,
     token: u64,
     how: lockd::model::How,
     owner: &'a str,
@@ -115,6 +116,7 @@ fn body<'a>(known: &'a Description, facts: &'a Facts) -> Body<'a> {
 
 fn ended_body(ended: &Ended) -> EndedBody<'_> {
     EndedBody {
+        lease_id: ended.id.as_str(),
         token: ended.token.0,
         how: ended.how,
         owner: ended.owner.as_str(),

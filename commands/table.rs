@@ -47,7 +47,8 @@ impl<const N: usize> Table<N> {
     pub fn line(&self, row: &[String; N]) -> String {
         let mut line = String::new();
         for (i, cell) in row.iter().enumerate() {
-            let (space, cell) = (self.widths[i], if i == self.elastic { cut(cell, self.widths[i]) } else { cell.clone() });
+            let (space, cell) =
+                (self.widths[i], if i == self.elastic { cut(cell, self.widths[i]) } else { cell.clone() });
             let blanks = " ".repeat(space.saturating_sub(width(&cell)));
             let gap = if i == 0 { "" } else { "  " };
             // Writing to a String does not fail.
@@ -92,7 +93,8 @@ mod tests {
     #[test]
     fn columns_are_aligned_and_one_gives_way() {
         let mut table = Table::new(["KEY", "HOLDER", "SIZE"], [false, false, true], 1);
-        let rows = [["a", "somebody with a long name", "5"], ["backup/db", "", "1234"]].map(|row| row.map(str::to_owned));
+        let rows =
+            [["a", "somebody with a long name", "5"], ["backup/db", "", "1234"]].map(|row| row.map(str::to_owned));
         table.fit(rows.iter(), None);
         assert_eq!(table.head(), "KEY        HOLDER                     SIZE\n");
         assert_eq!(table.line(&rows[0]), "a          somebody with a long name     5\n");

@@ -23,13 +23,13 @@ use super::text;
 #[derive(clap::Args)]
 #[command(
     long_about = "Print the present state of a key, then a line for each event: acquired, released, expired, broken, updated, removed, each \
-with the fencing token and the version of the state. What follows quickly on each other may be merged; what is told adds up
+with the fencing token and the version of the state. What follows quickly on each other may be merged; what is told adds up \
 all the same. Nothing is written, and no lease is taken.
 
   lockd watch backup/db
   lockd watch --json backup/db | jq -r 'select(.event == \"broken\") | .reason'
 
-Ends with exit 130 on an interrupt, and quietly when nobody reads any more. `expired` comes when a lease that nobody renews may
+Ends with exit 130 on an interrupt, and quietly when nobody reads any more. `expired` comes when a lease that nobody renews may \
 be taken over; should its holder renew it late after all, `acquired` comes again with the same token."
 )]
 pub struct Args {

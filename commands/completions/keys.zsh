@@ -3,10 +3,12 @@
 _lockd_keys() {
     local -a flags keys expl
     local -i i
-    for ((i = 2; i < CURRENT; i++)); do
-        case $words[i] in
-            (--server|--store|--namespace|--env-file|--config) flags+=($words[i] ${(Q)words[i+1]}) ;;
-            (--server=*|--store=*|--namespace=*|--env-file=*|--config=*) flags+=(${(Q)words[i]}) ;;
+    # Of the whole line: by now `words` begins at the command.
+    for ((i = 2; i <= $#lockd_words; i++)); do
+        case $lockd_words[i] in
+            (--) break ;;
+            (--server|--store|--namespace|--env-file|--config) flags+=($lockd_words[i] ${(Q)lockd_words[i+1]}) ;;
+            (--server=*|--store=*|--namespace=*|--env-file=*|--config=*) flags+=(${(Q)lockd_words[i]}) ;;
         esac
     done
     keys=(${(f)"$(command lockd --quiet --no-create $flags list --names -- ${(Q)PREFIX} 2>/dev/null)"})

@@ -3,8 +3,11 @@
 use super::super::settings::{SETTINGS, Setting};
 
 /// What to write where the default is no value.
-const EXAMPLES: [(&str, &str); 3] =
-    [("server", "http://lock1:9341,http://lock2:9341"), ("store", "disk:///var/lib/lockd"), ("owner", "nightly backup of db1")];
+const EXAMPLES: [(&str, &str); 3] = [
+    ("server", "http://lock1:9341,http://lock2:9341"),
+    ("store", "disk:///var/lib/lockd"),
+    ("owner", "nightly backup of db1"),
+];
 
 const HEAD: &str = "\
 # Settings of lockd. lockd reads --config FILE, else LOCKD_CONFIG, else $XDG_CONFIG_HOME/lockd/config.yaml

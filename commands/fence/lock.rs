@@ -56,7 +56,8 @@ pub async fn take(context: &Context, store: &str, resource: &Key, wait: Option<D
         }
         if until.is_none() {
             // The kernel keeps the order of those who wait.
-            retry_on_intr(|| flock(&file, FlockOperation::LockExclusive)).map_err(|e| unlockable("flock", &e.into()))?;
+            retry_on_intr(|| flock(&file, FlockOperation::LockExclusive))
+                .map_err(|e| unlockable("flock", &e.into()))?;
             return Ok(Lock(file));
         }
         clock.sleep(POLL_FIRST).await;

@@ -52,8 +52,8 @@ atomic step; 81 when it is stale.
   lockd fence admit db1/volume --token 42 --key deploy/db
   lockd fence admit db1/volume --token 42 && echo admitted
 
-An effect is fenced only when it happens in the same step: behind -- it runs under a lock on the resource that this user's
-other effects on this host wait for, also those of later tokens, until it and what it left running have ended. lockd becomes
+An effect is fenced only when it happens in the same step: behind -- it runs under a lock on the resource that this user's \
+other effects on this host wait for, also those of later tokens, until it and what it left running have ended. lockd becomes \
 that command, so that its signals and its exit code are its own. An effect after a bare `admit` may come late.
 
 Resources have names of their own: RESOURCE and a key of the same name have nothing to do with each other."
@@ -61,9 +61,15 @@ Resources have names of their own: RESOURCE and a key of the same name have noth
 struct AdmitArgs {
     #[command(flatten)]
     question: Question,
-    /// Do not wait for other effects on the resource: exit 75
-    #[command(flatten)]
-    patience: Patience,
+    /// Do not wait while another effect on the resource is under way: exit 75
+    #[arg(short, long, conflicts_with = "wait", requires = "command", help_heading = "Waiting")]
+    no_wait: bool,
+    /// Wait for it at most so long, 0 is not at all [default: for ever]
+    #[arg(short, long, value_name = "DUR", requires = "command", help_heading = "Waiting")]
+    wait: Option<String>,
+    /// Exit with this code instead of 75 (0 to 255)
+    #[arg(short = 'E', long, value_name = "N", requires = "command", help_heading = "Waiting")]
+    conflict_exit_code: Option<String>,
     /// The effect: a command and its arguments
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -147,7 +153,9 @@ fn check(context: &Context, args: &CheckArgs) -> Result<u8> {
 fn admit(context: &Context, args: &AdmitArgs) -> Result<u8> {
     let request = args.question.request(context)?;
     let format = context.format()?;
-    let (wait, busy_exit) = (args.patience.limit()?, args.patience.busy_exit()?);
+    let patience =
+        Patience { no_wait: args.no_wait, wait: args.wait.clone(), conflict_exit_code: args.conflict_exit_code.clone() };
+    let (wait, busy_exit) = (patience.limit()?, patience.busy_exit()?);
     let program = match args.command.is_empty() {
         true => None,
         false => match Program::find(&args.command, std::env::var_os("PATH").as_deref()) {

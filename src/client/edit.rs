@@ -49,8 +49,11 @@ pub async fn edit(
         }
         request.request_id = RequestId::random(entropy);
     }
-    Err(Error::new(ErrorKind::Unavailable, format!("the state of {} changed each time before it was edited", request.key))
-        .with_hint("it was not edited; try again later"))
+    Err(Error::new(
+        ErrorKind::Unavailable,
+        format!("the state of {} changed each time before it was edited", request.key),
+    )
+    .with_hint("it was not edited; try again later"))
 }
 
 /// The state and its version. That there is none has a version, too.
@@ -68,7 +71,8 @@ async fn present(service: &dyn LeaseService, request: &ChangeRequest) -> Result<
             return Ok(Present { version: known.version, etag: None, bytes: None });
         }
     }
-    Err(Error::new(ErrorKind::Unavailable, format!("the state of {} comes and goes", request.key)).with_hint("try again"))
+    Err(Error::new(ErrorKind::Unavailable, format!("the state of {} comes and goes", request.key))
+        .with_hint("try again"))
 }
 
 /// The caller's guards, for edits that change nothing and so are never sent.
@@ -88,7 +92,9 @@ fn guarded(request: &ChangeRequest, present: &Present) -> Result<()> {
         current_etag: present.etag.as_ref().map(ToString::to_string),
         busy: None,
     };
-    Err(Error::new(kind, message).with_hint("read it again and repeat the change on what is there").with_details(details))
+    Err(Error::new(kind, message)
+        .with_hint("read it again and repeat the change on what is there")
+        .with_details(details))
 }
 
 /// Sends the same request again while nobody can say what became of it: it is applied once.

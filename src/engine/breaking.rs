@@ -81,3 +81,45 @@ fn forgotten(key: &Key) -> Error {
     Error::new(ErrorKind::OutcomeUnknown, format!("the lease of {key} was broken, and its end is forgotten by now"))
         .with_hint(format!("see what `lockd status {key}` says"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lease::{Acquire, Renew, step};
+    use crate::model::{Holder, Namespace, Owner, Reason, Ttl, TxnId};
+    use crate::service::Proof;
+
+    fn after(record: &Record, request: &Request) -> Record {
+        *step(record, request, Duration::ZERO).write.expect("it is written")
+    }
+
+    /// A renewal between the look and the break makes the lease young again: its age at the look proves nothing then.
+    #[test]
+    fn an_age_counts_only_for_the_sign_of_life_that_it_is_of() {
+        let (lease_id, txn) = (LeaseId::new("l").unwrap(), TxnId::new("t").unwrap());
+        let at = crate::clock::UnixMillis(1);
+        let owner = Owner::new("me").unwrap();
+        let acquire = Acquire {
+            lease_id: lease_id.clone(),
+            txn,
+            ttl: Ttl::default(),
+            owner: owner.clone(),
+            reason: None,
+            holder: Holder::default(),
+            if_not_exists: false,
+            epoch: 0,
+            stamp: None,
+            at,
+        };
+        let never = Record::new(Key::new(Namespace::default(), "k").unwrap());
+        let seen = after(&never, &Request::Acquire(acquire));
+        let proof = Proof { lease_id: lease_id.clone(), token: seen.token, txn: None };
+        let renewed = after(&seen, &Request::Renew(Renew { proof, ttl: Ttl::default(), stamp: None, at }));
+        let request = Break { lease_id, by: owner, reason: Reason::new("x").unwrap(), epoch: 0, at };
+        let (age, full) = (Duration::from_secs(10), takeover_age(Ttl::default().duration()));
+        for (before, left) in [(&seen, full - age), (&renewed, full)] {
+            let broken = after(before, &Request::Break(request.clone()));
+            assert_eq!(over_in(&seen, age, &broken, &broken.ended[0]), left);
+        }
+    }
+}

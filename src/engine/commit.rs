@@ -206,12 +206,7 @@ impl KeyTask {
         }
     }
 
-    fn applied(
-        &self,
-        before: &Base,
-        request: &Request,
-        answer: Result<Outcome, Refusal>,
-    ) -> Result<Answer, Denied> {
+    fn applied(&self, before: &Base, request: &Request, answer: Result<Outcome, Refusal>) -> Result<Answer, Denied> {
         let Some(base) = &self.base else { return Err(Denied::Error(no_base(&self.key))) };
         let after = Arc::clone(&base.record);
         let replaced = before.record.blobs().filter(|old| !after.blobs().any(|new| new == *old)).cloned().collect();

@@ -165,7 +165,8 @@ fn one(state: Option<Vec<u8>>, edit: &Edit, now: &str) -> Result<Option<Vec<u8>>
         (What::Remove, Place::Found(item)) => remove(&mut state, item),
         (What::Remove, Place::Missing { .. } | Place::Beyond { .. }) => {}
         (_, Place::Beyond { len, depth }) => {
-            let message = format!("{} is an array of {len}, it has no place {}", pointer(&edit.path[..depth]), edit.path[depth]);
+            let message =
+                format!("{} is an array of {len}, it has no place {}", pointer(&edit.path[..depth]), edit.path[depth]);
             return Err(unfit(message).with_hint("`-` appends"));
         }
         (What::Add(by), Place::Found(item)) => {
@@ -212,9 +213,15 @@ struct Item {
 enum Place {
     Found(Item),
     /// Not there: from this segment on, inside this object or array, it can be made.
-    Missing { container: Range<usize>, depth: usize },
+    Missing {
+        container: Range<usize>,
+        depth: usize,
+    },
     /// The index at this segment is past the end of an array of this length.
-    Beyond { len: usize, depth: usize },
+    Beyond {
+        len: usize,
+        depth: usize,
+    },
 }
 
 /// Follows a path through a compact document.

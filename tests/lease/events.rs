@@ -68,9 +68,9 @@ fn looks<'a>(before: &'a Record, after: &'a Record) -> impl Iterator<Item = (Loo
     let ways = |record: &Record| if record.lease.is_some() { vec![false, true] } else { vec![false] };
     let same_sign = before.lease.is_some() && (before.token, before.beat) == (after.token, after.beat);
     let pairs = ways(before).into_iter().flat_map(move |a| ways(after).into_iter().map(move |b| (a, b)));
-    pairs.filter(move |(a, b)| !(same_sign && *a && !*b)).map(move |(a, b)| {
-        (Look { record: before, lapsed: a }, Look { record: after, lapsed: b })
-    })
+    pairs
+        .filter(move |(a, b)| !(same_sign && *a && !*b))
+        .map(move |(a, b)| (Look { record: before, lapsed: a }, Look { record: after, lapsed: b }))
 }
 
 /// The requests that end, begin and change something, few enough for every history of four.
@@ -168,7 +168,10 @@ fn each_step_is_told_as_what_it_was() {
             let made = run.make(&request, age.of(&run.record), &step, Nets::Invariants).unwrap();
             let looks = [&before, &run.record].map(|record| Look { record, lapsed: false });
             let heard: Vec<Kind> = events(looks[0], looks[1]).iter().map(|event| event.kind).collect();
-            prop_assert_eq!(heard, wanted(&before, &request, made.write.is_some(), made.answer.as_ref().ok(), &run.record));
+            prop_assert_eq!(
+                heard,
+                wanted(&before, &request, made.write.is_some(), made.answer.as_ref().ok(), &run.record)
+            );
         }
         Ok(())
     });
@@ -197,12 +200,16 @@ fn wanted(before: &Record, request: &Request, wrote: bool, outcome: Option<&Outc
 #[test]
 fn who_broke_a_lease_and_why_is_told() {
     let mut run = Run::new();
-    let ops = [Op::Acquire { who: Who::Id(0), secs: 2, epoch: 0, unused: false }, Op::Break { who: Who::Present, epoch: 0 }];
+    let ops =
+        [Op::Acquire { who: Who::Id(0), secs: 2, epoch: 0, unused: false }, Op::Break { who: Who::Present, epoch: 0 }];
     let never = run.record.clone();
     run.all(&ops.map(|op| (op, Age::Zero)), &step, Nets::Both).unwrap();
     let looks = [&never, &run.record].map(|record| Look { record, lapsed: false });
     let [acquired, broken] = &events(looks[0], looks[1])[..] else { panic!("two events") };
-    assert_eq!((acquired.kind, acquired.token, broken.kind, broken.token), (Kind::Acquired, FencingToken(1), Kind::Broken, FencingToken(1)));
+    assert_eq!(
+        (acquired.kind, acquired.token, broken.kind, broken.token),
+        (Kind::Acquired, FencingToken(1), Kind::Broken, FencingToken(1))
+    );
     assert_eq!(broken.by.as_ref().unwrap().as_str(), "operator");
     assert_eq!(broken.reason.as_ref().unwrap().as_str(), "stuck");
 }

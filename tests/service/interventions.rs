@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use lockd::clock::Clock;
 use lockd::client::edit::edit;
+use lockd::clock::Clock;
 use lockd::error::ErrorKind;
 use lockd::json::edit::Edit;
 use lockd::limits::takeover_age;
 use lockd::model::{FencingToken, How, Key, Namespace, Owner, Reason, Version};
 use lockd::service::{
-    BreakRequest, Broke, ChangeRequest, Event, EventKind, Expected, FenceRequest, LeaseService, ListRequest, Wait, Watched,
+    BreakRequest, Broke, ChangeRequest, Event, EventKind, Expected, FenceRequest, LeaseService, ListRequest, Wait,
+    Watched,
 };
 
 use crate::support::world::{self, TTL, World, ask, body, change, committed, key, proof, staged};
@@ -49,7 +50,9 @@ async fn a_broken_lease_is_over(w: World) {
     assert_eq!(b.break_lease(breaking("k")).await.unwrap(), Broke::Free, "a key never used");
     let held = a.acquire(ask("k", Wait::No)).await.unwrap();
     a.update(change("k", proof(&held)), Expected::default(), body("1")).await.unwrap();
-    let Broke::Broken { lease_id, token, .. } = b.break_lease(breaking("k")).await.unwrap() else { panic!("it was held") };
+    let Broke::Broken { lease_id, token, .. } = b.break_lease(breaking("k")).await.unwrap() else {
+        panic!("it was held")
+    };
     assert_eq!((lease_id, token), (held.lease_id.clone(), held.token));
     for e in [
         a.keepalive(&key("k"), &proof(&held), held.ttl).await.unwrap_err(),
@@ -81,7 +84,11 @@ async fn a_break_names_its_lease(w: World) {
     let next = engine.acquire(ask("k", Wait::No)).await.unwrap();
     let again = engine.break_lease(named(&held.lease_id)).await.unwrap();
     assert!(matches!((&first, &again), (Broke::Broken { token: a, .. }, Broke::Broken { token: b, .. }) if a == b));
-    assert_eq!(engine.keepalive(&key("k"), &proof(&next), next.ttl).await.unwrap().ttl, next.ttl, "the next one stands");
+    assert_eq!(
+        engine.keepalive(&key("k"), &proof(&next), next.ttl).await.unwrap().ttl,
+        next.ttl,
+        "the next one stands"
+    );
     engine.release(&key("k"), &next.lease_id, Some(&proof(&next)), false).await.unwrap();
     assert_eq!(engine.break_lease(named(&next.lease_id)).await.unwrap(), Broke::Free, "it ended by itself");
 }
@@ -235,7 +242,11 @@ async fn marks_only_rise(w: World) {
     assert_eq!(e.kind(), ErrorKind::Usage, "a token that was never given out would lock everybody out");
     a.break_lease(breaking("k")).await.unwrap();
     let e = b.fence_admit(with_key(held.token)).await.unwrap_err();
-    assert_eq!(e.kind(), ErrorKind::StaleToken, "the key's token has moved on, though the resource has seen no higher one");
+    assert_eq!(
+        e.kind(),
+        ErrorKind::StaleToken,
+        "the key's token has moved on, though the resource has seen no higher one"
+    );
     let long = Key::new(Namespace::new(&"n".repeat(128)).unwrap(), "r").unwrap();
     let e = a.fence_admit(FenceRequest { resource: long, token: FencingToken(1), key: None }).await.unwrap_err();
     assert_eq!(e.kind(), ErrorKind::InvalidKey);

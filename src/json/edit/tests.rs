@@ -99,7 +99,8 @@ fn a_state_begins_with_its_first_edit() {
 
 #[test]
 fn all_else_stays_as_it_was_sent() {
-    let state = r#"{"z":1.10,"big":123456789012345678901234567890,"e":1e400,"a":"\u00e9\/","z2":[-0,1E+2],"d":1,"d":2,"n":1}"#;
+    let state =
+        r#"{"z":1.10,"big":123456789012345678901234567890,"e":1e400,"a":"\u00e9\/","z2":[-0,1E+2],"d":1,"d":2,"n":1}"#;
     let wanted = state.replace("\"n\":1}", "\"n\":2,\"new\":true}");
     assert_eq!(good(state, &["/n++", "/new=true"]), wanted);
     assert_eq!(good(" { \"a\" : 1 } ", &["/a=1"]), r#"{"a":1}"#, "whitespace goes, as in every state");
@@ -129,9 +130,21 @@ fn what_does_not_fit_is_said() {
 
 #[test]
 fn malformed_expressions_are_usage() {
-    for text in
-        ["", "a=1", "/a", "/n+=x", "/n-=\"1\"", "/n+=", "/a~2=1", "/a~=1", "rm:a", "rm:", "time:/a", "time:/a=now", "time:/a=5"]
-    {
+    for text in [
+        "",
+        "a=1",
+        "/a",
+        "/n+=x",
+        "/n-=\"1\"",
+        "/n+=",
+        "/a~2=1",
+        "/a~=1",
+        "rm:a",
+        "rm:",
+        "time:/a",
+        "time:/a=now",
+        "time:/a=5",
+    ] {
         assert_eq!(Edit::parse(text).unwrap_err().kind(), ErrorKind::Usage, "{text}");
     }
     let deep = format!("/a={}{}", "[".repeat(1_001), "]".repeat(1_001));
@@ -212,10 +225,13 @@ proptest! {
 
     #[test]
     fn no_expression_and_no_document_panics(state in "[\\[\\]{}\",:0-9a-c\\\\ .eE+-]{0,24}", edit in "(/[a-c0-9~/-]{0,6})(=|\\+=|-=|\\+\\+|--)[0-9a\\[\\]\",{}:]{0,6}") {
-        if let (Ok(edit), state) = (Edit::parse(&edit), state.as_bytes()) {
-            if let Ok(Some(new)) = apply(Some(state), &[edit], "now") {
-                prop_assert!(serde_json::from_slice::<serde_json::Value>(&new).is_ok() || state.contains(&b'e') || state.contains(&b'E'));
-            }
+        let state = state.as_bytes();
+        if let Ok(edit) = Edit::parse(&edit)
+            && let Ok(Some(new)) = apply(Some(state), &[edit], "now")
+        {
+            // serde_json gives up on exponents that lockd keeps as sent.
+            let exponent = state.iter().any(|b| matches!(b, b'e' | b'E'));
+            prop_assert!(exponent || serde_json::from_slice::<serde_json::Value>(&new).is_ok());
         }
     }
 }
