@@ -59,6 +59,13 @@ pub fn around(environment: &Environment) -> Vec<Listed> {
     all
 }
 
+/// Those of them that `exec` holds: they stand for as long as this process runs. One that `acquire` took, which alone tells when
+/// it ends, may be over.
+pub fn around_by_exec(environment: &Environment) -> Vec<Listed> {
+    let acquired = environment.own("LOCKD_LEASE_EXPIRES").and(environment.own("LOCKD_LEASE_ID"));
+    around(environment).into_iter().filter(|listed| Some(listed.lease_id.as_str()) != acquired).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

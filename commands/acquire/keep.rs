@@ -24,6 +24,7 @@ use super::super::process::shell::Shell;
 use super::super::process::sys::{self, Side};
 use super::super::process::{streams, wire};
 use super::super::target::Need;
+use super::super::variables::around_by_exec;
 use super::super::waiting;
 use super::IfBusy;
 use super::print::{Form, Taken, print_code};
@@ -68,7 +69,7 @@ pub fn run(context: &Context, wish: Wish) -> Result<u8> {
     match sys::fork().map_err(|e| cannot(&e))? {
         Side::Parent(keeper) => {
             drop(theirs);
-            context.block_on(print_answer(wish.form, ours, keeper))
+            context.block_on(print_answer(context, wish.form, ours, keeper))
         }
         Side::Child => {
             drop(ours);
@@ -78,7 +79,7 @@ pub fn run(context: &Context, wish: Wish) -> Result<u8> {
     }
 }
 
-async fn print_answer(form: Form, socket: OwnedFd, keeper: Pid) -> Result<u8> {
+async fn print_answer(context: &Context, form: Form, socket: OwnedFd, keeper: Pid) -> Result<u8> {
     let socket = attach(socket).map_err(|e| Error::io("talk to the keeper", &e))?;
     let answer = match interrupt::or_signal(receive(&socket)).await? {
         Heard::Done(answer) => answer,
@@ -97,7 +98,7 @@ async fn print_answer(form: Form, socket: OwnedFd, keeper: Pid) -> Result<u8> {
         }
         None => return Err(gone()),
     };
-    if let Err(e) = output::write(taken.printed(form)?) {
+    if let Err(e) = output::write(taken.printed(form, &around_by_exec(&context.environment))?) {
         // Nobody will ever know this lease: it goes back at once.
         dismiss(socket, keeper);
         return Err(output::unwritten(&e).with_hint("the lease was given back"));

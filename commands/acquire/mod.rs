@@ -18,7 +18,7 @@ use super::output;
 use super::patience::Patience;
 use super::process::shell::Shell;
 use super::target::Need;
-use super::{duration, identity, waiting};
+use super::{duration, identity, variables, waiting};
 use print::{Form, Taken, form, print_code};
 
 /// Take a lease and print it for the shell
@@ -161,7 +161,7 @@ async fn take(context: &Context, session: &Session, options: AcquireOptions, for
         }
     };
     let taken = Taken::of(&lease, &session.place.url, &*context.clock);
-    if let Err(e) = output::write(taken.printed(form)?) {
+    if let Err(e) = output::write(taken.printed(form, &variables::around_by_exec(&context.environment))?) {
         // Nobody will ever know this lease: it goes back at once.
         let released = lease.release().await;
         let hint =

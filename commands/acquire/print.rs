@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::super::context::usage;
 use super::super::output::{self, Format};
 use super::super::text;
-use super::super::variables::OF_A_LEASE;
+use super::super::variables::{Listed, OF_A_LEASE};
 
 /// Forms in which a lease is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,23 +86,27 @@ impl Taken {
         ]
     }
 
-    /// The lease in this form.
+    /// The lease in this form; in code also what is left of the `LOCKD_LEASES` of commands around.
     ///
     /// # Errors
     /// `Internal` when a document cannot be written.
-    pub fn printed(&self, form: Form) -> Result<String> {
-        let variables = self.variables();
+    pub fn printed(&self, form: Form, around: &[Listed]) -> Result<String> {
+        let mut variables = self.variables().to_vec();
+        // Plain data: it can be written.
+        let leases = (!around.is_empty()).then(|| serde_json::to_string(around).unwrap_or_default());
+        let none = leases.is_none();
+        variables.extend(leases.map(|leases| ("LOCKD_LEASES", leases)));
         let lines =
             |line: &dyn Fn(&str, &str) -> String| variables.iter().map(|(name, value)| line(name, value)).collect();
         Ok(match form {
             Form::Sh => {
                 let exports: String = lines(&|name, value| format!("export {name}={}\n", text::sh_quoted(value)));
-                exports + "unset LOCKD_SERVER LOCKD_LEASES\n"
+                exports + if none { "unset LOCKD_SERVER LOCKD_LEASES\n" } else { "unset LOCKD_SERVER\n" }
             }
             Form::Fish => {
                 let exports: String = lines(&|name, value| format!("set -gx {name} {}\n", text::fish_quoted(value)));
                 // In fish, to erase what is not set fails, and to set something does not change the status.
-                exports + "set -e LOCKD_SERVER\nset -e LOCKD_LEASES\ntrue\n"
+                exports + "set -e LOCKD_SERVER\n" + if none { "set -e LOCKD_LEASES\n" } else { "" } + "true\n"
             }
             Form::Dotenv => lines(&|name, value| format!("{name}={}\n", text::dotenv_quoted(value))),
             Form::Document(format) => output::document(format, self)?,

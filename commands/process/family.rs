@@ -59,8 +59,18 @@ pub fn descendants() -> Option<Vec<Process>> {
     if fs::read_link("/proc/self").ok()?.to_str()?.parse() != Ok(me) {
         return None;
     }
-    let pids = fs::read_dir("/proc").ok()?.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    Some(below(me, pids.filter_map(read).collect()))
+    Some(below(me, all().collect()))
+}
+
+/// The children of any process.
+pub fn children_of(parent: Pid) -> impl Iterator<Item = Process> {
+    let parent = parent.as_raw_nonzero().get();
+    all().filter(move |process| process.parent == parent)
+}
+
+fn all() -> impl Iterator<Item = Process> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| read(entry.file_name().to_str()?.parse().ok()?))
 }
 
 /// Those of `all` that descend from `ancestor`.

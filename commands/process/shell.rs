@@ -140,21 +140,29 @@ fn ancestors() -> Vec<Ancestor> {
     up
 }
 
-/// The shell that runs what this command prints. A subshell that is still building its pipeline has an end of each pipe, too,
-/// but is not waiting for anything then: it is looked at again until it does one or the other.
+/// The shell that runs what this command prints. A subshell that is still building its pipeline has an end of each pipe, too. But
+/// it is either at work then, and is looked at again; or it waits for a child that it has just forked, which has that end as
+/// well. Who reads what a substitution prints waits, and shares that with nobody.
 fn find() -> Option<Process> {
     let mut tries = 0;
     loop {
         let up = ancestors();
-        let (at, perhaps) = choose(output_of("self"), &up)?;
+        let output = output_of("self");
+        let (at, perhaps) = choose(output, &up)?;
         match perhaps {
-            Some(above) if tries == PATIENCE => return Some(up[above].process.clone()),
+            Some(above) if tries == PATIENCE || is_shared(output, &up[at]) => return Some(up[above].process.clone()),
             Some(_) if !up[at].asleep => {}
             _ => return Some(up[at].process.clone()),
         }
         tries += 1;
         let _over = rustix::event::poll(&mut [], Some(&PAUSE));
     }
+}
+
+/// Whether a child of it may read from the pipe, too.
+fn is_shared(pipe: Option<u64>, shell: &Ancestor) -> bool {
+    let mut children = family::children_of(shell.process.pid);
+    pipe.is_some_and(|pipe| children.any(|child| reads_of(&child.pid.as_raw_nonzero().to_string()).contains(&pipe)))
 }
 
 /// Which of `up` is the shell that runs what this command prints to the pipe `output`; and if that is so only when it waits for

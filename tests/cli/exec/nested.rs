@@ -78,3 +78,14 @@ fn after_a_release_the_environment_hinders_nobody() {
     let out = sandbox.any("sh").args(["-c", script]).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&out.stdout), "64\n64\n0\n", "{out:?}");
 }
+
+#[test]
+fn a_lease_that_is_acquired_inside_hides_none_around() {
+    let sandbox = Sandbox::new();
+    let script = r#"l=$($LOCKD acquire -q b) && eval "$l" || exit
+        for k in a b; do $LOCKD exec $k -- true; echo $?; done
+        $LOCKD release && l=$($LOCKD acquire -q c) && eval "$l" || exit
+        for k in a b c; do $LOCKD exec $k -- true; echo $?; done
+        echo 1 | $LOCKD update a && echo 2 | $LOCKD update b && echo 3 | $LOCKD update; echo $?"#;
+    assert_eq!(inside(&sandbox, &["a"], script), "64\n64\n64\n0\n64\n0\n");
+}
