@@ -100,7 +100,7 @@ mod tests {
         assert_eq!(table.line(&rows[0]), "a          somebody with a long name     5\n");
         assert_eq!(table.line(&rows[1]), "backup/db                             1234\n");
         table.fit(rows.iter(), Some(32));
-        assert_eq!(table.line(&rows[0]), "a          somebody with \u{2026}       5\n");
+        assert_eq!(table.line(&rows[0]), "a          somebody with \u{2026}     5\n");
         table.fit(rows.iter(), Some(1));
         assert_eq!(table.line(&rows[0]), "a          somebody wi\u{2026}     5\n");
     }

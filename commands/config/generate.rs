@@ -12,7 +12,7 @@ const EXAMPLES: [(&str, &str); 3] = [
 const HEAD: &str = "\
 # Settings of lockd. lockd reads --config FILE, else LOCKD_CONFIG, else $XDG_CONFIG_HOME/lockd/config.yaml
 # (~/.config/lockd/config.yaml), else /etc/lockd/config.yaml. A flag beats an environment variable, which beats an env-file,
-# which beats this file. Lines that are commented out show the default, or an example where the default is no fixed value.
+# which beats this file. Lines that are commented out show the default, or an example where that is no fixed value.
 ";
 
 /// The file.
