@@ -136,7 +136,10 @@ fn dispatch(context: &Context, command: Command) -> Result<u8> {
 fn refused(error: &clap::Error, arguments: &[OsString]) -> u8 {
     if matches!(error.kind(), ClapKind::DisplayHelp | ClapKind::DisplayVersion) {
         return match error.print() {
-            Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => ErrorKind::Io.exit_code(),
+            Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+                Voice::default().note(&format!("cannot print: {e}"));
+                ErrorKind::Io.exit_code()
+            }
             _ => 0,
         };
     }

@@ -161,6 +161,7 @@ Otherwise effects are exclusive as long as
   - clock rates agree within 1 %, and a store's own clock does not jump by 10 minutes;
   - nothing pauses the work between its check and its effect (the pause of a virtual machine cannot be seen from inside);
   - no effect that was already handed to the kernel or the network lands later;
+  - nobody stops both `lockd exec` and its guard (SIGSTOP to `lockd` and `lockd-guard`), which would end the work;
   - no operator breaks the lease.
 ";
 

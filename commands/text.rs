@@ -37,20 +37,9 @@ pub fn fish_quoted(text: &str) -> String {
     format!("'{}'", text.replace('\\', r"\\").replace('\'', r"\'"))
 }
 
-/// One value of an env-file: in single quotes where nothing in it needs an escape, else in double quotes with escapes.
+/// One value of an env-file, which a shell may source as well: inside single quotes nothing is code, for neither of them.
 pub fn dotenv_quoted(text: &str) -> String {
-    if !text.contains(['\'', '\\', '\n', '\r']) {
-        return format!("'{text}'");
-    }
-    let mut out = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' | '\\' | '$' => out.extend(['\\', c]),
-            '\n' => out.push_str("\\n"),
-            c => out.push(c),
-        }
-    }
-    out + "\""
+    sh_quoted(text)
 }
 
 /// A wall-clock time as RFC 3339 has it, in UTC, to the millisecond.

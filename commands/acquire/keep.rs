@@ -86,14 +86,14 @@ async fn print_answer(context: &Context, form: Form, socket: OwnedFd, keeper: Pi
         Heard::Signal(signal) => {
             let exit = interrupt::exit_code(signal);
             dismiss(socket, keeper);
-            print_code(form, Some(exit));
+            print_code(form, exit);
             return Ok(exit);
         }
     };
     let taken = match answer {
         Some(Answer::Holds(taken)) => *taken,
         Some(Answer::Over(exit)) => {
-            print_code(form, Some(exit).filter(|exit| *exit != 0));
+            print_code(form, exit);
             return Ok(exit);
         }
         None => return Err(gone()),

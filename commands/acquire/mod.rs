@@ -36,14 +36,14 @@ With --keep a small process renews the lease while the shell lives, and gives it
 ended. It cannot end what the shell started: for that, use `lockd exec`.
 
 Values are quoted, so that nothing in a name runs as code. On failure it prints code that unsets the lease's variables and \
-fails, because `eval \"\"` succeeds."
+fails, because `eval \"\"` succeeds; with `--if-busy skip` or `-E 0` it prints code that ends the script with success."
 )]
 pub struct Args {
     /// The key to take
     key: String,
     #[command(flatten)]
     patience: Patience,
-    /// What to do when somebody else holds the key: wait, fail (as --no-wait) or skip (exit 0 without a lease) [default: wait]
+    /// What to do when somebody else holds the key: wait, fail (as --no-wait) or skip (the script ends with success) [default: wait]
     #[arg(long, value_name = "WHAT", help_heading = "Waiting")]
     if_busy: Option<String>,
     #[command(flatten)]
@@ -111,12 +111,12 @@ pub fn run(context: &Context, args: &Args) -> Result<u8> {
     match result {
         Err(error) if error.kind() == ErrorKind::Busy && if_busy == IfBusy::Skip => {
             context.voice.detail(&format!("skipped: {}", output::message(&error, context.clock.wall())));
-            print_code(form, None);
+            print_code(form, 0);
             Ok(0)
         }
         Err(error) if error.kind() == ErrorKind::Busy => {
             context.voice.error(&error, busy_exit, context.clock.wall());
-            print_code(form, Some(busy_exit));
+            print_code(form, busy_exit);
             Ok(busy_exit)
         }
         result => result,
@@ -156,7 +156,7 @@ async fn take(context: &Context, session: &Session, options: AcquireOptions, for
         Either::Done(lease) => lease?,
         Either::Signal(signal) => {
             session.client.abandon(&key, &id).await;
-            print_code(form, Some(interrupt::exit_code(signal)));
+            print_code(form, interrupt::exit_code(signal));
             return Ok(interrupt::exit_code(signal));
         }
     };
@@ -189,7 +189,7 @@ fn if_busy(text: Option<&str>) -> Result<IfBusy> {
 
 /// Prints the code that fails, for errors that end the command anywhere else.
 pub fn print_failure(form_name: Option<&str>, exit: u8) {
-    print_code(form(form_name).unwrap_or(Form::Sh), Some(exit));
+    print_code(form(form_name).unwrap_or(Form::Sh), exit);
 }
 
 /// Whether a command line that could not be parsed asks for `acquire`; then also in which form.

@@ -132,15 +132,14 @@ pub fn form(name: Option<&str>) -> Result<Form> {
     })
 }
 
-/// Code that takes back an earlier lease and ends as the command did; without an exit code it only takes back.
-fn code(form: Form, exit: Option<u8>) -> String {
+/// Code that takes back an earlier lease and ends as the command did. When that was asked to be no failure, it ends the script:
+/// nothing may go on as if there were a lease.
+fn code(form: Form, exit: u8) -> String {
     match form {
-        Form::Sh => {
-            let end = exit.map_or_else(String::new, |exit| format!("; (exit {exit})"));
-            format!("unset {}{end}\n", OF_A_LEASE.join(" "))
-        }
+        Form::Sh if exit == 0 => format!("unset {}; exit 0\n", OF_A_LEASE.join(" ")),
+        Form::Sh => format!("unset {}; (exit {exit})\n", OF_A_LEASE.join(" ")),
         Form::Fish => {
-            let end = exit.filter(|exit| *exit != 0).map_or("; true", |_| "; false");
+            let end = if exit == 0 { "; exit 0" } else { "; false" };
             OF_A_LEASE.map(|name| format!("set -e {name}")).join("; ") + end + "\n"
         }
         // These are read and not run.
@@ -149,7 +148,7 @@ fn code(form: Form, exit: Option<u8>) -> String {
 }
 
 /// Prints such code.
-pub fn print_code(form: Form, exit: Option<u8>) {
+pub fn print_code(form: Form, exit: u8) {
     // The exit code says the same to who does not read.
     let _unread = output::write(code(form, exit));
 }
@@ -161,11 +160,12 @@ mod tests {
     #[test]
     fn failing_code_takes_the_lease_back_and_no_setting() {
         assert_eq!(
-            code(Form::Sh, Some(75)),
+            code(Form::Sh, 75),
             "unset LOCKD_KEY LOCKD_LEASE_ID LOCKD_FENCING_TOKEN LOCKD_LEASE_EXPIRES; (exit 75)\n"
         );
-        assert!(code(Form::Fish, Some(75)).ends_with("; false\n"));
-        assert_eq!(code(Form::Dotenv, Some(75)), "");
-        assert!(!code(Form::Sh, None).contains("exit"));
+        assert!(code(Form::Fish, 75).ends_with("; false\n"));
+        assert_eq!(code(Form::Dotenv, 75), "");
+        // Without a lease and without a failure the script is over.
+        assert!(code(Form::Sh, 0).ends_with("; exit 0\n") && code(Form::Fish, 0).ends_with("; exit 0\n"));
     }
 }

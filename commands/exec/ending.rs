@@ -7,7 +7,7 @@ use lockd::service::Released;
 use super::super::context::Context;
 use super::super::process::program::NotRunnable;
 use super::super::process::stuck_message;
-use super::super::process::wire::{Cause, Leftover, Status, ToGuard};
+use super::super::process::wire::{Cause, Leftovers, Status, ToGuard};
 use super::super::{duration, output, text};
 use super::held::Held;
 use super::plan::Plan;
@@ -98,7 +98,7 @@ pub async fn settle(scene: &mut Scene<'_>, over: Over, mut held: Held, before: O
     done
 }
 
-fn stuck(end: &End) -> Option<&[Leftover]> {
+fn stuck(end: &End) -> Option<&Leftovers> {
     match end {
         End::Stuck(_, left) => Some(left),
         End::GuardDead(orphans) if !orphans.left.is_empty() => Some(&orphans.left),
@@ -180,7 +180,7 @@ fn verdict(plan: &Plan, over: &Over) -> (Done, Option<String>) {
         Cause::Lost | Cause::Deadline => lost(plan, over, "the command was ended"),
         Cause::Timeout => {
             let most = plan.max_runtime.unwrap_or_default();
-            let message = format!("{} ran longer than {most:?} and was ended", plan.shown_command());
+            let message = format!("{} ran longer than {} and was ended", plan.shown_command(), duration::human(most));
             (with(TIMEOUT, Outcome::Timeout), Some(message))
         }
         Cause::Orphaned => {

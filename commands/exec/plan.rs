@@ -68,7 +68,13 @@ impl Plan {
             grace: grace(args.kill_grace.as_deref(), ttl)?,
             busy_code: args.patience.busy_exit()?.unwrap_or(ErrorKind::Busy.exit_code()),
             skip: args.if_busy.as_deref() == Some("skip"),
-            max_runtime: args.max_runtime.as_deref().map(|text| typed("--max-runtime", text)).transpose()?,
+            // As with `timeout`: 0 is no limit.
+            max_runtime: args
+                .max_runtime
+                .as_deref()
+                .map(|text| typed("--max-runtime", text))
+                .transpose()?
+                .filter(|most| !most.is_zero()),
             min_hold: args.min_hold.as_deref().map(|text| typed("--min-hold", text)).transpose()?,
             once_per: args.once_per.as_deref().map(|text| span("--once-per", text)).transpose()?,
             state_file,
@@ -197,7 +203,13 @@ fn files(context: &Context) -> Result<Vec<(&'static str, OsString)>> {
         if !env_files.is_empty() {
             env_files.push(":");
         }
-        env_files.push(absolute(&path)?);
+        let path = absolute(&path)?;
+        if path.as_os_str().as_encoded_bytes().contains(&b':') {
+            let message =
+                format!("--env-file: {} has a `:`, which separates the files in LOCKD_ENV_FILE", path.display());
+            return Err(Error::new(ErrorKind::Usage, message).with_hint("give it another name"));
+        }
+        env_files.push(path);
     }
     let config = context.flags.config.as_deref().or_else(|| context.environment.own("LOCKD_CONFIG").map(Path::new));
     let config = config.map(absolute).transpose()?.map(|path| ("LOCKD_CONFIG", path.into_os_string()));

@@ -15,7 +15,7 @@ use super::super::process::orphans::{self, Orphans};
 use super::super::process::signals::{ENDING, Signals};
 use super::super::process::sys;
 use super::super::process::terminal::{self, Terminal};
-use super::super::process::wire::{Cause, FromGuard, Leftover, Start, Status, ToGuard};
+use super::super::process::wire::{Cause, FromGuard, Leftovers, Start, Status, ToGuard};
 use super::held::Held;
 use super::plan::Plan;
 
@@ -28,7 +28,7 @@ pub enum End {
     /// Nothing of the command is left.
     Gone(Cause),
     /// This cannot be ended.
-    Stuck(Cause, Vec<Leftover>),
+    Stuck(Cause, Leftovers),
     /// The program could not be run: the error number.
     NotStarted(i32),
     /// The lease had too little time left to start anything.

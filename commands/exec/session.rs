@@ -208,9 +208,11 @@ impl Scene<'_> {
         let asked: Vec<_> = nth.map(|n| &self.plan.takes[n]).into_iter().collect();
         let abandoned = join_all(asked.iter().map(|options| self.client.abandon(&options.key, &options.lease_id)));
         let given_up = pin!(join(ending::release(self.context, held, None, lost), abandoned));
-        if let Either::Left(((_, answers), _)) = select(given_up, pin!(self.signals.next_ending())).await
-            && answers.iter().any(Option::is_none)
-        {
+        let all_back = match select(given_up, pin!(self.signals.next_ending())).await {
+            Either::Left(((_, answers), _)) => answers.iter().all(Option::is_some),
+            Either::Right(_) => false,
+        };
+        if !all_back {
             let key = asked.first().map_or(self.plan.key(), |options| &options.key);
             let message = format!("{key} may have been granted and could not be given back; it runs out by itself");
             self.context.voice.warn(&message);

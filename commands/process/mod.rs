@@ -22,8 +22,9 @@ pub mod wire;
 mod work;
 
 /// Names processes that cannot be ended.
-pub fn stuck_message(left: &[wire::Leftover]) -> String {
-    let names: Vec<_> = left.iter().map(|p| format!("{} ({})", p.pid, p.name.escape_debug())).collect();
+pub fn stuck_message(left: &wire::Leftovers) -> String {
+    let names: Vec<_> = left.named.iter().map(|p| format!("{} ({})", p.pid, p.name.escape_debug())).collect();
     let names = if names.is_empty() { "a process that /proc does not show".to_owned() } else { names.join(", ") };
-    format!("cannot end {names}; the lease is not released and runs out by itself")
+    let more = if left.more == 0 { String::new() } else { format!(" and {} more", left.more) };
+    format!("cannot end {names}{more}; the lease is not released and runs out by itself")
 }

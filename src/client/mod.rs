@@ -111,8 +111,12 @@ impl Client {
     async fn start(&self, options: AcquireOptions, grant: Grant, sent: BootTime) -> Result<Lease> {
         let mut lease = Lease::new(self.clone(), options.key, options.owner, grant, sent);
         // With less than half of the TTL left, renew before any work.
-        if lease.deadline().since(self.clock.boot()) < lease.ttl.duration() / 2 {
-            lease.renew().await?;
+        if lease.deadline().since(self.clock.boot()) < lease.ttl.duration() / 2
+            && let Err(e) = lease.renew().await
+        {
+            // Whoever asked ends with this error, and waits for nothing that goes on behind it.
+            let _runs_out_by_itself = lease.release().await;
+            return Err(e);
         }
         Ok(lease)
     }
