@@ -153,8 +153,11 @@ fn check(context: &Context, args: &CheckArgs) -> Result<u8> {
 fn admit(context: &Context, args: &AdmitArgs) -> Result<u8> {
     let request = args.question.request(context)?;
     let format = context.format()?;
-    let patience =
-        Patience { no_wait: args.no_wait, wait: args.wait.clone(), conflict_exit_code: args.conflict_exit_code.clone() };
+    let patience = Patience {
+        no_wait: args.no_wait,
+        wait: args.wait.clone(),
+        conflict_exit_code: args.conflict_exit_code.clone(),
+    };
     let (wait, busy_exit) = (patience.limit()?, patience.busy_exit()?);
     let program = match args.command.is_empty() {
         true => None,
