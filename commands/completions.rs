@@ -64,7 +64,7 @@ fn script(shell: Shell) -> Result<String> {
 
 /// In the script for zsh each operand names the function that completes it.
 fn zsh(script: &str) -> String {
-    let operands = ["':key -- ", "'::key -- ", "'::prefix -- ", "'*::words -- "];
+    let operands = ["':key -- ", "'::key -- ", "'::prefix -- ", "'*::words -- ", "'*::keys -- "];
     let keyed = |line: &str| {
         let text = line.trim_start();
         operands.iter().any(|operand| text.starts_with(operand)) || text.contains("]:KEY:")

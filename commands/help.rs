@@ -155,14 +155,15 @@ What lockd promises
 State is linearizable under any clock skew, pause or partition, on a store that keeps its own promises: a change is made once,
 wholly, and in one order that everybody sees. A holder that was fenced off can never write it.
 
-Effects outside lockd are exclusive when whoever receives them checks the fencing token and applies the effect in one step.
+Effects outside lockd are exclusive when whoever receives them checks the fencing token and applies the effect in one step. For
+commands on one host `lockd fence admit RESOURCE --token N -- COMMAND` does that.
 
 Otherwise effects are exclusive as long as
   - clock rates agree within 1 %, and a store's own clock does not jump by 10 minutes;
   - nothing pauses the work between its check and its effect (the pause of a virtual machine cannot be seen from inside);
   - no effect that was already handed to the kernel or the network lands later;
   - nobody stops both `lockd exec` and its guard (SIGSTOP to `lockd` and `lockd-guard`), which would end the work;
-  - no operator breaks the lease.
+  - no operator breaks the lease; `lockd break --drain` waits until its holder has stopped by its own rules.
 ";
 
 #[cfg(test)]

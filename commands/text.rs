@@ -37,9 +37,18 @@ pub fn fish_quoted(text: &str) -> String {
     format!("'{}'", text.replace('\\', r"\\").replace('\'', r"\'"))
 }
 
-/// One value of an env-file, which a shell may source as well: inside single quotes nothing is code, for neither of them.
+/// One value of an env-file, which a shell may source as well: nothing in it is code. What single quotes cannot hold for both of
+/// them stands in double quotes of its own.
 pub fn dotenv_quoted(text: &str) -> String {
-    sh_quoted(text)
+    let mut out = String::from("'");
+    for c in text.chars() {
+        match c {
+            '\'' => out.push_str("'\"'\"'"),
+            '\\' => out.push_str(r#"'"\\"'"#),
+            c => out.push(c),
+        }
+    }
+    out + "'"
 }
 
 /// A wall-clock time as RFC 3339 has it, in UTC, to the millisecond.

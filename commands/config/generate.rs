@@ -10,9 +10,11 @@ const EXAMPLES: [(&str, &str); 3] = [
 ];
 
 const HEAD: &str = "\
-# Settings of lockd. lockd reads --config FILE, else LOCKD_CONFIG, else $XDG_CONFIG_HOME/lockd/config.yaml
-# (~/.config/lockd/config.yaml), else /etc/lockd/config.yaml. A flag beats an environment variable, which beats an env-file,
-# which beats this file. Lines that are commented out show the default, or an example where that is no fixed value.
+# Settings of lockd. It reads --config FILE, else LOCKD_CONFIG, else
+# $XDG_CONFIG_HOME/lockd/config.yaml (~/.config/lockd/config.yaml), else
+# /etc/lockd/config.yaml. A flag beats an environment variable, which beats an
+# env-file, which beats this file. Lines that are commented out show the default,
+# or an example where that is no fixed value.
 ";
 
 /// The file.
@@ -75,6 +77,6 @@ mod tests {
                 assert!(text.contains(part), "{part}");
             }
         }
-        assert!(text.lines().all(|line| line.len() <= 120), "{text}");
+        assert!(text.lines().all(|line| line.len() <= 80), "{text}");
     }
 }

@@ -3,11 +3,13 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Stdio};
 
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::retry_on_intr;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::lab::{Lab, finished};
-use super::pty;
+use super::pty::{self, PATIENCE};
 
 #[test]
 fn keys_are_listed_for_people_and_for_programs() {
@@ -90,6 +92,10 @@ impl Watch {
     }
 
     fn line(&mut self) -> String {
+        if self.out.buffer().is_empty() {
+            let mut ready = [PollFd::new(self.out.get_ref(), PollFlags::IN)];
+            assert_ne!(retry_on_intr(|| poll(&mut ready, Some(&PATIENCE))).unwrap(), 0, "no event comes");
+        }
         let mut line = String::new();
         assert_ne!(self.out.read_line(&mut line).unwrap(), 0, "it goes on");
         line

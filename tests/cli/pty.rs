@@ -13,7 +13,7 @@ use rustix::termios::{Winsize, tcsetwinsize};
 use super::lab::{Lab, Ran, finished};
 
 /// Longer than anything takes on a slow machine.
-const PATIENCE: rustix::time::Timespec = rustix::time::Timespec { tv_sec: 120, tv_nsec: 0 };
+pub const PATIENCE: rustix::time::Timespec = rustix::time::Timespec { tv_sec: 120, tv_nsec: 0 };
 
 /// A running command and the other side of its terminal.
 pub struct Pty {

@@ -31,6 +31,7 @@ async fn all<F: Future<Output = World>>(make: impl Fn() -> F) {
     a_broken_lease_is_over(make().await).await;
     a_break_names_its_lease(make().await).await;
     what_is_left_of_a_broken_lease_is_told(make().await).await;
+    no_holder_believes_longer_than_is_told(make().await).await;
     a_broken_lease_loses_what_it_staged(make().await).await;
     keys_are_listed(make().await).await;
     events_are_watched(make().await).await;
@@ -112,6 +113,34 @@ async fn what_is_left_of_a_broken_lease_is_told(w: World) {
     assert_eq!(left, full);
     let (left, _) = over_in(300).await;
     assert_eq!(left, Duration::ZERO);
+}
+
+/// Holders that renew themselves, broken at all moments between two renewals, by somebody who has watched them or not: what
+/// is told covers what they believe, and they hear of it at their next renewal.
+async fn no_holder_believes_longer_than_is_told(w: World) {
+    let (a, b) = (w.engine(), w.engine());
+    for (i, millis) in (0..24u64).map(|i| (i, 250 + i * 1_337)) {
+        let mut lease = w.client(&a).acquire(world::options("k", Some(Duration::ZERO)), |_| {}).await.unwrap();
+        match i % 3 {
+            // Nobody renews it.
+            0 => {}
+            _ => lease.keep_alive(),
+        }
+        if i % 2 == 0 {
+            b.describe(&key("k")).await.unwrap();
+        }
+        w.pass(Duration::from_millis(millis)).await;
+        let Broke::Broken { over_in, .. } = b.break_lease(breaking("k")).await.unwrap() else { panic!("it was held") };
+        let (now, believed) = (w.clock.boot(), lease.deadline());
+        assert!(believed <= now + over_in, "{millis} ms: believed until {believed:?}, told {now:?} + {over_in:?}");
+        if i % 3 != 0 {
+            let why = lease.lost().await;
+            assert_eq!(why.kind(), ErrorKind::LeaseBroken, "{why}");
+            let heard = w.clock.boot().since(now);
+            assert!(heard <= TTL / 3 + Duration::from_secs(1), "heard after {heard:?}");
+        }
+        lease.detach();
+    }
 }
 
 async fn a_broken_lease_loses_what_it_staged(w: World) {
@@ -209,7 +238,8 @@ async fn a_lease_that_lapses_is_told_as_expired(w: World) {
     watch.next().await.unwrap().unwrap();
     let began = w.clock.boot();
     assert_eq!(told(&watch.next().await.unwrap().unwrap()), (EventKind::Expired, held.token, Version(0)));
-    assert!(w.clock.boot().since(began) >= takeover_age(TTL));
+    let waited = w.clock.boot().since(began);
+    assert!((takeover_age(TTL)..takeover_age(TTL) + Duration::from_secs(1)).contains(&waited), "{waited:?}");
     assert_eq!(a.describe(&name).await.unwrap().held.unwrap().token, held.token, "watching writes nothing");
     a.keepalive(&name, &proof(&held), held.ttl).await.unwrap();
     let again = told(&watch.next().await.unwrap().unwrap());
