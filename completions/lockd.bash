@@ -132,7 +132,7 @@ _lockd() {
             return 0
             ;;
         lockd__subcmd__acquire)
-            opts="-n -w -E -o -q -v -h --no-wait --wait --conflict-exit-code --if-busy --ttl --owner --reason --server --store --namespace --no-create --env-file --config --output --json --quiet --verbose --color --help"
+            opts="-n -w -E -o -q -v -h --no-wait --wait --conflict-exit-code --if-busy --ttl --owner --reason --keep --for-pid --server --store --namespace --no-create --env-file --config --output --json --quiet --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -167,6 +167,10 @@ _lockd() {
                     return 0
                     ;;
                 --reason)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --for-pid)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -530,7 +534,7 @@ _lockd() {
             return 0
             ;;
         lockd__subcmd__exec)
-            opts="-n -w -E -o -q -v -h --no-wait --wait --conflict-exit-code --if-busy --ttl --owner --reason --record-command --kill-grace --max-runtime --server --store --namespace --no-create --env-file --config --output --json --quiet --verbose --color --help"
+            opts="-n -w -E -o -q -v -h --no-wait --wait --conflict-exit-code --if-busy --once-per --ttl --owner --reason --min-hold --record-command --kill-grace --max-runtime --state-file --report --server --store --namespace --no-create --env-file --config --output --json --quiet --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -556,6 +560,10 @@ _lockd() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --once-per)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --ttl)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -568,11 +576,19 @@ _lockd() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --min-hold)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --kill-grace)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --max-runtime)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --report)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1347,7 +1363,7 @@ _lockd_with_keys() {
                 ((i++))
                 ;;
             --server=* | --store=* | --namespace=* | --env-file=* | --config=*) flags+=("${words[i]}") ;;
-            --color | --conflict-exit-code | --if-busy | --if-etag | --if-version | --key | --kill-grace | --lease-id | --max-runtime | --output | --owner | --reason | --token | --ttl | --wait | -E | -o | -w)
+            --color | --conflict-exit-code | --for-pid | --if-busy | --if-etag | --if-version | --key | --kill-grace | --lease-id | --max-runtime | --min-hold | --once-per | --output | --owner | --reason | --report | --token | --ttl | --wait | -E | -o | -w)
                 value=${words[i]}
                 ((i++))
                 ;;
