@@ -1,13 +1,14 @@
 //! Every applied write of every record, checked against the one before: the chain.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use lockd::model::{How, Key, Lease, LeaseId, Namespace, Record, RequestId, StateEtag, Version, Versioned, WriteId};
 use lockd::store::{Etag, Precondition};
 
 use super::counters::Counter as C;
-use super::records::Watcher;
+use super::records::{Sent, Watcher};
 use super::rng::mix;
 use super::time::Nanos;
 use super::world::{ProcId, Shared};
@@ -23,7 +24,7 @@ pub struct History {
 pub struct KeyHistory {
     pub key: Key,
     pub value: Option<(Bytes, Etag)>,
-    pub head: Record,
+    pub head: Arc<Record>,
     pub written_at_store: Nanos,
     pub watchers: Vec<Watcher>,
     pub writes: HashSet<WriteId>,
@@ -100,7 +101,7 @@ impl History {
 impl KeyHistory {
     fn new(key: Key) -> Self {
         Self {
-            head: Record::new(key.clone()),
+            head: Arc::new(Record::new(key.clone())),
             key,
             value: None,
             written_at_store: 0,
@@ -131,20 +132,20 @@ fn etag_of(versioned: &Versioned) -> Option<StateEtag> {
 
 impl Shared {
     /// A write is applied; returns its etag.
-    pub fn applied(&mut self, proc: ProcId, index: usize, value: &Bytes) -> Etag {
-        let key = self.history.keys[index].key.clone();
-        let next = match Record::decode(&key, value) {
-            Ok(next) => next,
+    pub fn applied(&mut self, proc: ProcId, index: usize, sent: &Sent) -> Etag {
+        let next = match &sent.record {
+            Ok(next) => Arc::clone(next),
             Err(e) => {
                 self.broken("records can be read", e.to_string());
                 return Etag("broken".into());
             }
         };
         self.note("applied", index as u64, next.token.0 << 40 ^ next.beat << 20 ^ next.last_version.0);
-        let before = std::mem::replace(&mut self.history.keys[index].head, next.clone());
+        let before = std::mem::replace(&mut self.history.keys[index].head, Arc::clone(&next));
         self.say(|| {
             format!(
-                "{proc:?} wrote {key} r{} t{} b{} lease {:?} committed {} staged {:?}",
+                "{proc:?} wrote {} r{} t{} b{} lease {:?} committed {} staged {:?}",
+                next.key,
                 next.revision,
                 next.token,
                 next.beat,
@@ -158,12 +159,12 @@ impl Shared {
         self.check_versions(index, &before, &next);
         self.check_requests(index, &before, &next);
         self.check_blobs(index, &before, &next);
-        let etag = self.name_value(&next, value);
+        let etag = self.name_value(&next, &sent.value);
         let store_now = self.now() + self.store_clock_jump;
         let known = &mut self.history.keys[index];
         let shown = (next.visible().version.0, next.done.back().map(|done| done.id.clone()));
         known.named.insert(etag.0.clone(), shown);
-        known.value = Some((value.clone(), etag.clone()));
+        known.value = Some((sent.value.clone(), etag.clone()));
         known.written_at_store = store_now;
         etag
     }
@@ -348,11 +349,11 @@ impl Shared {
     }
 
     /// A write is sent: an update is bound to the version that it met first.
-    pub fn check_bound(&mut self, index: usize, value: &Bytes, when: &Precondition) {
+    pub fn check_bound(&mut self, index: usize, sent: &Sent, when: &Precondition) {
         let Precondition::Matches(etag) = when else { return };
         let key = &mut self.history.keys[index];
         let Some((version, last)) = key.named.get(&etag.0) else { return };
-        let Ok(next) = Record::decode(&key.key, value) else { return };
+        let Ok(next) = &sent.record else { return };
         let Some(done) = next.done.back().filter(|done| Some(&done.id) != last.as_ref()) else { return };
         let Some(asked) = key.requests.get_mut(&done.id).filter(|asked| asked.calls == 1) else { return };
         let (first, version) = (*asked.bound.get_or_insert(*version), *version);
