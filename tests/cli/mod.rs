@@ -2,10 +2,12 @@
 
 mod bad_input;
 mod configuration;
+mod damage;
 mod exec;
 mod generated;
 mod lab;
 mod lease;
+mod mounts;
 mod output;
 mod readme;
 mod scripts;
