@@ -32,6 +32,7 @@ counters! {
     SlowAnswer => "fault: answer late in the tail",
     CutMessage => "fault: message lost at a partition",
     BlobFault => "fault: blob operation failed",
+    TornRead => "fault: blob damaged on its way",
     LateDelete => "fault: blob deleted late",
     StaleList => "fault: stale list of blobs",
     Pause => "fault: process paused",
@@ -70,6 +71,9 @@ counters! {
     BlobPublished => "blobs published",
     BlobDeleted => "blobs deleted",
     CollectorRace => "blob collected while its publisher was at work",
+    DamageNoticed => "damaged blob noticed by its reader",
+    WrongProof => "proof that does not fit refused",
+    ReusedRefused => "request id for another change refused",
     BlobGone => "reader found its blob gone",
     HealedGrant => "grant after the faults stopped",
 }

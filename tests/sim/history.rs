@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use lockd::model::{How, Key, Lease, LeaseId, Namespace, Record, RequestId, StateEtag, Version, Versioned, WriteId};
@@ -28,6 +29,8 @@ pub struct KeyHistory {
     pub written_at_store: Nanos,
     pub watchers: Vec<Watcher>,
     pub writes: HashSet<WriteId>,
+    /// Writes that were sent.
+    pub sent: HashSet<WriteId>,
     pub grants: HashMap<LeaseId, Granted>,
     pub tokens: HashMap<u64, LeaseId>,
     /// The last ended leases, newest last.
@@ -52,6 +55,8 @@ pub struct Granted {
     pub token: u64,
     pub ended: Option<(Nanos, How, u64)>,
     pub last_beat: Nanos,
+    pub beats: u32,
+    pub ttl: Duration,
 }
 
 /// What is known of acquires with one lease id.
@@ -74,6 +79,8 @@ pub struct ReleaseClaim {
 pub struct Asked {
     pub lease: LeaseId,
     pub token: u64,
+    /// In the lease's transaction.
+    pub staged: bool,
     pub etag: Option<StateEtag>,
     pub under_way: u32,
     pub calls: u32,
@@ -107,6 +114,7 @@ impl KeyHistory {
             written_at_store: 0,
             watchers: Vec::new(),
             writes: HashSet::new(),
+            sent: HashSet::new(),
             grants: HashMap::new(),
             tokens: HashMap::new(),
             ended: Vec::new(),
@@ -119,6 +127,11 @@ impl KeyHistory {
             acquires: HashMap::new(),
             releases: HashMap::new(),
         }
+    }
+
+    /// Whether the record remembers how this lease ended.
+    pub fn remembers_end(&self, lease: &LeaseId) -> bool {
+        self.ended.iter().rev().take(lockd::limits::ENDED_LEASES).any(|id| id == lease)
     }
 
     pub fn holds(&self, lease: &LeaseId) -> bool {
@@ -219,7 +232,11 @@ impl Shared {
             let now = self.now();
             if let Some(grant) = self.history.keys[index].grants.get_mut(&new.id) {
                 grant.last_beat = now;
+                grant.beats += 1;
+                grant.ttl = new.ttl.duration();
             }
+            let fresh = new.stamp.is_none() || old.stamp != new.stamp;
+            self.ensure(fresh, "a stamp belongs to its beat", || format!("{:?}", new.id));
         } else {
             let same = old.stamp == new.stamp && old.ttl == new.ttl;
             self.ensure(same, "only a beat changes stamp and TTL", || format!("{:?}", new.id));
@@ -256,10 +273,10 @@ impl Shared {
         }
         self.ensure(new.token > before.token, "tokens rise", || format!("{} after {}", new.token, before.token));
         let key = &mut self.history.keys[index];
-        let ended_lately = key.ended.iter().rev().take(8).any(|id| *id == new.id);
+        let ended_lately = key.remembers_end(&new.id);
         let claim = key.acquires.get(&new.id).copied().unwrap_or_default();
         let first = key.tokens.insert(new.token.0, new.id.clone()).is_none();
-        key.grants.insert(new.id.clone(), Granted { token: new.token.0, ended: None, last_beat: now });
+        key.grants.insert(new.id.clone(), Granted { token: new.token.0, ended: None, last_beat: now, beats: 1, ttl: new.ttl.duration() });
         self.ensure(first, "each token to one lease", || format!("{} again", new.token));
         self.ensure(!ended_lately, "an ended lease id is never granted again", || format!("{:?} by {proc:?}", new.id));
         self.ensure(!claim.failed, "failed means never applied (acquire)", || format!("{:?} by {proc:?}", new.id));
@@ -317,9 +334,14 @@ impl Shared {
             let by_commit = before.staged.as_ref().is_some_and(|staged| staged.version == new.version);
             let by_update = next.last_version == new.version && new.version > before.last_version;
             self.ensure(by_commit || by_update, "only a commit or an update commits", || format!("{}", new.version));
-            if by_commit && before.lease.is_some() && next.lease.is_none() {
+            if by_commit {
+                let ended = next.ended.back().filter(|_| next.lease.is_none() && before.lease.is_some());
+                let released = ended.is_some_and(|ended| ended.how == How::Released);
+                self.ensure(released, "a staged change is committed by its release alone", || new.version.to_string());
                 self.count(C::StagedCommit);
             }
+            let kept = next.previous.as_ref() == old.blob();
+            self.ensure(kept, "the blob before is kept for readers", || format!("{:?}", old.blob()));
         }
         let dropped = before.staged.is_some() && next.staged.is_none() && new.version == old.version;
         let same_lease = before.lease.as_ref().map(|l| &l.id) == next.lease.as_ref().map(|l| &l.id);
@@ -345,6 +367,11 @@ impl Shared {
         self.ensure(own, "a fenced-off holder never writes", || {
             format!("{:?} of {:?} while {:?} held it", done.id, asked.lease, before.lease.as_ref().map(|l| &l.id))
         });
+        let made = match asked.staged {
+            true => next.staged.as_ref().is_some_and(|staged| staged.version == done.version),
+            false => next.committed.version == done.version && before.staged.is_none(),
+        };
+        self.ensure(made, "a change in a transaction is staged, any other committed", || format!("{:?}", done.id));
         self.ensure(done.etag == asked.etag, "what was asked is done", || format!("{:?}", done.id));
     }
 
@@ -355,7 +382,15 @@ impl Shared {
         let Some((version, last)) = key.named.get(&etag.0) else { return };
         let Ok(next) = &sent.record else { return };
         let Some(done) = next.done.back().filter(|done| Some(&done.id) != last.as_ref()) else { return };
-        let Some(asked) = key.requests.get_mut(&done.id).filter(|asked| asked.calls == 1) else { return };
+        let first_send = next.write_id.is_some_and(|id| key.sent.insert(id));
+        let Some(asked) = key.requests.get_mut(&done.id) else { return };
+        if first_send && asked.under_way == 0 {
+            self.broken("nothing is sent for a client that has gone", format!("{:?}", done.id));
+            return;
+        }
+        if asked.calls > 1 {
+            return;
+        }
         let (first, version) = (*asked.bound.get_or_insert(*version), *version);
         self.ensure(first == version, "an update is bound to the version that it met", || {
             format!("{:?} met {first} and is sent for {version}", done.id)

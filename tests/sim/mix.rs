@@ -27,6 +27,8 @@ pub struct Mix {
     pub ppm: [i64; 4],
     pub stamps: bool,
     pub notes: bool,
+    /// All hosts keep their notes in one place, as with homes on a network file system.
+    pub notes_shared: bool,
     pub store_clock: bool,
     pub poll: Nanos,
     /// ETags are hashes of the body, else numbers.
@@ -47,6 +49,7 @@ pub struct Mix {
     pub failed: u32,
     pub get_error: u32,
     pub blob_fault: u32,
+    pub torn_read: u32,
     pub late_delete: u32,
     pub stale_list: u32,
 
@@ -97,6 +100,7 @@ impl Mix {
             }),
             stamps: r.chance(3_000) && !quiet,
             notes: r.chance(1_500) && !quiet,
+            notes_shared: r.chance(5_000),
             store_clock,
             hashed_etags: r.chance(2_000),
             poll: r.pick(&[20, 200, 1_000]) * MILLI,
@@ -115,6 +119,7 @@ impl Mix {
             failed: share(r, 2_000),
             get_error: share(r, 3_000),
             blob_fault: share(r, 3_000),
+            torn_read: share(r, 1_000),
             late_delete: share(r, 5_000),
             stale_list: share(r, 5_000),
             pause_every: every(r, 5, 120),

@@ -6,6 +6,8 @@
 
 mod actor;
 mod beliefs;
+#[cfg(feature = "mutants")]
+mod bias;
 mod blobs;
 mod chaos;
 mod claims;

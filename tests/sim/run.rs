@@ -12,6 +12,7 @@ use super::beliefs::Source;
 use super::chaos::Kind;
 use super::commands::{self, Command, Printed, Script};
 use super::counters::{Counter as C, Counters};
+use super::mix::Mix;
 use super::proc::Proc;
 use super::time::{Boot, MILLI, Nanos, SECOND};
 use super::worker;
@@ -34,18 +35,18 @@ pub struct Report {
     pub violation: Option<Violation>,
 }
 
-/// Runs a seed to its end, or to the first rule that is broken.
-pub fn run(seed: u64, trace: bool) -> Report {
-    let mut run = Run::new(seed, trace);
+/// Runs a seed to its end, or to the first rule that is broken. `shape` may bend what the seed drew.
+pub fn run(seed: u64, shape: fn(&mut Mix), trace: bool) -> Report {
+    let mut run = Run::new(seed, shape, trace);
     run.safety();
     run.liveness();
     run.report(seed)
 }
 
 impl Run {
-    fn new(seed: u64, trace: bool) -> Self {
+    fn new(seed: u64, shape: fn(&mut Mix), trace: bool) -> Self {
         super::panics::forget();
-        let world = Arc::new(Mutex::new(Shared::new(seed, trace)));
+        let world = Arc::new(Mutex::new(Shared::new(seed, shape, trace)));
         let mut run = Self { world, procs: BTreeMap::new(), scripts: Vec::new(), notes: None };
         let (hosts, procs, scripts, keys, notes) = {
             let w = run.world();
@@ -124,9 +125,9 @@ impl Run {
 
     /// The next command of a script.
     fn command(&mut self, n: usize) {
-        let (ttl, stopping) = {
+        let (ttl, stopping, shared) = {
             let w = self.world();
-            (w.mix.ttl, w.stopping)
+            (w.mix.ttl, w.stopping, w.mix.notes_shared)
         };
         let script = &mut self.scripts[n];
         let Some(command) = script.next(ttl, stopping) else { return };
@@ -138,7 +139,7 @@ impl Run {
         }
         let (host, key, output) = (script.host, script.key, Arc::clone(&script.output));
         let rng = script.rng.fork();
-        let notes = self.notes.as_ref().map(|dir| dir.path().join(format!("host-{host}")));
+        let notes = self.notes.as_ref().map(|dir| dir.path().join(if shared { "home".into() } else { format!("host-{host}") }));
         let (proc, actor) = self.spawn(host, Some(n), notes);
         self.world().say(|| format!("{proc:?} runs {command:?}"));
         self.procs[&proc].spawn(commands::run(actor, rng, key, command, output));
@@ -310,9 +311,35 @@ impl Run {
             w.nothing_left_over(key);
             drop(w);
             let (proc, actor) = self.spawn(0, None, None);
-            self.procs[&proc].spawn(async move { super::last::vanish(&actor, key).await });
+            self.procs[&proc].spawn(async move {
+                super::last::vanish(&actor, key).await;
+                super::last::abandon(&actor, key).await;
+                super::last::paused(&actor, key).await;
+            });
             let now = self.world().now();
-            self.until(now + 10 * SECOND);
+            self.until(now + 20 * SECOND);
+        }
+        if self.world().violation.is_none() {
+            self.takeover_of_a_writer(bound);
+        }
+    }
+
+    /// A holder that goes on writing and does not renew holds nobody up.
+    fn takeover_of_a_writer(&mut self, bound: Nanos) {
+        let (proc, writer) = self.spawn(0, None, None);
+        self.procs[&proc].spawn(async move { super::last::write_on(&writer, 0).await });
+        let now = self.world().now();
+        self.until(now + SECOND);
+        let (proc, taker) = self.spawn(0, None, None);
+        let granted = Arc::new(Mutex::new(None));
+        let told = Arc::clone(&granted);
+        self.procs[&proc].spawn(async move {
+            *told.lock().unwrap() = super::last::take(&taker, 0).await;
+        });
+        let now = self.world().now();
+        self.until(now + bound);
+        if granted.lock().unwrap().is_none() {
+            self.world().broken("a free or expired key is granted in time", "while its last holder writes on");
         }
     }
 

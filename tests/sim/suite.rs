@@ -8,7 +8,7 @@ use std::time::Duration;
 use lockd::clock::{BootTime, Clock, SystemClock};
 
 use super::counters::{Counter as C, Counters};
-use super::run::{Report, run};
+use super::run::{self, Report};
 use crate::support;
 
 /// Seeds that broke something once, each with what it was.
@@ -67,6 +67,10 @@ impl Totals {
     }
 }
 
+fn run(seed: u64, trace: bool) -> Report {
+    run::run(seed, |_| (), trace)
+}
+
 fn complaint(report: &Report) -> String {
     let Some(broken) = &report.violation else { return String::new() };
     format!(
@@ -86,12 +90,12 @@ fn run_twice(seed: u64) -> Report {
     report
 }
 
-/// Runs seeds from `first` on two threads until there are enough, or a few have broken a rule.
+/// Runs seeds from `first` until there are enough, or a few have broken a rule.
 fn run_all(first: u64, twice: u64, enough: impl Fn(&Totals) -> bool + Sync) -> Totals {
     let next = AtomicU64::new(first);
     let totals = Mutex::new(Totals::default());
     std::thread::scope(|scope| {
-        for _ in 0..2 {
+        for _ in 0..threads() {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
@@ -110,7 +114,12 @@ fn run_all(first: u64, twice: u64, enough: impl Fn(&Totals) -> bool + Sync) -> T
     totals.into_inner().unwrap()
 }
 
-fn number(name: &str) -> Option<u64> {
+/// Threads: two, as CI has; `LOCKD_SIM_THREADS` says otherwise.
+pub fn threads() -> u64 {
+    number("LOCKD_SIM_THREADS").unwrap_or(2)
+}
+
+pub fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 

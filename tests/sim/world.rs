@@ -75,9 +75,10 @@ pub struct Shared {
 }
 
 impl Shared {
-    pub fn new(seed: u64, trace: bool) -> Self {
+    pub fn new(seed: u64, shape: fn(&mut Mix), trace: bool) -> Self {
         let mut rng = Rng::new(mix(seed ^ 0x006c_6f63_6b64));
-        let mix = Mix::draw(&mut rng);
+        let mut mix = Mix::draw(&mut rng);
+        shape(&mut mix);
         let keys = mix.keys;
         Self {
             now: Arc::default(),
