@@ -18,10 +18,12 @@ use lockd::store::{ByteStream, Facts, Store};
 use super::blobs::{SimBlobs, broken_off};
 use super::claims::Call;
 use super::counters::Counter as C;
+use super::log::SimLog;
 use super::records::SimRecords;
 use super::rng::{Rng, SimEntropy};
 use super::time::{Boot, SimClock};
 use super::world::{ProcId, Shared};
+use crate::history::Recorded;
 
 /// The highest process number on Linux (`proc_sys_kernel(5)`, `pid_max`).
 const PID_MAX: u32 = 4_194_304;
@@ -33,7 +35,7 @@ pub struct Actor {
     pub proc: ProcId,
     pub boot: Arc<Boot>,
     pub clock: Arc<SimClock>,
-    pub engine: Arc<Engine>,
+    pub engine: Arc<dyn LeaseService>,
     pub client: Client,
 }
 
@@ -56,7 +58,9 @@ impl Actor {
         let blobs = Arc::new(SimBlobs { world: Arc::clone(world), proc });
         let entropy = Arc::new(SimEntropy::new(rng));
         let store = Store { records, blobs, facts };
-        let engine = Arc::new(Engine::new(store, clock.clone(), entropy.clone(), Options { notes }));
+        let engine = Engine::new(store, clock.clone(), entropy.clone(), Options { notes });
+        let engine: Arc<dyn LeaseService> =
+            Arc::new(Recorded::new(engine, Arc::new(SimLog { world: Arc::clone(world), proc })));
         let client = Client::new(engine.clone(), clock.clone(), entropy);
         Self { world: Arc::clone(world), proc, boot: Arc::clone(boot), clock, engine, client }
     }
@@ -192,7 +196,8 @@ impl Actor {
             w.update_begins(self.proc, call, &id, &r.proof, etag);
             (call, w.calm)
         };
-        let deadline = (!calm && rng.chance(500)).then(|| self.now() + rng.upto(Duration::from_secs(3)));
+        let impatient = self.world().mix.impatient;
+        let deadline = (!calm && rng.chance(impatient)).then(|| self.now() + rng.upto(Duration::from_secs(3)));
         let breaks_off = !calm && body.is_some_and(|body| body.len() > INLINE_BYTES) && rng.chance(500);
         let work = async {
             match body {

@@ -12,17 +12,19 @@ pub fn of(mutant: M) -> fn(&mut Mix) {
     match mutant {
         M::RingOverrunIsFailed | M::RefusalAfterDoubt | M::OverrunIsSafeToRepeat => overrun,
         M::FoundForgottenIsRefused => forgotten,
-        M::FoundIsSteppedAgain | M::FailedAfterUnknown | M::KillLostIsFailed | M::NoKill | M::SilentIsFailed => lost,
-        M::UnknownIsFailed | M::NoReadback => lost,
+        M::FoundIsSteppedAgain | M::UnknownIsFailed | M::NoReadback => lost,
+        M::FailedAfterUnknown | M::KillLostIsFailed | M::NoKill => quiet,
+        M::SilentIsFailed => silent,
+        M::GoneClientServed => impatient,
         M::WriteIdRepeats => hashed,
         M::ForeignBootBelieved | M::OldStampKept => stamped,
         M::StoreClockTrusted => store_clock,
         M::NoteOfAnyWrite | M::NoteOfAnyBoot => noted,
         M::CollectorIgnoresToken
         | M::CollectorIgnoresLease
-        | M::DeleteAfterUnknown
         | M::PreviousForgotten
         | M::NobodyCollects => blobs,
+        M::DeleteAfterUnknown => silent_blobs,
         M::HashUnchecked => torn,
         M::UpdateUnbound | M::RenewalFlushesDone | M::ReusedIdAccepted | M::VersionsReused => changes,
         M::TransactionIgnored | M::TakeoverCommitsStaged | M::LostCommitIsSuccess => staged,
@@ -73,6 +75,37 @@ fn forgotten(mix: &mut Mix) {
     overrun(mix);
     mix.changes = 1;
     mix.staged = 0;
+}
+
+/// Nobody else writes while a write is late: what was sent is sent again.
+fn quiet(mix: &mut Mix) {
+    short(mix);
+    (mix.keys, mix.procs, mix.workers, mix.scripts) = (3, 2, 1, 0);
+    mix.active = 10 * 60 * SECOND;
+    mix.think = Duration::from_secs(3);
+    mix.timeout = 5 * SECOND;
+    (mix.late, mix.failed, mix.lost_request) = (4_000, 2_000, 2_000);
+    (mix.lost_reply, mix.conflict, mix.unknown_applied, mix.tail) = (0, 0, 0, 0);
+}
+
+/// Requests get through and answers do not, for long.
+fn silent(mix: &mut Mix) {
+    busy(mix);
+    (mix.cut_every, mix.longest_trouble) = (8 * SECOND, 40 * SECOND);
+    mix.timeout = 2 * SECOND;
+}
+
+fn silent_blobs(mix: &mut Mix) {
+    silent(mix);
+    mix.blob_states = 8_000;
+    mix.blob_fault = 0;
+}
+
+/// Callers go while the store is slow to answer.
+fn impatient(mix: &mut Mix) {
+    busy(mix);
+    mix.impatient = 5_000;
+    mix.delay = (100 * MILLI, 900 * MILLI);
 }
 
 fn hashed(mix: &mut Mix) {

@@ -167,6 +167,7 @@ impl Shared {
                 next.staged.as_ref().map(|s| s.version)
             )
         });
+        self.tell_write(proc, &before, &next);
         self.check_chain(index, &before, &next);
         self.check_lease(proc, index, &before, &next);
         self.check_versions(index, &before, &next);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use lockd::client::AcquireOptions;
 use lockd::limits::TTL_MIN;
 use lockd::model::TxnId;
-use lockd::service::{AcquireRequest, Guards, LeaseService, Wait};
+use lockd::service::{AcquireRequest, Guards, Wait};
 
 use super::actor::Actor;
 use super::rng::{Rng, SimEntropy};
@@ -65,8 +65,8 @@ pub async fn paused(actor: &Actor, key: usize) {
     actor.world().release_ends(call, &id, Some(&result));
 }
 
-/// Takes a key, never renews, and writes until it is refused.
-pub async fn write_on(actor: &Actor, key: usize) {
+/// Takes a key and never renews; with `writes` it writes until it is refused.
+pub async fn hold(actor: &Actor, key: usize, writes: bool) {
     let mut rng = actor.world().rng.fork();
     let id = Actor::draw_id(&mut actor.world().rng.fork());
     let call = actor.world().acquire_begins(key, &id);
@@ -78,7 +78,7 @@ pub async fn write_on(actor: &Actor, key: usize) {
     actor.world().acquired(call, &id, lease.token.0);
     let proof = lease.proof();
     lease.detach();
-    while actor.update(&mut rng, key, &proof, Guards::default()).await.is_ok() {
+    while writes && actor.update(&mut rng, key, &proof, Guards::default()).await.is_ok() {
         actor.pass(Duration::from_millis(400)).await;
     }
 }

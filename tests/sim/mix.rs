@@ -23,6 +23,8 @@ pub struct Mix {
     /// Changes made under one lease.
     pub changes: u64,
     pub blob_states: u32,
+    /// Changes whose caller does not wait for the answer.
+    pub impatient: u32,
     pub staged: u32,
     pub ppm: [i64; 4],
     pub stamps: bool,
@@ -94,6 +96,7 @@ impl Mix {
             }),
             changes: r.pick(&[1, 3, 6, 14]),
             blob_states: r.pick(&[0, 0, 300, 1_000, 5_000]),
+            impatient: r.pick(&[0, 500, 500, 3_000]),
             staged: r.pick(&[0, 1_000, 3_000, 8_000]),
             ppm: std::array::from_fn(|_| {
                 if extremes { r.pick(&[-4_990, 4_990]) } else { i64::try_from(r.below(9_980)).unwrap() - 4_990 }

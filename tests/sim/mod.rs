@@ -15,6 +15,7 @@ mod commands;
 mod counters;
 mod history;
 mod last;
+mod log;
 mod mix;
 #[cfg(feature = "mutants")]
 mod mutants;

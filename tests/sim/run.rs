@@ -17,6 +17,7 @@ use super::proc::Proc;
 use super::time::{Boot, MILLI, Nanos, SECOND};
 use super::worker;
 use super::world::{ProcId, Shared, Todo, Violation};
+use crate::history::Event;
 
 pub struct Run {
     pub world: Arc<Mutex<Shared>>,
@@ -33,6 +34,7 @@ pub struct Report {
     pub simulated: Nanos,
     pub counters: Counters,
     pub violation: Option<Violation>,
+    pub history: Vec<Event>,
 }
 
 /// Runs a seed to its end, or to the first rule that is broken. `shape` may bend what the seed drew.
@@ -243,11 +245,20 @@ impl Run {
         }
         if one.done.load(Ordering::Relaxed) {
             let script = one.script;
-            drop(self.procs.remove(&proc));
+            if let Some(gone) = self.procs.remove(&proc) {
+                self.bury(gone);
+            }
             if let Some(script) = script {
                 self.command_over(script);
             }
         }
+    }
+
+    /// Drops a process with its tasks, in whatever order that happens: what they leave behind is told in one.
+    pub fn bury(&self, gone: Proc) {
+        let told = self.world().told.len();
+        drop(gone);
+        self.world().told[told..].sort_by_key(|event| event.call);
     }
 
     fn safety(&mut self) {
@@ -319,15 +330,17 @@ impl Run {
             let now = self.world().now();
             self.until(now + 20 * SECOND);
         }
-        if self.world().violation.is_none() {
-            self.takeover_of_a_writer(bound);
+        for writes in [false, true] {
+            if self.world().violation.is_none() {
+                self.takeover(bound, writes);
+            }
         }
     }
 
-    /// A holder that goes on writing and does not renew holds nobody up.
-    fn takeover_of_a_writer(&mut self, bound: Nanos) {
-        let (proc, writer) = self.spawn(0, None, None);
-        self.procs[&proc].spawn(async move { super::last::write_on(&writer, 0).await });
+    /// A holder that does not renew holds nobody up, not even when it goes on writing.
+    fn takeover(&mut self, bound: Nanos, writes: bool) {
+        let (proc, holder) = self.spawn(0, None, None);
+        self.procs[&proc].spawn(async move { super::last::hold(&holder, 0, writes).await });
         let now = self.world().now();
         self.until(now + SECOND);
         let (proc, taker) = self.spawn(0, None, None);
@@ -339,19 +352,26 @@ impl Run {
         let now = self.world().now();
         self.until(now + bound);
         if granted.lock().unwrap().is_none() {
-            self.world().broken("a free or expired key is granted in time", "while its last holder writes on");
+            self.world().broken("a free or expired key is granted in time", format!("its last holder writes on: {writes}"));
         }
     }
 
-    fn report(self, seed: u64) -> Report {
-        let Self { world, procs, .. } = self;
-        drop(procs);
+    fn report(mut self, seed: u64) -> Report {
+        for (_, proc) in std::mem::take(&mut self.procs) {
+            self.bury(proc);
+        }
+        let world = self.world;
         let mut w = world.lock().unwrap();
+        if w.violation.is_none() {
+            w.check_history();
+        }
         let end = w.now();
         let committed: u64 = w.history.keys.iter().map(|key| key.head.committed.version.0).sum();
         let operations = w.counters.get(C::Operations);
         w.note("end", committed, operations);
         w.drop_events();
-        Report { seed, hash: w.hash, simulated: end, counters: w.counters.clone(), violation: w.violation.clone() }
+        let history = std::mem::take(&mut w.told);
+        let (counters, violation) = (w.counters.clone(), w.violation.clone());
+        Report { seed, hash: w.hash, simulated: end, counters, violation, history }
     }
 }

@@ -1,6 +1,7 @@
 //! Many seeds: a short sample in every run, the seeds that once broke something, and the full amount.
 
 use std::fmt::Write;
+use std::io::Write as _;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -9,6 +10,7 @@ use lockd::clock::{BootTime, Clock, SystemClock};
 
 use super::counters::{Counter as C, Counters};
 use super::run::{self, Report};
+use crate::history::{self, Event};
 use crate::support;
 
 /// Seeds that broke something once, each with what it was.
@@ -37,7 +39,8 @@ impl Totals {
             && self.simulated >= HOURS * 3_600_000_000_000
     }
 
-    fn add(&mut self, report: Report) {
+    fn add(&mut self, mut report: Report) {
+        export(report.seed, std::mem::take(&mut report.history));
         self.seeds += 1;
         self.simulated += report.simulated;
         self.counters.merge(&report.counters);
@@ -127,6 +130,14 @@ fn since(start: BootTime) -> Duration {
     SystemClock.boot().since(start)
 }
 
+/// With `LOCKD_HISTORY` the histories go to that file, one after the other.
+fn export(seed: u64, history: Vec<Event>) {
+    let Some(path) = std::env::var_os("LOCKD_HISTORY") else { return };
+    let named: Vec<Event> = history.into_iter().map(|event| Event { run: Some(seed), ..event }).collect();
+    let mut file = std::fs::OpenOptions::new().append(true).create(true).open(path).unwrap();
+    file.write_all(history::lines(&named).as_bytes()).unwrap();
+}
+
 /// A few seeds, each twice. `LOCKD_SIM_SEEDS` and `LOCKD_SIM_FIRST` ask for others.
 #[test]
 fn sample() {
@@ -169,5 +180,6 @@ fn replay() {
     let Some(seed) = number("LOCKD_SIM_SEED") else { return };
     let report = run(seed, true);
     println!("hash {:016x}\n{}", report.hash, complaint(&report));
+    export(seed, report.history);
     assert_eq!(report.violation, None);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use lockd::client::Lease;
 use lockd::error::ErrorKind;
 use lockd::model::{FencingToken, LeaseId, TxnId};
-use lockd::service::{Guards, LeaseService, Proof, Released};
+use lockd::service::{Guards, Proof, Released};
 
 use super::actor::Actor;
 use super::beliefs::Source;

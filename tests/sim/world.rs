@@ -13,6 +13,7 @@ use super::history::History;
 use super::mix::Mix;
 use super::rng::{Rng, mix};
 use super::time::{Boot, Nanos};
+use crate::history;
 
 /// A process, over the whole run: a restarted one is another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -69,6 +70,9 @@ pub struct Shared {
     pub stalled_until: Nanos,
     pub store_clock_jump: Nanos,
     pub history: History,
+    /// Every call and every write, for the checks that know nothing of this world.
+    pub told: Vec<history::Event>,
+    pub calls: u64,
     pub blobs: Blobs,
     pub beliefs: Beliefs,
     pub trace: bool,
@@ -100,6 +104,8 @@ impl Shared {
             stalled_until: 0,
             store_clock_jump: 0,
             history: History::new(keys),
+            told: Vec::new(),
+            calls: 0,
             blobs: Blobs::default(),
             beliefs: Beliefs::default(),
             trace,
