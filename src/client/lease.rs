@@ -57,7 +57,7 @@ pub struct Lease {
 
 impl Lease {
     pub(super) fn new(client: Client, key: Key, owner: Owner, grant: Grant, sent: BootTime) -> Self {
-        let deadline = sent + holder_belief(grant.left, grant.ttl.duration());
+        let deadline = sent + belief(grant.left, grant.ttl);
         Self {
             key,
             id: grant.lease_id,
@@ -221,7 +221,7 @@ impl Renewer {
             match clock.timeout_at(patience, call).await {
                 Some(Ok(renewed)) => {
                     let sent = if on(Mutant::DeadlineAtResponse) { clock.boot() } else { sent };
-                    self.extend(sent + holder_belief(renewed.left, renewed.ttl.duration()));
+                    self.extend(sent + belief(renewed.left, renewed.ttl));
                     return Ok(renewed);
                 }
                 Some(Err(e)) if !passing(&e) => return Err(self.lose(e)),
@@ -292,10 +292,14 @@ async fn wait_until_due(clock: &dyn Clock, due: BootTime, last: (BootTime, UnixM
         clock.sleep_until(due.min(now + PAUSE_CHECK)).await;
         let by_boot = clock.boot().since(last.0);
         let by_wall = Duration::from_millis(clock.wall().0.saturating_sub(last.1.0));
-        if by_wall > by_boot + PAUSE_HINT {
+        if by_wall > by_boot + PAUSE_HINT && !on(Mutant::PauseHintIgnored) {
             return;
         }
     }
+}
+
+fn belief(left: Duration, ttl: Ttl) -> Duration {
+    if on(Mutant::HolderTakesAll) { left } else { holder_belief(left, ttl.duration()) }
 }
 
 fn ran_out(key: &Key) -> Error {

@@ -160,7 +160,7 @@ impl KeyTask {
         let mut in_doubt = false;
         let mut tried = 0;
         loop {
-            if job.reply.is_closed() {
+            if job.reply.is_closed() && !on(Mutant::GoneClientServed) {
                 return Err(gone(&self.key));
             }
             let base = match self.base.clone() {
@@ -178,6 +178,10 @@ impl KeyTask {
                 }
                 return self.answered(&base, &job.request, answer, age, in_doubt);
             };
+            // The read may have taken long.
+            if job.reply.is_closed() && !on(Mutant::GoneClientServed) {
+                return Err(gone(&self.key));
+            }
             tried += 1;
             if tried > COMMIT_ATTEMPTS || self.clock().boot() >= give_up {
                 return Err(Denied::Error(after_doubt(&self.key, too_busy(&self.key), in_doubt)));
@@ -189,6 +193,7 @@ impl KeyTask {
                 Verdict::Beaten => self.pause(tried).await,
                 Verdict::Indeterminate => in_doubt = true,
                 Verdict::Given(error) => return Err(Denied::Error(after_doubt(&self.key, error, in_doubt))),
+                Verdict::Silent(error) if on(Mutant::SilentIsFailed) => return Err(Denied::Error(error)),
                 Verdict::Silent(error) => return Err(Denied::Error(unknown(&self.key, error))),
             }
         }
@@ -442,6 +447,9 @@ fn killed(key: &Key) -> Error {
 /// for a new request.
 fn overrun(key: &Key) -> Error {
     let message = format!("the change of {key} may or may not have been applied: too many other writes came after it");
+    if on(Mutant::OverrunIsSafeToRepeat) {
+        return unknown(key, Error::new(ErrorKind::Unavailable, message));
+    }
     Error::new(ErrorKind::OutcomeUnknown, message)
         .with_hint(format!("see what `lockd status {key}` and `lockd get {key}` say before you repeat it"))
 }

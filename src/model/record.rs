@@ -253,11 +253,7 @@ fn decode(key: &Key, bytes: &Bytes) -> Result<Record, Flaw> {
         return Err(Flaw::TooNew(format));
     }
     let end = body.iter().position(|b| *b == b'\n').ok_or_else(|| damaged("its head is cut off"))?;
-    let needs: Needs = serde_json::from_slice(&body[..end]).map_err(|e| damaged(e.to_string()))?;
-    if needs.min_read > FORMAT {
-        return Err(Flaw::TooNew(needs.min_read));
-    }
-    let head: Head = serde_json::from_slice(&body[..end]).map_err(|e| damaged(e.to_string()))?;
+    let head = Head::read(&body[..end])?;
     if head.namespace != key.namespace().as_str() || head.key != key.name() {
         return Err(damaged(format!("it belongs to {}//{}", head.namespace.escape_debug(), head.key.escape_debug())));
     }
@@ -290,7 +286,7 @@ fn open(bytes: &Bytes) -> Result<(u32, Bytes), Flaw> {
     Ok((format.ok_or_else(first_line)?, bytes.slice(start + 65..)))
 }
 
-/// What must be understood before anything else.
+/// What must be understood of a head that cannot be read otherwise.
 #[derive(Deserialize)]
 struct Needs {
     min_read: u32,
@@ -383,6 +379,19 @@ impl VersionedHead {
 }
 
 impl Head {
+    /// A later format may have another form, as long as it says so: only a head that does not is damaged.
+    fn read(text: &[u8]) -> Result<Self, Flaw> {
+        let head: Result<Self, _> = serde_json::from_slice(text);
+        let needs = match &head {
+            Ok(head) => Some(head.min_read),
+            Err(_) => serde_json::from_slice(text).ok().map(|needs: Needs| needs.min_read),
+        };
+        match needs.filter(|needs| *needs > FORMAT) {
+            Some(format) => Err(Flaw::TooNew(format)),
+            None => head.map_err(|e| damaged(e.to_string())),
+        }
+    }
+
     fn from_record(r: &Record) -> Result<Self> {
         let write_id = r
             .write_id

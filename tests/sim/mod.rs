@@ -6,6 +6,8 @@
 
 mod actor;
 mod beliefs;
+#[cfg(feature = "mutants")]
+mod bias;
 mod blobs;
 mod chaos;
 mod claims;
@@ -13,6 +15,7 @@ mod commands;
 mod counters;
 mod history;
 mod last;
+mod log;
 mod mix;
 #[cfg(feature = "mutants")]
 mod mutants;
