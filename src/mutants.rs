@@ -3,16 +3,22 @@
 //! own thread.
 
 macro_rules! mutants {
-    ($($(#[doc = $doc:literal])* $name:ident,)*) => {
+    (
+        $($(#[doc = $doc:literal])* $name:ident,)*
+        ; $($(#[doc = $dir_doc:literal])* $dir_name:ident,)*
+    ) => {
         /// A rule that is broken, named by how.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Mutant {
             $($(#[doc = $doc])* $name,)*
+            $($(#[doc = $dir_doc])* $dir_name,)*
         }
 
         impl Mutant {
-            /// All of them.
-            pub const ALL: &[Self] = &[$(Self::$name,)*];
+            /// Those of the engine and the client, on whatever store.
+            pub const ENGINE: &[Self] = &[$(Self::$name,)*];
+            /// Those of the directory store.
+            pub const DIRECTORY: &[Self] = &[$(Self::$dir_name,)*];
         }
     };
 }
@@ -132,6 +138,63 @@ mutants! {
     HashUnchecked,
     /// A blob is deleted after its publication was left unknown.
     DeleteAfterUnknown,
+
+    ; // Below: in a directory.
+
+    /// The floor is read before the temporary file is made, not once it is durable.
+    FloorReadFirst,
+    /// A revision is linked although its content was not synced.
+    ContentNotSynced,
+    /// The directory is not synced between link and answer.
+    NoSyncAfterLink,
+    /// The directory is not synced after a link that failed or only says so.
+    NoSyncAfterFailedLink,
+    /// The link count of the temporary file is the verdict.
+    LinkCountIsVerdict,
+    /// After an unclear link the look comes before the right to publish is taken away.
+    LookBeforeUnlink,
+    /// After an unclear link the directory is not opened anew.
+    OldViewTrusted,
+    /// After an unclear link "absent" means "not applied", also behind the floor.
+    AbsentIsNotApplied,
+    /// After an unclear link the floor is read before the look.
+    FloorReadBeforeLook,
+    /// Another send has the temporary name of the one before.
+    TempNameReused,
+    /// A file that cannot be opened is taken for absent.
+    ErrorIsAbsent,
+    /// The last revision found is the head, whatever the floor says.
+    HeadFloorUnchecked,
+    /// The highest name of a listing is the head.
+    ListingIsHead,
+    /// A revision of link count 2 is served without a sync of the directory.
+    TwoLinksServed,
+    /// What a listing names and a lookup denies has vanished.
+    DeniedIsVanished,
+    /// What a process learned while it looked is proof that something vanished.
+    SeenAfterLook,
+    /// Parents are not synced on a first write.
+    ParentsNotSynced,
+    /// After a failed sync the store is used as before.
+    DistrustForgotten,
+    /// Revisions are pruned while temporary files stay.
+    TempsNotPruned,
+    /// A temporary file that cannot be removed does not end a prune.
+    TempLeftIgnored,
+    /// What a network client renamed instead of removing it counts for nothing.
+    SillyIgnored,
+    /// The directory is listed before the floor is raised.
+    ListedBeforeFloor,
+    /// The floor is set to what a pruner reckoned, also where it stood higher.
+    FloorReplaced,
+    /// The floor is not synced before the prune.
+    FloorNotSynced,
+    /// Temporary files go, and the floor is raised, by a head that was only listed, and not made durable.
+    SweepWithoutSync,
+    /// Temporary files above the head are swept too.
+    SweepAboveHead,
+    /// A blob is linked although its content was not synced.
+    BlobNotSynced,
 }
 
 /// Whether this rule is broken now.

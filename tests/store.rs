@@ -20,6 +20,7 @@ mod rate;
 mod replaced;
 mod spy;
 mod tidying;
+mod views;
 
 fn options() -> OpenOptions {
     OpenOptions { fstab: "/nonexistent/fstab".into(), ..OpenOptions::system() }

@@ -189,21 +189,12 @@ impl Shared {
                 format!("{lease:?}: {released:?}")
             });
         }
-        if let Released::Released { .. } = released {
-            if ended.is_some_and(|(at, ..)| at < call.began) {
-                self.count(C::ReleaseReplayed);
-            }
+        if matches!(released, Released::Released { .. }) && ended.is_some_and(|(at, ..)| at < call.began) {
+            self.count(C::ReleaseReplayed);
         }
     }
 
-    pub fn update_begins(
-        &mut self,
-        proc: ProcId,
-        call: Call,
-        id: &RequestId,
-        proof: &Proof,
-        etag: Option<StateEtag>,
-    ) {
+    pub fn update_begins(&mut self, proc: ProcId, call: Call, id: &RequestId, proof: &Proof, etag: Option<StateEtag>) {
         let key = &mut self.history.keys[call.key];
         let asked = key.requests.entry(id.clone()).or_insert_with(|| Asked {
             lease: proof.lease_id.clone(),

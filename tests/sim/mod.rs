@@ -13,6 +13,7 @@ mod chaos;
 mod claims;
 mod commands;
 mod counters;
+mod directory;
 mod history;
 mod last;
 mod log;

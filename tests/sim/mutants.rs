@@ -40,11 +40,11 @@ fn caught(mutant: Mutant, first: Option<u64>) -> Option<Report> {
     first.into_iter().chain(0..SEEDS).find_map(|seed| broken(mutant, seed))
 }
 
-/// All mutants, or the one that `LOCKD_SIM_MUTANT` names.
+/// All mutants of the engine and the client, or the one that `LOCKD_SIM_MUTANT` names.
 fn wanted() -> Vec<Mutant> {
     let only = std::env::var("LOCKD_SIM_MUTANT").ok();
     let wanted = |mutant: &Mutant| only.as_ref().is_none_or(|name| *name == format!("{mutant:?}"));
-    Mutant::ALL.iter().copied().filter(wanted).collect()
+    Mutant::ENGINE.iter().copied().filter(wanted).collect()
 }
 
 /// Does something with each mutant, on two threads.
@@ -75,7 +75,7 @@ fn every_mutant_is_caught() {
     });
     let alive: Vec<&String> = results.iter().filter(|(_, seed)| seed.is_none()).map(|(name, _)| name).collect();
     assert!(alive.is_empty(), "not caught within {SEEDS} seeds: {alive:?}");
-    if std::env::var("LOCKD_REGENERATE").is_ok_and(|value| value == "1") && mutants.len() == Mutant::ALL.len() {
+    if std::env::var("LOCKD_REGENERATE").is_ok_and(|value| value == "1") && mutants.len() == Mutant::ENGINE.len() {
         let mut text = String::new();
         for (name, seed) in results.iter().filter_map(|(name, seed)| Some((name, (*seed)?))) {
             let _fits = writeln!(text, "{name} {seed}");
@@ -100,6 +100,7 @@ fn survey() {
 /// Without a mutant the bent mixes break nothing.
 #[test]
 fn no_bias_breaks_a_rule() {
-    let broken: Vec<_> = Mutant::ALL.iter().filter_map(|mutant| run(7, bias::of(*mutant), false).violation).collect();
+    let broken: Vec<_> =
+        Mutant::ENGINE.iter().filter_map(|mutant| run(7, bias::of(*mutant), false).violation).collect();
     assert_eq!(broken, [], "seed 7");
 }

@@ -16,6 +16,7 @@ use super::{Disk, Shared, io_error};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::CHUNK_BYTES;
 use crate::model::{BlobId, KeyHash};
+use crate::mutants::{Mutant, on};
 use crate::store::ByteStream;
 
 /// A blob being written.
@@ -54,7 +55,9 @@ impl<F: Fs> Draft<F> {
     /// Makes the blob durable and visible.
     async fn finish(&self) -> Result<()> {
         let (fs, path, temp) = (&self.shared.fs, self.place.path(), layout::blob_temp(&self.id));
-        fs.sync_data(&self.file).await.map_err(|e| io_error(format!("sync {path}/{temp}"), e))?;
+        if !on(Mutant::BlobNotSynced) {
+            fs.sync_data(&self.file).await.map_err(|e| io_error(format!("sync {path}/{temp}"), e))?;
+        }
         // By path again: an upload takes long enough for the store to be replaced.
         let dir =
             self.shared.open(&self.place).await?.ok_or_else(|| super::identity::replaced("a directory is gone"))?;

@@ -8,6 +8,7 @@ use super::fs::{Errno, Fs};
 use super::io_error;
 use super::layout::{FLOOR, Place};
 use crate::error::{Error, ErrorKind, Result};
+use crate::mutants::{Mutant, on};
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -22,7 +23,7 @@ impl Durable {
     /// # Errors
     /// [`ErrorKind::Io`] after a failed sync.
     pub fn check(&self) -> Result<()> {
-        match self.failed.get() {
+        match self.failed.get().filter(|_| !on(Mutant::DistrustForgotten)) {
             None => Ok(()),
             Some(what) => {
                 let message = format!("a sync failed earlier ({what}), so this process no longer uses the store");
@@ -61,7 +62,7 @@ impl Durable {
                 Ok(()) | Err(Errno::EXIST) => {}
                 Err(e) => return Err(io_error(format!("make directory {path:?}"), e)),
             }
-            if !self.settled().contains(&path) {
+            if !self.settled().contains(&path) && !on(Mutant::ParentsNotSynced) {
                 self.sync_dir(fs, &above, &parent).await?;
                 self.note_settled(&path, place);
             }

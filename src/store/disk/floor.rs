@@ -6,6 +6,7 @@ use super::fs::{Errno, Fs};
 use super::io_error;
 use super::layout::FLOOR;
 use crate::error::Result;
+use crate::mutants::{Mutant, on};
 
 /// Revisions for each byte of the file, and how many stay behind the head.
 pub const STEP: u64 = 8;
@@ -38,6 +39,13 @@ pub async fn raise<F: Fs>(fs: &F, durable: &Durable, dir: &F::Dir, path: &str, t
     // Made before the first revision, so this never makes it.
     let file = fs.open_or_create(dir, FLOOR).await.map_err(|e| io_error(&what, e))?;
     fs.write_at(&file, b".", to / STEP - 1).await.map_err(|e| io_error(&what, e))?;
+    if on(Mutant::FloorReplaced) {
+        let len = fs.file_stat(&file).await.map_or(0, |stat| stat.len);
+        let _cut = fs.give_room(dir, FLOOR, len.saturating_sub(to / STEP)).await;
+    }
+    if on(Mutant::FloorNotSynced) {
+        return Ok(());
+    }
     fs.sync_file(&file).await.map_err(|e| durable.failed(&what, e))
 }
 

@@ -11,6 +11,7 @@ use super::layout::{Entry, FLOOR, Place, revision};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{HEAD_TRIES, RECORD_BYTES};
 use crate::model::KeyHash;
+use crate::mutants::{Mutant, on};
 
 /// The head of a key.
 #[derive(Clone, Debug)]
@@ -31,6 +32,7 @@ pub async fn find<F: Fs>(s: &Shared<F>, key: KeyHash) -> Result<Option<Head>> {
     let place = Place::records(key);
     let seen = s.known.get(key);
     let mut from = seen.map(|(n, _)| n);
+    let mut missed = None;
     for _ in 0..HEAD_TRIES {
         let Some(dir) = s.open(&place).await? else {
             return if seen.is_some() { Err(went_back(0, seen)) } else { Ok(None) };
@@ -39,11 +41,19 @@ pub async fn find<F: Fs>(s: &Shared<F>, key: KeyHash) -> Result<Option<Head>> {
             Some(n) => n,
             None => highest(s, &dir, &place).await?,
         };
+        if seen.is_none()
+            && on(Mutant::ListingIsHead)
+            && let Some(whole) = read(s, &dir, &place, start).await?
+        {
+            return found(s, key, start, whole, seen).map(Some);
+        }
         match probe(s, &dir, &place, start).await? {
             Probe::Passed => {}
             Probe::Never if seen.is_none() => return Ok(None),
             Probe::Never => return Err(went_back(0, seen)),
             Probe::Gone if seen.is_some_and(|(n, _)| n == start) => return Err(went_back(start, seen)),
+            // On NFS a listing may name what a lookup still denies, from before; not if the directory is opened after that.
+            Probe::Gone if missed != Some(start) && !on(Mutant::DeniedIsVanished) => missed = Some(start),
             Probe::Gone => return Err(damaged(&place, &format!("{} vanished", revision(start)))),
             Probe::Found(n, whole) => return found(s, key, n, whole, seen).map(Some),
         }
@@ -75,7 +85,7 @@ async fn probe<F: Fs>(s: &Shared<F>, dir: &F::Dir, place: &Place, start: u64) ->
         last = Some(next);
     }
     let floor = floor::read(&s.fs, dir, &place.path()).await?;
-    if floor.is_some_and(|floor| floor > n) {
+    if floor.is_some_and(|floor| floor > n) && !on(Mutant::HeadFloorUnchecked) {
         return Ok(Probe::Passed);
     }
     let Some(whole) = last else {
@@ -84,7 +94,7 @@ async fn probe<F: Fs>(s: &Shared<F>, dir: &F::Dir, place: &Place, start: u64) ->
     if floor.is_none() {
         return Err(damaged(place, &format!("{FLOOR} is missing")));
     }
-    if unsynced {
+    if unsynced && !on(Mutant::TwoLinksServed) {
         // Its writer may not have come to that yet, and after a loss of power another value could take its place.
         s.durable.sync_dir(&s.fs, dir, &place.path()).await?;
     }
@@ -109,6 +119,7 @@ pub async fn read<F: Fs>(s: &Shared<F>, dir: &F::Dir, place: &Place, n: u64) -> 
     match s.fs.read(dir, &name, RECORD_BYTES).await {
         Ok(whole) => Ok(Some(whole)),
         Err(Errno::NOENT) => Ok(None),
+        Err(_) if on(Mutant::ErrorIsAbsent) => Ok(None),
         Err(e) => Err(io_error(format!("read {}/{name}", place.path()), e)),
     }
 }
@@ -127,6 +138,15 @@ async fn highest<F: Fs>(s: &Shared<F>, dir: &F::Dir, place: &Place) -> Result<u6
         _ => None,
     });
     Ok(revisions.max().unwrap_or(0))
+}
+
+/// The highest revision in a listing, neither opened nor durable: no more than a mutant asks for.
+///
+/// # Errors
+/// When the directory cannot be listed.
+pub async fn listed<F: Fs>(s: &Shared<F>, place: &Place) -> Result<Option<u64>> {
+    let Some(dir) = s.open(place).await? else { return Ok(None) };
+    Ok(Some(highest(s, &dir, place).await?).filter(|n| *n > 0))
 }
 
 /// A revision, or the whole key, that this process has seen is not there any more, or another one is.

@@ -22,6 +22,7 @@ use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{BlobId, Key, KeyHash, Namespace};
+use crate::mutants::{Mutant, on};
 
 pub mod age;
 pub mod blob;
@@ -136,6 +137,9 @@ impl<F: Fs> Shared<F> {
 
     /// A name for a revision being written that no other send has or had.
     fn temp_name(&self, n: u64) -> String {
+        if on(Mutant::TempNameReused) {
+            return layout::temp(n, [0; 16], 0);
+        }
         layout::temp(n, self.entropy.bytes(), self.sends.fetch_add(1, Ordering::Relaxed))
     }
 }

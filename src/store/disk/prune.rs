@@ -1,11 +1,12 @@
 //! Removing old revisions behind the floor, and temporary files that can publish nothing any more.
 
 use super::fs::{Errno, Fs};
-use super::head::find;
+use super::head::{find, listed};
 use super::layout::{Entry, Place, revision};
 use super::{Shared, floor, io_error};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::KeyHash;
+use crate::mutants::{Mutant, on};
 
 /// Tidies one key's directory: prunes it to the highest floor that its head allows, and sweeps what lies behind the head.
 /// Any number may run at once, and one may end anywhere.
@@ -15,18 +16,31 @@ use crate::model::KeyHash;
 pub async fn pass<F: Fs>(s: &Shared<F>, key: KeyHash) -> Result<()> {
     let place = Place::records(key);
     let path = place.path();
-    let Some(head) = find(s, key).await? else { return Ok(()) };
+    let seen = match on(Mutant::SweepWithoutSync) {
+        false => find(s, key).await?.map(|head| head.n),
+        true => listed(s, &place).await?,
+    };
+    let Some(head) = seen else { return Ok(()) };
     let Some(dir) = s.open(&place).await? else { return Ok(()) };
     // The head must not be lost once something behind it is gone.
-    s.durable.sync_dir(&s.fs, &dir, &path).await?;
-    let to = floor::target(head.n);
+    if !on(Mutant::SweepWithoutSync) {
+        s.durable.sync_dir(&s.fs, &dir, &path).await?;
+    }
+    let early = if on(Mutant::ListedBeforeFloor) { Some(list(s, &dir, &path).await?) } else { None };
+    let to = floor::target(head);
     if to > 0 {
         floor::raise(&s.fs, &s.durable, &dir, &path, to).await?;
     }
     let Some(dir) = s.open(&place).await? else { return Ok(()) };
-    let names = list(s, &dir, &path).await?;
-    for name in names.iter().filter(|name| swept(name, to, head.n)) {
-        remove(s, &dir, &path, name).await?;
+    let names = match early {
+        Some(early) => early,
+        None => list(s, &dir, &path).await?,
+    };
+    for name in names.iter().filter(|name| swept(name, to, head)) {
+        let removed = remove(s, &dir, &path, name).await;
+        if !on(Mutant::TempLeftIgnored) {
+            removed?;
+        }
     }
     if to == 0 {
         return Ok(());
@@ -49,8 +63,9 @@ pub async fn pass<F: Fs>(s: &Shared<F>, key: KeyHash) -> Result<()> {
 /// below a durable head, where it can only fail. One above the head is somebody's right to publish.
 fn swept(name: &str, floor: u64, head: u64) -> bool {
     match Entry::parse(name) {
-        Entry::Temp(n) => n <= floor || n <= head,
-        Entry::Silly => floor > 0,
+        Entry::Temp(_) if on(Mutant::TempsNotPruned) => false,
+        Entry::Temp(n) => n <= floor || n <= head || on(Mutant::SweepAboveHead),
+        Entry::Silly => floor > 0 && !on(Mutant::SillyIgnored),
         Entry::Revision(_) | Entry::Other => false,
     }
 }

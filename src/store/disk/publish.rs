@@ -14,6 +14,7 @@ use super::{Shared, floor, io_error, prune, room};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{PRUNE_OVERDUE, RECORD_BYTES, RESERVE_TRIES};
 use crate::model::KeyHash;
+use crate::mutants::{Mutant, on};
 use crate::store::{Etag, Precondition, PutError};
 
 /// A put that was applied.
@@ -82,6 +83,8 @@ pub async fn put<F: Fs>(s: &Shared<F>, key: KeyHash, value: &Bytes, when: &Preco
 
 /// Before the first revision: the directories and the floor, durable, whoever made them.
 async fn first<F: Fs>(s: &Shared<F>, next: &Next<'_>) -> Result<Base<F::Dir>> {
+    // Before the look: what this process learns meanwhile is no proof that something vanished.
+    let mut seen = s.known.get(next.key);
     if let Some(dir) = s.open(&next.place).await? {
         if let Some(there) = read(s, &dir, &next.place, 1).await? {
             return Ok(if there.bytes == *next.value { Base::Ours } else { Base::Taken });
@@ -90,7 +93,10 @@ async fn first<F: Fs>(s: &Shared<F>, next: &Next<'_>) -> Result<Base<F::Dir>> {
             return Ok(Base::Taken);
         }
     }
-    if let seen @ Some(_) = s.known.get(next.key) {
+    if on(Mutant::SeenAfterLook) {
+        seen = s.known.get(next.key);
+    }
+    if seen.is_some() {
         return Err(went_back(0, seen));
     }
     let root = s.root().await?;
@@ -168,7 +174,9 @@ async fn publish<F: Fs>(s: &Shared<F>, next: &Next<'_>, dir: &F::Dir) -> Result<
     };
     match s.fs.link(dir, &temp, &revision(next.n)).await {
         Ok(()) => {
-            s.durable.sync_dir(&s.fs, dir, &next.place.path()).await.map_err(PutError::Unknown)?;
+            if !on(Mutant::NoSyncAfterLink) {
+                s.durable.sync_dir(&s.fs, dir, &next.place.path()).await.map_err(PutError::Unknown)?;
+            }
             // One that stays makes readers sync once more, until it is swept.
             let _left = s.fs.unlink(dir, &temp).await;
         }
@@ -180,41 +188,67 @@ async fn publish<F: Fs>(s: &Shared<F>, next: &Next<'_>, dir: &F::Dir) -> Result<
 /// Writes the temporary file and reads the floor after it is durable.
 async fn prepare<F: Fs>(s: &Shared<F>, next: &Next<'_>, dir: &F::Dir, temp: &str) -> Result<u64> {
     let path = next.place.path();
+    let early = if on(Mutant::FloorReadFirst) { floor::read(&s.fs, dir, &path).await? } else { None };
     let file = s.fs.create(dir, temp).await.map_err(|e| io_error(format!("make {path}/{temp}"), e))?;
     s.fs.write_at(&file, next.value, 0).await.map_err(|e| io_error(format!("write {path}/{temp}"), e))?;
-    s.fs.sync_data(&file).await.map_err(|e| io_error(format!("sync {path}/{temp}"), e))?;
+    if !on(Mutant::ContentNotSynced) {
+        s.fs.sync_data(&file).await.map_err(|e| io_error(format!("sync {path}/{temp}"), e))?;
+    }
     drop(file);
-    let floor = floor::read(&s.fs, dir, &path).await?;
+    let floor = if early.is_some() { early } else { floor::read(&s.fs, dir, &path).await? };
     floor.ok_or_else(|| damaged(&next.place, &format!("{FLOOR} is missing")))
 }
 
 /// `link` did not succeed, or only says so: takes the right to publish away, then looks.
 async fn settle<F: Fs>(s: &Shared<F>, next: &Next<'_>, dir: &F::Dir, temp: &str, error: Errno) -> Result<(), PutError> {
     let path = next.place.path();
-    s.durable.sync_dir(&s.fs, dir, &path).await.map_err(PutError::Unknown)?;
+    if on(Mutant::LinkCountIsVerdict) {
+        return match s.fs.stat(dir, temp).await {
+            Ok(stat) if stat.links > 1 => Ok(()),
+            _ => Err(PutError::Conflict),
+        };
+    }
+    if !on(Mutant::NoSyncAfterFailedLink) {
+        s.durable.sync_dir(&s.fs, dir, &path).await.map_err(PutError::Unknown)?;
+    }
+    let looked = if on(Mutant::LookBeforeUnlink) { Some(read(s, dir, &next.place, next.n).await) } else { None };
+    let early = if on(Mutant::FloorReadBeforeLook) { floor::read(&s.fs, dir, &path).await.ok() } else { None };
     match s.fs.unlink(dir, temp).await {
         Ok(()) | Err(Errno::NOENT) => {}
         Err(e) => return Err(PutError::Unknown(io_error(format!("remove {path}/{temp}"), e))),
     }
-    let dir = s.open(&next.place).await.map_err(PutError::Unknown)?;
-    let dir = dir.ok_or_else(|| PutError::Unknown(went_back(0, s.known.get(next.key))))?;
-    match read(s, &dir, &next.place, next.n).await.map_err(PutError::Unknown)? {
+    let anew = s.open(&next.place).await.map_err(PutError::Unknown)?;
+    let anew = anew.ok_or_else(|| PutError::Unknown(went_back(0, s.known.get(next.key))))?;
+    let dir = if on(Mutant::OldViewTrusted) { dir } else { &anew };
+    let looked = match looked {
+        Some(looked) => looked,
+        None => read(s, dir, &next.place, next.n).await,
+    };
+    match looked.map_err(PutError::Unknown)? {
         // A link that the server made late came after the sync above.
         Some(there) if there.bytes == *next.value => {
-            s.durable.sync_dir(&s.fs, &dir, &path).await.map_err(PutError::Unknown)
+            if on(Mutant::NoSyncAfterFailedLink) {
+                return Ok(());
+            }
+            s.durable.sync_dir(&s.fs, dir, &path).await.map_err(PutError::Unknown)
         }
         Some(_) => Err(PutError::Conflict),
-        None => match floor::read(&s.fs, &dir, &path).await.map_err(PutError::Unknown)? {
+        None => match floor_then(s, dir, &path, early.flatten()).await.map_err(PutError::Unknown)? {
             Some(floor) if floor < next.n => {
                 Err(PutError::Failed(link_error(&format!("publish {path}/{}", revision(next.n)), error)))
             }
             // The name was taken, or the temporary file was gone, which happens only behind the head. A local kernel's word on
             // that is no lost reply: another was faster, and all that is missing is who.
             Some(_) if !s.network && matches!(error, Errno::EXIST | Errno::NOENT) => Err(PutError::Conflict),
+            Some(_) if on(Mutant::AbsentIsNotApplied) => Err(PutError::Conflict),
             Some(_) => Err(PutError::Unknown(pruned(next))),
             None => Err(PutError::Unknown(damaged(&next.place, &format!("{FLOOR} is missing")))),
         },
     }
+}
+
+async fn floor_then<F: Fs>(s: &Shared<F>, dir: &F::Dir, path: &str, early: Option<u64>) -> Result<Option<u64>> {
+    if early.is_some() { Ok(early) } else { floor::read(&s.fs, dir, path).await }
 }
 
 fn pruned(next: &Next<'_>) -> Error {
