@@ -13,8 +13,8 @@ const HEAD: &str = "\
 # Settings of lockd. It reads --config FILE, else LOCKD_CONFIG, else
 # $XDG_CONFIG_HOME/lockd/config.yaml (~/.config/lockd/config.yaml), else
 # /etc/lockd/config.yaml. A flag beats an environment variable, which beats an
-# env-file, which beats this file. Lines that are commented out show the default,
-# or an example where that is no fixed value.
+# env-file, which beats this file. Lines that are commented out show the
+# default, or an example where that is no fixed value.
 ";
 
 /// The file.
