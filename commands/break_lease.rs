@@ -230,8 +230,9 @@ async fn drain(context: &Context, key: &Key, holder: &str, over_in: Duration) ->
         while clock.boot() < end {
             clock.sleep_until(end.min(clock.boot() + TICK)).await;
             if let Some(bar) = &bar {
-                let left = duration::human(Duration::from_secs(end.since(clock.boot()).as_secs()));
-                bar.set_prefix(left);
+                let left = end.since(clock.boot()).as_millis().div_ceil(1_000);
+                let left = Duration::from_secs(u64::try_from(left).unwrap_or(u64::MAX));
+                bar.set_prefix(duration::human(left));
                 bar.set_position(u64::try_from(clock.boot().since(start).as_millis()).unwrap_or(u64::MAX));
             }
         }

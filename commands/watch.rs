@@ -91,7 +91,7 @@ async fn follow(context: &Context, session: &Session, key: &Key, format: Format)
     while let Some(watched) = events.next().await {
         let line = match (format, &watched?) {
             (Format::Text, Watched::Present(known)) => present(context, known),
-            (Format::Text, Watched::Event(event)) => told(event),
+            (Format::Text, Watched::Event(event)) => told(context, event),
             (format, Watched::Present(known)) => document(format, &present_body(known))?,
             (format, Watched::Event(event)) => document(format, &body(key, event))?,
         };
@@ -154,8 +154,9 @@ fn present(context: &Context, known: &Description) -> String {
     format!("{} {:<8} token {}, version {}, {holder}\n", text::moment(now), "present", known.token, known.version)
 }
 
-fn told(event: &Event) -> String {
-    let at = event.at.map_or_else(|| "-".repeat(20), text::moment);
+fn told(context: &Context, event: &Event) -> String {
+    // What nobody wrote was noticed now.
+    let at = text::moment(event.at.unwrap_or_else(|| context.clock.wall()));
     let mut line = format!("{at} {:<8} token {}, version {}", event.kind.name(), event.token, event.version);
     // Writing to a String does not fail.
     let _ok = event.owner.as_ref().map(|owner| write!(line, ", {}", text::shown(owner.as_str())));
