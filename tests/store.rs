@@ -16,6 +16,7 @@ mod faults;
 mod opening;
 mod order;
 mod processes;
+mod rate;
 mod replaced;
 mod spy;
 mod tidying;

@@ -118,15 +118,24 @@ impl Client {
 
     /// Repeats a call that is safe to repeat, until it is answered or `until`.
     async fn insist<T, F: Future<Output = Result<T>>>(&self, until: BootTime, call: impl Fn() -> F) -> Result<T> {
-        let unanswered = || Error::new(ErrorKind::OutcomeUnknown, "the store or server did not answer in time");
+        let mut last = None;
         loop {
             match self.clock.timeout_at(until, call()).await {
-                Some(Err(e)) if passing(&e) && self.clock.boot() < until => self.clock.sleep(BACKOFF_MAX).await,
+                Some(Err(e)) if passing(&e) && self.clock.boot() < until => {
+                    last = Some(e);
+                    self.clock.sleep(BACKOFF_MAX).await;
+                }
                 Some(answer) => return answer,
-                None => return Err(unanswered()),
+                None => return Err(unanswered(last.as_ref())),
             }
         }
     }
+}
+
+/// No answer to the last try; what an earlier one said tells why.
+fn unanswered(before: Option<&Error>) -> Error {
+    let why = before.map(|e| format!(", and said before: {}", e.message())).unwrap_or_default();
+    Error::new(ErrorKind::OutcomeUnknown, format!("the store or server did not answer in time{why}"))
 }
 
 /// An error that may be gone at the next try, and says nothing about whose the lease is.

@@ -55,7 +55,7 @@ impl Engine {
         let id = BlobId::random(request.key.hash(), request.proof.token, &*self.shared.entropy);
         let sum = Arc::clone(&intake.sum);
         let body = stream::once(async { Ok(first) }).chain(intake.into_stream()).boxed();
-        self.shared.store.blobs.write(&id, body).await?;
+        self.shared.store.blobs.write(&id, body).await.map_err(|e| of_the_store(&request.key, e))?;
         let Some((etag, len)) = sum.lock().unwrap_or_else(PoisonError::into_inner).take() else {
             return Err(Error::new(ErrorKind::Internal, format!("blob {id} was stored before it was read to its end")));
         };
@@ -107,6 +107,14 @@ impl Engine {
                 Ok(body.map(|body| checked(record, seen.version.0, state, body)))
             }
         }
+    }
+}
+
+/// An error of the store names the key, which a blob's name does not show; one of the state itself stands as it is.
+fn of_the_store(key: &Key, error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::Io | ErrorKind::StoreFull | ErrorKind::NotPermitted => error.context(format!("the state of {key}")),
+        _ => error,
     }
 }
 

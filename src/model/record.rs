@@ -214,9 +214,10 @@ impl Record {
         decode(key, bytes).map_err(|why| match why {
             Flaw::TooNew(format) => too_new(key, "read", format),
             Flaw::Damaged(what) => Error::new(ErrorKind::Corrupt, format!("the record of {key} is damaged: {what}"))
-                .with_hint(
-                    "restore it from a backup, or move the key's directory or object away by hand; lockd never guesses",
-                ),
+                .with_hint(format!(
+                    "restore it from a backup, or move away by hand what the store keeps under {}; lockd never guesses",
+                    key.hash().hex()
+                )),
         })
     }
 }

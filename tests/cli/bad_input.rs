@@ -69,6 +69,11 @@ fn keys() {
     let mut command = lab.lockd();
     let ran = ran(command.args(["release"]).env("LOCKD_KEY", " k").env("LOCKD_LEASE_ID", "x"));
     assert_eq!(ran.code, 64, "{}", ran.err);
+    // No argument can hold a NUL, but a file can.
+    let file = lab.file("nul.env", "LOCKD_KEY=a\0b\nLOCKD_LEASE_ID=x\nLOCKD_FENCING_TOKEN=1\n");
+    let ran = lab.run(["release", "--env-file", file.to_str().unwrap()]);
+    assert_eq!(ran.code, 64, "{}", ran.err);
+    assert!(ran.err.contains("a\\0b") || ran.err.contains("a\\u{0}b"), "{:?}", ran.err);
 }
 
 #[test]

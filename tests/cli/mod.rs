@@ -2,11 +2,13 @@
 
 mod bad_input;
 mod configuration;
+mod damage;
 mod exec;
 mod generated;
 mod keep;
 mod lab;
 mod lease;
+mod mounts;
 mod output;
 mod readme;
 mod scripts;

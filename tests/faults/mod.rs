@@ -16,6 +16,7 @@ mod kill;
 mod lossy_fs;
 mod rng;
 mod syscalls;
+mod wall_clock;
 mod worker;
 
 /// A number from the environment.

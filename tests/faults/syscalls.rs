@@ -226,11 +226,11 @@ fn enumerate(flow: Flow, every: u64) {
     let template = Template::new(flow);
     let mut exits: BTreeMap<String, u32> = BTreeMap::new();
     let mut wrong = Vec::new();
-    let mut count = seed;
+    let mut possible = 0;
     for (call, times) in template.calls(flow) {
         for inject in (1..=times).flat_map(|n| injections(&call, n)) {
-            count += 1;
-            if !count.is_multiple_of(every) {
+            possible += 1;
+            if !(seed + possible).is_multiple_of(every) {
                 continue;
             }
             match one(&template, flow, &inject, &mut rng) {
@@ -243,9 +243,9 @@ fn enumerate(flow: Flow, every: u64) {
             }
         }
     }
-    println!("{flow:?}: system calls struck, by exit code: {exits:?}");
+    println!("{flow:?}: of {possible} faults those struck, by exit code: {exits:?}");
     assert!(wrong.is_empty(), "LOCKD_TEST_SEED={seed}: {} of them: {wrong:#?}", wrong.len());
-    assert!(exits.values().sum::<u32>() > 5, "too few calls were struck");
+    assert!(possible > 100, "only {possible} faults are possible: the trace is not read right");
 }
 
 fn unavailable() -> Option<&'static str> {

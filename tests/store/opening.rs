@@ -176,7 +176,7 @@ async fn worker_that_puts() {
 fn a_read_only_file_system_is_not_permitted() {
     let dir = tempfile::tempdir().unwrap();
     let script = "mount -t tmpfs none $DIR; chmod 700 $DIR; export LOCKD_TEST_PUT_DIRECTORY=$DIR LOCKD_TEST_PUTS=1; \
-        $SELF store::opening::worker_that_puts --exact --nocapture; mount -o remount,ro $DIR; \
+        $SELF store::opening::worker_that_puts --exact --nocapture; mount -o remount,bind,ro $DIR; \
         $SELF store::opening::worker_that_puts --exact --nocapture";
     let Some(out) = in_namespace(script, dir.path()) else {
         return left_out("a read-only file system", "no mount namespaces here");

@@ -179,7 +179,7 @@ impl<F: Fs> RecordStore for Disk<F> {
 #[async_trait]
 impl<F: Fs> BlobStore for Disk<F> {
     async fn write(&self, id: &BlobId, body: ByteStream) -> Result<()> {
-        blob::write(self, id, body).await.map_err(about(id))
+        blob::write(self, id, body).await
     }
 
     async fn read(&self, id: &BlobId, range: std::ops::Range<u64>) -> Result<Option<ByteStream>> {

@@ -64,6 +64,8 @@ impl Sandbox {
         let (name, value) = self.mark.split_once('=').unwrap();
         command.env(name, value).env("LOCKD_STORE", self.store()).env("LOCKD", env!("CARGO_BIN_EXE_lockd"));
         command.env("XDG_RUNTIME_DIR", self.dir.path()).env("XDG_CONFIG_HOME", self.dir.path());
+        // The caller's may name directories that this user may not search, which changes what "not found" is.
+        command.env("PATH", "/usr/local/bin:/usr/bin:/bin");
         command.env("D", self.dir.path()).current_dir(self.dir.path()).stdin(Stdio::null());
         command
     }

@@ -1,0 +1,72 @@
+//! How many compare-and-swaps a second the directory store takes: figures are printed, and only a tenth of what the slowest machine
+//! measured so far did is a failure.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lockd::clock::Clock;
+use lockd::store::{Precondition, PutError, Store};
+
+use super::{CLOCK, key, new_store, value};
+use crate::support::full;
+
+const TIME: Duration = Duration::from_millis(300);
+const RUNS: usize = 5;
+/// A tenth of the smallest figure of such machines, one writer on its own key.
+const LEAST: f64 = 50.0;
+
+/// Swaps the value of its key until the time is over; how often that succeeded, and how often another was first.
+async fn swap(store: Store, name: String) -> (u32, u32) {
+    let key = key(&name);
+    let (mut won, mut lost) = (0, 0);
+    let until = CLOCK.boot() + TIME;
+    let mut when = Precondition::Absent;
+    while CLOCK.boot() < until {
+        match store.records.put(&key, value(&key), when).await {
+            Ok(etag) => {
+                won += 1;
+                when = Precondition::Matches(etag);
+            }
+            Err(PutError::Conflict) => {
+                lost += 1;
+                when = Precondition::Matches(store.records.get(&key).await.unwrap().unwrap().etag);
+            }
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+    (won, lost)
+}
+
+async fn rate(writers: usize, shared: bool) -> f64 {
+    let (_dir, store) = new_store().await;
+    let name = |n: usize| if shared { "one".to_owned() } else { format!("k{n}") };
+    let tasks: Vec<_> = (0..writers).map(|n| tokio::spawn(swap(store.clone(), name(n)))).collect();
+    let start = CLOCK.boot();
+    let mut won = 0;
+    for task in tasks {
+        won += task.await.unwrap().0;
+    }
+    f64::from(won) / CLOCK.boot().since(start).as_secs_f64()
+}
+
+#[test]
+fn swaps_a_second() {
+    if !full("the rate of compare-and-swaps on a directory") {
+        return;
+    }
+    let runtime = Arc::new(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap());
+    let kinds: Vec<(usize, bool)> = [1, 16, 64].into_iter().flat_map(|n| [(n, false), (n, true)]).collect();
+    let mut all = vec![Vec::new(); kinds.len()];
+    for _ in 0..RUNS {
+        for (rates, (writers, shared)) in all.iter_mut().zip(&kinds) {
+            rates.push(runtime.block_on(rate(*writers, *shared)));
+        }
+    }
+    for (mut rates, (writers, shared)) in all.into_iter().zip(kinds) {
+        rates.sort_by(f64::total_cmp);
+        let (least, median, most) = (rates[0], rates[RUNS / 2], rates[RUNS - 1]);
+        let whose = if shared { "on one key" } else { "each on its own key" };
+        println!("{writers} writers, {whose}: {median:.0} swaps a second ({least:.0} to {most:.0}, {RUNS} runs)");
+        assert!(writers > 1 || median > LEAST, "ten times slower than any machine so far");
+    }
+}
