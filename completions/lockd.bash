@@ -102,7 +102,7 @@ _lockd() {
             return 0
             ;;
         lockd__subcmd__acquire)
-            opts="-n -w -E -o -q -v -h --no-wait --wait --conflict-exit-code --if-busy --ttl --owner --reason --server --store --namespace --no-create --env-file --config --output --json --quiet --verbose --color --help"
+            opts="-n -w -E -o -q -v -h --no-wait --wait --conflict-exit-code --if-busy --ttl --owner --reason --keep --for-pid --server --store --namespace --no-create --env-file --config --output --json --quiet --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -137,6 +137,10 @@ _lockd() {
                     return 0
                     ;;
                 --reason)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --for-pid)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -226,7 +230,7 @@ _lockd() {
             return 0
             ;;
         lockd__subcmd__exec)
-            opts="-n -w -E -o -q -v -h --no-wait --wait --conflict-exit-code --if-busy --ttl --owner --reason --record-command --kill-grace --max-runtime --server --store --namespace --no-create --env-file --config --output --json --quiet --verbose --color --help"
+            opts="-n -w -E -o -q -v -h --no-wait --wait --conflict-exit-code --if-busy --once-per --ttl --owner --reason --min-hold --record-command --kill-grace --max-runtime --state-file --report --server --store --namespace --no-create --env-file --config --output --json --quiet --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -252,6 +256,10 @@ _lockd() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --once-per)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --ttl)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -264,11 +272,19 @@ _lockd() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --min-hold)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --kill-grace)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --max-runtime)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --report)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -50,12 +50,15 @@ complete -c lockd -n "__fish_lockd_needs_command" -f -a "man" -d 'Print the manu
 complete -c lockd -n "__fish_lockd_needs_command" -f -a "help" -d 'Explain a command or a topic'
 complete -c lockd -n "__fish_lockd_using_subcommand exec" -s w -l wait -d 'Wait at most so long, 0 is not at all [default: for ever]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand exec" -s E -l conflict-exit-code -d 'Exit with this code instead of 75 when the key stays busy (0 to 255)' -r
-complete -c lockd -n "__fish_lockd_using_subcommand exec" -l if-busy -d 'What to do when somebody else holds the key: wait, fail (as --no-wait) or skip (exit 0, nothing ran) [default: wait]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand exec" -l if-busy -d 'What to do when somebody else holds a key: wait, fail (as --no-wait) or skip (exit 0, nothing ran) [default: wait]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand exec" -l once-per -d 'Skip (exit 0, nothing ran) when a run with this option that succeeded began less than 0.9 of DUR ago, by the wall clock. It saves double work and excludes nothing' -r
 complete -c lockd -n "__fish_lockd_using_subcommand exec" -l ttl -d 'How long the lease lives without renewal, 2s to 24h [env: LOCKD_TTL] [default: 30s]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand exec" -l owner -d 'Who holds the lease, for people: at most 256 bytes [env: LOCKD_OWNER] [default: user@host:pid]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand exec" -l reason -d 'What the lease is for, for people: at most 1,024 bytes' -r
-complete -c lockd -n "__fish_lockd_using_subcommand exec" -l kill-grace -d 'Time between TERM and KILL when the command must end [default: 5s or a quarter of the TTL, the smaller]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand exec" -l min-hold -d 'Go on holding until so long after the grant, also when the command is quick; a signal ends that' -r
+complete -c lockd -n "__fish_lockd_using_subcommand exec" -l kill-grace -d 'Time between TERM and KILL when the command must end. Where the deadline of the lease is why, TERM comes so long before it and KILL 0.5s before it: 0.5s of the grace are lost then, with a TTL of 2s all of it [default: 5s or a quarter of the TTL, the smaller]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand exec" -l max-runtime -d 'End the command after so long, with exit code 124' -r
+complete -c lockd -n "__fish_lockd_using_subcommand exec" -l report -d 'Write what came of it as one JSON object: schema, outcome (ran, busy, skipped, interrupted, lost, broken, timeout, unknown, error), exit, child_exit, child_signal, waited_ms, held_ms, token, key. What there was none of is null' -r
 complete -c lockd -n "__fish_lockd_using_subcommand exec" -l server -d 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand exec" -l store -d 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand exec" -l namespace -d 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]' -r
@@ -65,6 +68,7 @@ complete -c lockd -n "__fish_lockd_using_subcommand exec" -s o -l output -d 'How
 complete -c lockd -n "__fish_lockd_using_subcommand exec" -l color -d 'Colour: auto, always or never [env: LOCKD_COLOR] [default: auto]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand exec" -s n -l no-wait -d 'Do not wait when somebody else holds the key'
 complete -c lockd -n "__fish_lockd_using_subcommand exec" -l record-command -d 'Record the whole command line for others to see, not only its first word'
+complete -c lockd -n "__fish_lockd_using_subcommand exec" -l state-file -d 'LOCKD_STATE_FILE names a private file with the state, missing when there is none. When the command exits 0, what it left there is the new state: unchanged commits nothing, removed removes, and what is not one JSON value is kept, with exit code 65. Any other exit commits nothing'
 complete -c lockd -n "__fish_lockd_using_subcommand exec" -l no-create -d 'Never make a store that is missing [env: LOCKD_NO_CREATE] [default: false]'
 complete -c lockd -n "__fish_lockd_using_subcommand exec" -l json -d 'Print JSON: short for --output json'
 complete -c lockd -n "__fish_lockd_using_subcommand exec" -s q -l quiet -d 'Say nothing but errors'
@@ -76,6 +80,7 @@ complete -c lockd -n "__fish_lockd_using_subcommand acquire" -l if-busy -d 'What
 complete -c lockd -n "__fish_lockd_using_subcommand acquire" -l ttl -d 'How long the lease lives without renewal, 2s to 24h [env: LOCKD_TTL] [default: 30s]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand acquire" -l owner -d 'Who holds the lease, for people: at most 256 bytes [env: LOCKD_OWNER] [default: user@host:pid]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand acquire" -l reason -d 'What the lease is for, for people: at most 1,024 bytes' -r
+complete -c lockd -n "__fish_lockd_using_subcommand acquire" -l for-pid -d 'The process whose life counts for --keep, where it is not that shell' -r
 complete -c lockd -n "__fish_lockd_using_subcommand acquire" -l server -d 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand acquire" -l store -d 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand acquire" -l namespace -d 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]' -r
@@ -84,6 +89,7 @@ complete -c lockd -n "__fish_lockd_using_subcommand acquire" -l config -d 'The c
 complete -c lockd -n "__fish_lockd_using_subcommand acquire" -s o -l output -d 'How to print: text, json or yaml' -r
 complete -c lockd -n "__fish_lockd_using_subcommand acquire" -l color -d 'Colour: auto, always or never [env: LOCKD_COLOR] [default: auto]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand acquire" -s n -l no-wait -d 'Do not wait when somebody else holds the key'
+complete -c lockd -n "__fish_lockd_using_subcommand acquire" -l keep -d 'Leave a keeper behind that renews the lease while the shell lives and gives it back when that has ended: the process that runs this command, or the shell that its subshell comes from'
 complete -c lockd -n "__fish_lockd_using_subcommand acquire" -l no-create -d 'Never make a store that is missing [env: LOCKD_NO_CREATE] [default: false]'
 complete -c lockd -n "__fish_lockd_using_subcommand acquire" -l json -d 'Print JSON: short for --output json'
 complete -c lockd -n "__fish_lockd_using_subcommand acquire" -s q -l quiet -d 'Say nothing but errors'
