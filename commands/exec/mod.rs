@@ -75,8 +75,9 @@ pub struct Args {
     /// Record the whole command line for others to see, not only its first word
     #[arg(long, help_heading = "Lease")]
     record_command: bool,
-    /// Time between TERM and KILL when the command must end. KILL comes 0.5s before the deadline at the latest; with a TTL of
-    /// a few seconds a renewal that is late leaves less [default: 5s or a quarter of the TTL, the smaller]
+    /// Time between TERM and KILL when the command must end. Where the deadline of the lease is why, TERM comes so long before
+    /// it and KILL 0.5s before it: 0.5s of the grace are lost then, with a TTL of 2s all of it [default: 5s or a quarter of the
+    /// TTL, the smaller]
     #[arg(long, value_name = "DUR", help_heading = "Command")]
     kill_grace: Option<String>,
     /// End the command after so long, with exit code 124

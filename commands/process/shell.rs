@@ -180,7 +180,8 @@ fn choose(output: Option<u64>, up: &[Ancestor]) -> Option<(usize, Option<usize>)
         let mut shells = (from..up.len()).filter(|at| is_shell(*at));
         shells.find(|at| pipe.is_some_and(|pipe| up[*at].reads.contains(&pipe)))
     };
-    let of_subshell = || (0..up.len()).find_map(|at| reader(up[at].output, at + 1));
+    let elsewhere = |at: &usize| up[*at].output != output;
+    let of_subshell = || (0..up.len()).filter(elsewhere).find_map(|at| reader(up[at].output, at + 1));
     match (reader(output, first), of_subshell()) {
         (Some(at), above) => Some((at, above.filter(|above| *above > at))),
         (None, above) => Some((above.unwrap_or(first), None)),
@@ -267,6 +268,8 @@ mod tests {
         assert_eq!(choose(Some(3), &[sh(Some(3), &[]), tool(Some(2)), main(), runner()]), Some((2, None)));
         // It has the other end of the pipe because it is building the pipeline, or because it reads: that shows in what it does.
         assert_eq!(choose(Some(2), &[sh(Some(1), &[2]), main(), runner()]), Some((0, Some(1))));
+        let behind = Ancestor { output: Some(2), ..timeout() };
+        assert_eq!(choose(Some(2), &[behind, sh(Some(1), &[2]), main(), runner()]), Some((1, Some(2))));
         // A loop at the end of a pipe is run by the shell itself there.
         let looping = || Ancestor { input: Some(2), ..sh(Some(9), &[2]) };
         assert_eq!(choose(Some(2), &[looping(), runner()]), Some((0, None)));
