@@ -51,9 +51,7 @@ impl Ages {
         }
         let store = store_age.map(|age| (age, at));
         match seen.get_mut(&record.key) {
-            Some(known) if (known.token, known.beat) == sign_of_life(record) => {
-                known.store = store.or(known.store)
-            }
+            Some(known) if (known.token, known.beat) == sign_of_life(record) => known.store = store.or(known.store),
             _ => {
                 make_room(&mut seen);
                 let (token, beat) = sign_of_life(record);

@@ -51,7 +51,8 @@ async fn collect(shared: &Shared, key: &Key) -> Result<()> {
 
 /// See the module's rule.
 fn may_delete(record: &Record, blob: &BlobId) -> bool {
-    let fenced = blob.token() < record.token || (blob.token() == record.token && (record.lease.is_none() || on(Mutant::CollectorIgnoresLease)));
+    let fenced = blob.token() < record.token
+        || (blob.token() == record.token && (record.lease.is_none() || on(Mutant::CollectorIgnoresLease)));
     let fenced = fenced || on(Mutant::CollectorIgnoresToken);
     record.revision > 0 && fenced && !record.blobs().any(|named| named == blob)
 }

@@ -265,7 +265,9 @@ fn released_before(record: &Record, held_by_another: bool, r: &Release) -> Decid
         }
     }
     answer(Outcome::Released(match ended {
-        Some(Ended { how: How::Released | How::RolledBack, version, .. }) if !on(Mutant::ReleaseReplayIsGone) => Released::Released { version: *version },
+        Some(Ended { how: How::Released | How::RolledBack, version, .. }) if !on(Mutant::ReleaseReplayIsGone) => {
+            Released::Released { version: *version }
+        }
         _ if held_by_another => Released::Fenced,
         _ => Released::AlreadyGone { how: ended.map(|ended| ended.how) },
     }))

@@ -45,32 +45,69 @@ pub enum What {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
 pub enum Op {
-    Acquire { lease: String },
-    Renew { lease: String, token: u64 },
-    Update { lease: String, token: u64, request: String, txn: bool, remove: bool },
-    Release { lease: String, token: Option<u64>, txn: bool, rollback: bool },
+    Acquire {
+        lease: String,
+    },
+    Renew {
+        lease: String,
+        token: u64,
+    },
+    Update {
+        lease: String,
+        token: u64,
+        request: String,
+        txn: bool,
+        remove: bool,
+    },
+    Release {
+        lease: String,
+        token: Option<u64>,
+        txn: bool,
+        rollback: bool,
+    },
     /// What is committed; with a proof, what its holder sees.
-    Get { proof: Option<(String, u64)> },
+    Get {
+        proof: Option<(String, u64)>,
+    },
 }
 
 /// What was answered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "snake_case")]
 pub enum Answer {
-    Granted { token: u64, version: u64 },
+    Granted {
+        token: u64,
+        version: u64,
+    },
     Renewed,
-    Updated { version: u64, etag: Option<String>, changed: bool },
-    Released { version: u64 },
+    Updated {
+        version: u64,
+        etag: Option<String>,
+        changed: bool,
+    },
+    Released {
+        version: u64,
+    },
     Gone,
     Fenced,
-    State { version: u64, etag: String },
+    State {
+        version: u64,
+        etag: String,
+    },
     NoState,
     /// Refused, by the state of the key.
-    Refused { why: String, holder: Option<String> },
+    Refused {
+        why: String,
+        holder: Option<String>,
+    },
     /// Not applied, for other reasons.
-    Failed { why: String },
+    Failed {
+        why: String,
+    },
     /// It may have been applied, or may be later.
-    Unknown { why: String },
+    Unknown {
+        why: String,
+    },
     /// The caller did not wait for the answer.
     Left,
 }

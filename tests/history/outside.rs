@@ -20,7 +20,8 @@ pub fn history(calls: &[(usize, Op, usize, Answer)]) -> Vec<Event> {
         moments.push((*ends, n, What::Return(answer.clone())));
     }
     moments.sort_by_key(|(at, ..)| *at);
-    let event = |(at, n, what)| Event { run: None, at: at as u64, by: "p".into(), call: n as u64, key: "k".into(), what };
+    let event =
+        |(at, n, what)| Event { run: None, at: at as u64, by: "p".into(), call: n as u64, key: "k".into(), what };
     moments.into_iter().map(event).collect()
 }
 

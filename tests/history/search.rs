@@ -203,7 +203,8 @@ impl Search<'_> {
         if world.done.contains(&n) {
             return Vec::new();
         }
-        let ready = self.pending.iter().copied().filter(|n| !world.done.contains(n) && (all || self.is_close(world, *n)));
+        let ready =
+            self.pending.iter().copied().filter(|n| !world.done.contains(n) && (all || self.is_close(world, *n)));
         ready.flat_map(|n| self.after(world, n)).collect()
     }
 

@@ -224,7 +224,9 @@ pub fn fits(told: &Answer, step: &Answer) -> bool {
             "guard" => matches!(why.as_str(), "VersionConflict" | "EtagMismatch" | "MissingTxn" | "TxnMismatch"),
             _ => why == wanted && holder == present,
         },
-        (A::Updated { version, changed, .. }, A::Updated { version: v, changed: c, .. }) => (version, changed) == (v, c),
+        (A::Updated { version, changed, .. }, A::Updated { version: v, changed: c, .. }) => {
+            (version, changed) == (v, c)
+        }
         (A::State { version, .. }, A::State { version: v, .. }) => version == v,
         _ => told == step,
     }

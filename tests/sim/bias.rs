@@ -20,10 +20,7 @@ pub fn of(mutant: M) -> fn(&mut Mix) {
         M::ForeignBootBelieved | M::OldStampKept => stamped,
         M::StoreClockTrusted => store_clock,
         M::NoteOfAnyWrite | M::NoteOfAnyBoot => noted,
-        M::CollectorIgnoresToken
-        | M::CollectorIgnoresLease
-        | M::PreviousForgotten
-        | M::NobodyCollects => blobs,
+        M::CollectorIgnoresToken | M::CollectorIgnoresLease | M::PreviousForgotten | M::NobodyCollects => blobs,
         M::DeleteAfterUnknown => silent_blobs,
         M::HashUnchecked => torn,
         M::UpdateUnbound | M::RenewalFlushesDone | M::ReusedIdAccepted | M::VersionsReused => changes,

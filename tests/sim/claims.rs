@@ -182,6 +182,9 @@ impl Shared {
             let fits = matches!(ended, Some((_, How::Released | How::RolledBack, at)) if at == version.0);
             self.ensure(fits, "a release that was answered is in the record", || format!("{lease:?} {ended:?}"));
             self.count(C::Release);
+            if ended.is_some_and(|(at, ..)| at < call.began) {
+                self.count(C::ReleaseReplayed);
+            }
         } else {
             let before = matches!(ended, Some((at, How::Released | How::RolledBack, _)) if at < call.began);
             let remembered = self.history.keys[call.key].remembers_end(lease);
@@ -189,21 +192,9 @@ impl Shared {
                 format!("{lease:?}: {released:?}")
             });
         }
-        if let Released::Released { .. } = released {
-            if ended.is_some_and(|(at, ..)| at < call.began) {
-                self.count(C::ReleaseReplayed);
-            }
-        }
     }
 
-    pub fn update_begins(
-        &mut self,
-        proc: ProcId,
-        call: Call,
-        id: &RequestId,
-        proof: &Proof,
-        etag: Option<StateEtag>,
-    ) {
+    pub fn update_begins(&mut self, proc: ProcId, call: Call, id: &RequestId, proof: &Proof, etag: Option<StateEtag>) {
         let key = &mut self.history.keys[call.key];
         let asked = key.requests.entry(id.clone()).or_insert_with(|| Asked {
             lease: proof.lease_id.clone(),

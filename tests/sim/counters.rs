@@ -115,6 +115,10 @@ impl Counters {
     }
 
     pub fn missing(&self) -> Vec<&'static str> {
-        Counter::ALL.iter().filter(|counter| self.get(**counter) == 0 && !matches!(counter, Counter::Undecided)).map(|counter| counter.text()).collect()
+        Counter::ALL
+            .iter()
+            .filter(|counter| self.get(**counter) == 0 && !matches!(counter, Counter::Undecided))
+            .map(|counter| counter.text())
+            .collect()
     }
 }

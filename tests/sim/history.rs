@@ -277,7 +277,10 @@ impl Shared {
         let ended_lately = key.remembers_end(&new.id);
         let claim = key.acquires.get(&new.id).copied().unwrap_or_default();
         let first = key.tokens.insert(new.token.0, new.id.clone()).is_none();
-        key.grants.insert(new.id.clone(), Granted { token: new.token.0, ended: None, last_beat: now, beats: 1, ttl: new.ttl.duration() });
+        key.grants.insert(
+            new.id.clone(),
+            Granted { token: new.token.0, ended: None, last_beat: now, beats: 1, ttl: new.ttl.duration() },
+        );
         self.ensure(first, "each token to one lease", || format!("{} again", new.token));
         self.ensure(!ended_lately, "an ended lease id is never granted again", || format!("{:?} by {proc:?}", new.id));
         self.ensure(!claim.failed, "failed means never applied (acquire)", || format!("{:?} by {proc:?}", new.id));

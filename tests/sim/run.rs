@@ -141,7 +141,8 @@ impl Run {
         }
         let (host, key, output) = (script.host, script.key, Arc::clone(&script.output));
         let rng = script.rng.fork();
-        let notes = self.notes.as_ref().map(|dir| dir.path().join(if shared { "home".into() } else { format!("host-{host}") }));
+        let notes =
+            self.notes.as_ref().map(|dir| dir.path().join(if shared { "home".into() } else { format!("host-{host}") }));
         let (proc, actor) = self.spawn(host, Some(n), notes);
         self.world().say(|| format!("{proc:?} runs {command:?}"));
         self.procs[&proc].spawn(commands::run(actor, rng, key, command, output));
@@ -352,7 +353,8 @@ impl Run {
         let now = self.world().now();
         self.until(now + bound);
         if granted.lock().unwrap().is_none() {
-            self.world().broken("a free or expired key is granted in time", format!("its last holder writes on: {writes}"));
+            self.world()
+                .broken("a free or expired key is granted in time", format!("its last holder writes on: {writes}"));
         }
     }
 
