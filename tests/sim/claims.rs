@@ -182,15 +182,15 @@ impl Shared {
             let fits = matches!(ended, Some((_, How::Released | How::RolledBack, at)) if at == version.0);
             self.ensure(fits, "a release that was answered is in the record", || format!("{lease:?} {ended:?}"));
             self.count(C::Release);
+            if ended.is_some_and(|(at, ..)| at < call.began) {
+                self.count(C::ReleaseReplayed);
+            }
         } else {
             let before = matches!(ended, Some((at, How::Released | How::RolledBack, _)) if at < call.began);
             let remembered = self.history.keys[call.key].remembers_end(lease);
             self.ensure(!(before && remembered), "a repeated release gets its first answer", || {
                 format!("{lease:?}: {released:?}")
             });
-        }
-        if matches!(released, Released::Released { .. }) && ended.is_some_and(|(at, ..)| at < call.began) {
-            self.count(C::ReleaseReplayed);
         }
     }
 

@@ -49,17 +49,18 @@ impl Totals {
         }
     }
 
-    /// The totals, and how to see again what was broken.
-    fn told(&self, took: Duration) -> String {
-        let mut text = String::new();
+    fn sum(&self, took: Duration) -> String {
         let hours = self.simulated as f64 / 3.6e12;
         let (operations, faults) = (self.counters.get(C::Operations), self.counters.faults());
-        let _fits = writeln!(
-            text,
-            "{} seeds, {hours:.1} simulated hours, {operations} store operations, {faults} faults in {:.0} s",
-            self.seeds,
-            took.as_secs_f64()
-        );
+        let (seeds, seconds) = (self.seeds, took.as_secs_f64());
+        format!(
+            "{seeds} seeds, {hours:.1} simulated hours, {operations} store operations, {faults} faults in {seconds:.0} s"
+        )
+    }
+
+    /// The totals, and how to see again what was broken.
+    fn told(&self, took: Duration) -> String {
+        let mut text = self.sum(took) + "\n";
         for counter in C::ALL {
             let _fits = writeln!(text, "{:>12} {}", self.counters.get(*counter), counter.text());
         }
@@ -95,7 +96,7 @@ fn run_twice(seed: u64) -> Report {
 
 /// Runs seeds from `first` until there are enough, or a few have broken a rule.
 fn run_all(first: u64, twice: u64, enough: impl Fn(&Totals) -> bool + Sync) -> Totals {
-    let next = AtomicU64::new(first);
+    let (next, start) = (AtomicU64::new(first), SystemClock.boot());
     let totals = Mutex::new(Totals::default());
     std::thread::scope(|scope| {
         for _ in 0..threads() {
@@ -109,7 +110,11 @@ fn run_all(first: u64, twice: u64, enough: impl Fn(&Totals) -> bool + Sync) -> T
                         }
                     }
                     let report = if seed.is_multiple_of(twice) { run_twice(seed) } else { run(seed, false) };
-                    totals.lock().unwrap().add(report);
+                    let mut totals = totals.lock().unwrap();
+                    totals.add(report);
+                    if totals.seeds.is_multiple_of(500) {
+                        println!("{}; never reached: {:?}", totals.sum(since(start)), totals.counters.missing());
+                    }
                 }
             });
         }
