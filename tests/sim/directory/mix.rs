@@ -113,7 +113,8 @@ pub struct Mix {
     pub full_every: Nanos,
     /// Temporary files of others that cannot be removed.
     pub stuck: u32,
-    pub hot: Kind,
+    /// Steps that fate strikes at.
+    pub hot: Vec<Kind>,
     pub hot_chance: u32,
     pub strikes: Vec<Strike>,
     pub keeps: Vec<Keeps>,
@@ -174,7 +175,7 @@ impl Mix {
             power_every: every(r, 6_000, 60, 3_000),
             pause_every: every(r, 3_000, 50, 1_000),
             full_every: every(r, 1_000, 300, 3_000),
-            hot: if r.chance(3_000) { r.pick(&Kind::ALL) } else { r.pick(&Kind::ORDERED) },
+            hot: vec![if r.chance(3_000) { r.pick(&Kind::ALL) } else { r.pick(&Kind::ORDERED) }],
             stuck: if r.chance(1_500) { r.pick(&[500, 5_000]) } else { 0 },
             hot_chance: if r.chance(6_000) { r.pick(&[30, 150, 600]) } else { 0 },
             strikes: if r.chance(5_000) { vec![one] } else { strikes.to_vec() },
@@ -184,11 +185,30 @@ impl Mix {
                 vec![Keeps::Nothing, Keeps::AnyPart, Keeps::AnyPart, Keeps::Everything],
             ]),
         };
-        if mix.stuck > 0 && r.chance(5_000) {
-            // What cannot be removed must not be linked late.
-            (mix.hot, mix.hot_chance, mix.strikes) = (Kind::Link, 200, vec![Strike::StallBefore]);
-            (mix.stall_longest, mix.chain) = (2_000, 20);
-        }
+        mix.single_out(r);
         mix
+    }
+    /// Some runs are all about one thing that takes several blows of fate.
+    fn single_out(&mut self, r: &mut Rng) {
+        match r.below(20) {
+            // What cannot be removed must not be linked late.
+            0 => {
+                (self.stuck, self.hot, self.hot_chance) = (5_000, vec![Kind::Link], 300);
+                (self.strikes, self.stall_longest, self.chain) = (vec![Strike::StallBefore], 1_000, 20);
+            }
+            // Writers and pruners far behind all others.
+            1 => {
+                (self.hot, self.hot_chance) = (vec![Kind::Create, Kind::Link, Kind::OpenOrCreate], 3_000);
+                (self.strikes, self.stall_longest, self.chain) = (vec![Strike::StallBefore], 150, 20);
+                (self.keys, self.prunes, self.think) = (1, 0, self.unit);
+            }
+            // Replies get lost, and nobody comes by before the power does.
+            2 => {
+                (self.errors[Kind::Link as usize], self.hidden, self.chain) = (3_000, 10_000, 1);
+                (self.procs, self.workers, self.think) = (2, 1, self.unit * 60);
+                self.power_every = self.unit * 200;
+            }
+            _ => {}
+        }
     }
 }

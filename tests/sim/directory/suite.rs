@@ -15,9 +15,9 @@ use crate::support;
 const KEPT: &str = include_str!("seeds.txt");
 
 /// What a full run amounts to at the least.
-const STEPS: u64 = 40_000_000;
-const FAULTS: u64 = 400_000;
-const LOSSES: u64 = 20_000;
+const STEPS: u64 = 20_000_000;
+const FAULTS: u64 = 80_000;
+const LOSSES: u64 = 8_000;
 
 /// Totals over many seeds.
 #[derive(Default)]
@@ -110,7 +110,7 @@ fn since(start: BootTime) -> Duration {
 /// A few seeds. `LOCKD_SIM_SEEDS` and `LOCKD_SIM_FIRST` ask for others.
 #[test]
 fn sample() {
-    let (first, count) = (number("LOCKD_SIM_FIRST").unwrap_or(0), number("LOCKD_SIM_SEEDS").unwrap_or(40));
+    let (first, count) = (number("LOCKD_SIM_FIRST").unwrap_or(0), number("LOCKD_SIM_SEEDS").unwrap_or(30));
     let start = SystemClock.boot();
     let totals = run_all(first, |totals| totals.seeds >= count);
     println!("{}", totals.told(since(start)));

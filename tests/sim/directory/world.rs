@@ -194,7 +194,7 @@ impl World {
             }
             wait = self.mix.active;
         }
-        let strike = (kind == self.mix.hot && self.chance(self.mix.hot_chance)).then(|| self.draw_strike());
+        let strike = (self.mix.hot.contains(&kind) && self.chance(self.mix.hot_chance)).then(|| self.draw_strike());
         let held_up = std::mem::take(&mut self.procs[proc].held_up) && self.chance(5_000);
         if held_up || strike == Some(Strike::StallBefore) || self.chance(self.mix.stall) {
             self.count(C::Stall);
