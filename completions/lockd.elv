@@ -65,7 +65,7 @@ set edit:completion:arg-completer[lockd] = {|@words|
             cand --owner 'Who holds the lease, for people: at most 256 bytes [env: LOCKD_OWNER] [default: user@host:pid]'
             cand --reason 'What the lease is for, for people: at most 1,024 bytes'
             cand --min-hold 'Go on holding until so long after the grant, also when the command is quick; a signal ends that'
-            cand --kill-grace 'Time between TERM and KILL when the command must end. KILL comes 0.5s before the deadline at the latest; with a TTL of a few seconds a renewal that is late leaves less [default: 5s or a quarter of the TTL, the smaller]'
+            cand --kill-grace 'Time between TERM and KILL when the command must end. Where the deadline of the lease is why, TERM comes so long before it and KILL 0.5s before it: 0.5s of the grace are lost then, with a TTL of 2s all of it [default: 5s or a quarter of the TTL, the smaller]'
             cand --max-runtime 'End the command after so long, with exit code 124'
             cand --report 'Write what came of it as one JSON object: schema, outcome (ran, busy, skipped, interrupted, lost, broken, timeout, unknown, error), exit, child_exit, child_signal, waited_ms, held_ms, token, key. What there was none of is null'
             cand --server 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]'
