@@ -58,7 +58,7 @@ fn checked(mut file: File, path: &str) -> Result<Option<Body>> {
     }
     scanner.finish().map_err(|flaw| Error::from(flaw).context(path))?;
     file.rewind().map_err(|e| unreadable(path, &e))?;
-    Ok(Some(Body { head: Bytes::new(), rest: Some(Box::new(file)), length: Some(meta.len()) }))
+    Ok(Some(Body::of_checked(file, meta.len())))
 }
 
 fn ahead(mut reader: Box<dyn Read + Send>, name: &str) -> Result<Body> {
@@ -75,6 +75,11 @@ fn ahead(mut reader: Box<dyn Read + Send>, name: &str) -> Result<Body> {
 }
 
 impl Body {
+    /// A file that was checked before, from where it stands.
+    pub fn of_checked(file: File, length: u64) -> Self {
+        Self { head: Bytes::new(), rest: Some(Box::new(file)), length: Some(length) }
+    }
+
     /// Whether all of it is in memory and checked.
     pub const fn is_whole(&self) -> bool {
         self.rest.is_none()

@@ -10,7 +10,10 @@ use lockd::error::{ErrorKind, Result};
 use super::context::{Context, Flags};
 use super::output::Voice;
 use super::settings::SETTINGS;
-use super::{acquire, completions, exec, get, help, keepalive, man, release, remove, status, update};
+use super::{
+    acquire, break_lease, completions, config, edit, exec, fence, get, help, keepalive, list, man, release, remove,
+    status, update, watch,
+};
 
 /// Every page begins with what the command is for; options follow in groups.
 const TEMPLATE: &str = "{about-with-newline}\n{usage-heading} {usage}\n\n{all-args}{after-help}";
@@ -46,8 +49,14 @@ enum Command {
     Release(release::Args),
     Get(get::Args),
     Update(update::Args),
+    Edit(edit::Args),
     Remove(remove::Args),
     Status(status::Args),
+    List(list::Args),
+    Watch(watch::Args),
+    Break(break_lease::Args),
+    Fence(fence::Args),
+    Config(config::Args),
     Completions(completions::Args),
     Man(man::Args),
     Help(help::Args),
@@ -60,6 +69,7 @@ pub fn tree() -> clap::Command {
 
 fn finished(command: clap::Command) -> clap::Command {
     let command = command.help_template(TEMPLATE).next_line_help(false).max_term_width(100);
+    let command = command.disable_help_subcommand(true);
     command.mut_args(documented).mut_subcommands(finished)
 }
 
@@ -108,8 +118,14 @@ fn dispatch(context: &Context, command: Command) -> Result<u8> {
         Command::Release(args) => release::run(context, &args),
         Command::Get(args) => get::run(context, &args),
         Command::Update(args) => update::run(context, &args),
+        Command::Edit(args) => edit::run(context, &args),
         Command::Remove(args) => remove::run(context, &args),
         Command::Status(args) => status::run(context, &args),
+        Command::List(args) => list::run(context, &args),
+        Command::Watch(args) => watch::run(context, &args),
+        Command::Break(args) => break_lease::run(context, &args),
+        Command::Fence(args) => fence::run(context, &args),
+        Command::Config(args) => config::run(context, &args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
         Command::Help(args) => help::run(&args),
@@ -120,7 +136,10 @@ fn dispatch(context: &Context, command: Command) -> Result<u8> {
 fn refused(error: &clap::Error, arguments: &[OsString]) -> u8 {
     if matches!(error.kind(), ClapKind::DisplayHelp | ClapKind::DisplayVersion) {
         return match error.print() {
-            Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => ErrorKind::Io.exit_code(),
+            Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+                Voice::default().note(&format!("cannot print: {e}"));
+                ErrorKind::Io.exit_code()
+            }
             _ => 0,
         };
     }
@@ -153,6 +172,9 @@ mod tests {
                     || about.matches("lockd ").count() >= 2,
                 "{path}: no examples: {about}"
             );
+            // A line is as wide as the terminal: nobody but the terminal ends one inside a paragraph.
+            let ragged = |paragraph: &&str| !paragraph.starts_with(' ') && paragraph.contains('\n');
+            assert_eq!(about.split("\n\n").find(ragged), None, "{path}: a paragraph of several lines");
             for arg in command.get_arguments() {
                 assert!(arg.get_help().is_some(), "{path}: {} is not explained", arg.get_id());
                 assert!(

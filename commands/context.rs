@@ -83,6 +83,8 @@ pub struct Context {
     pub environment: Environment,
     /// The settings as they hold.
     pub settings: Settings,
+    /// The configuration file in use.
+    pub config: Option<PathBuf>,
     /// Standard error.
     pub voice: Voice,
     /// The clocks of this machine.
@@ -114,7 +116,9 @@ impl Context {
         let config = Config::find(flags.config.as_deref(), &environment)?;
         let settings = resolve(&flags.typed(), &environment, config.as_ref());
         let voice = voice(&flags, &environment, &settings)?;
-        Ok(Self { flags, environment, settings, voice, clock: Arc::new(SystemClock), entropy: Arc::new(KernelEntropy) })
+        let config = config.map(|config| config.path().to_owned());
+        let (clock, entropy) = (Arc::new(SystemClock), Arc::new(KernelEntropy));
+        Ok(Self { flags, environment, settings, config, voice, clock, entropy })
     }
 
     /// The format that was asked for, for commands that print documents.
@@ -214,6 +218,13 @@ impl Context {
         Ok(Session { client, facts, place })
     }
 
+    /// Whether data for people may be coloured.
+    pub fn paints(&self) -> bool {
+        let terminal = std::io::stdout().is_terminal();
+        self.format().is_ok_and(|format| format == Format::Text)
+            && colors(&self.environment, &self.settings, terminal).unwrap_or(false)
+    }
+
     /// Whether people look at standard error.
     pub fn is_watched(&self) -> bool {
         std::io::stderr().is_terminal()
@@ -243,13 +254,15 @@ fn env_files(flags: &Flags, environment: &Environment) -> Vec<PathBuf> {
 }
 
 fn voice(flags: &Flags, environment: &Environment, settings: &Settings) -> Result<Voice> {
-    let no_color = environment.own("NO_COLOR").is_some();
-    let dumb = environment.own("TERM") == Some("dumb");
-    let color = match settings.get("color") {
-        Some(found) => found.parse(|choice| output::colored(Some(choice), no_color, dumb))?,
-        None => output::colored(None, no_color, dumb).unwrap_or(false),
-    };
+    let color = colors(environment, settings, std::io::stderr().is_terminal())?;
     Ok(Voice { quiet: flags.quiet, verbose: flags.verbose, json: flags.format_name() == Some("json"), color })
+}
+
+/// Whether something that is a terminal, or is none, may be coloured.
+fn colors(environment: &Environment, settings: &Settings, terminal: bool) -> Result<bool> {
+    let plain = environment.own("NO_COLOR").is_some() || environment.own("TERM") == Some("dumb");
+    let unasked = terminal && !plain;
+    settings.get("color").map_or(Ok(unasked), |found| found.parse(|choice| output::colored(choice, unasked)))
 }
 
 /// The directories above the embedded default, as the XDG specification asks for: mode 0700. Elsewhere a missing parent is an

@@ -1,8 +1,7 @@
 //! `lockd get`: print the state of a key.
 
-use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use futures_util::StreamExt;
 use lockd::error::{Error, ErrorKind, Result};
@@ -13,6 +12,7 @@ use super::context::Context;
 use super::output::{self, Format, SCHEMA};
 use super::progress::Progress;
 use super::target::Need;
+use super::whole_file::WholeFile;
 
 /// Exit code for "there is no state".
 const NONE: u8 = 1;
@@ -67,15 +67,20 @@ async fn write(context: &Context, key: &Key, format: Format, state: State, file:
             }
         }
         Some(path) => {
-            let (mut target, file) = Target::open(Path::new(path))?;
+            let (target, file) = WholeFile::create(Path::new(path)).map_err(|e| cannot_create(path, &e))?;
             let mut out = io::BufWriter::new(file);
             copy(&mut out, key, format, state, &mut progress).await.map_err(|failure| match failure {
                 Failure::Reading(e) => e,
                 Failure::Writing(e) => Error::io(format_args!("write {}", super::text::shown(path)), &e),
             })?;
-            target.finish()
+            target.finish().map_err(|e| Error::io(format_args!("rename to {}", super::text::shown(path)), &e))
         }
     }
+}
+
+fn cannot_create(path: &str, e: &io::Error) -> Error {
+    let error = Error::io(format_args!("create {}", super::text::shown(path)), e);
+    if error.kind() == ErrorKind::Io { error.with_kind(ErrorKind::CannotCreate) } else { error }
 }
 
 enum Failure {
@@ -111,54 +116,6 @@ fn frame(key: &Key, format: Format, state: &State) -> (String, &'static str) {
         }
         Format::Yaml => {
             (format!("schema: {SCHEMA}\nkey: \"{key}\"\nversion: {version}\netag: \"{etag}\"\nstate: "), "\n")
-        }
-    }
-}
-
-/// A file being written: under another name until it is whole, except where the path is no regular file.
-struct Target {
-    path: PathBuf,
-    temporary: Option<PathBuf>,
-}
-
-impl Target {
-    fn open(path: &Path) -> Result<(Self, File)> {
-        let shown = || super::text::shown(&path.to_string_lossy());
-        let cannot = |e: &io::Error| {
-            let error = Error::io(format_args!("create {}", shown()), e);
-            if error.kind() == ErrorKind::Io { error.with_kind(ErrorKind::CannotCreate) } else { error }
-        };
-        let meta = fs::metadata(path).ok();
-        if meta.as_ref().is_some_and(|meta| !meta.is_file()) {
-            let file = OpenOptions::new().write(true).open(path).map_err(|e| cannot(&e))?;
-            return Ok((Self { path: path.to_owned(), temporary: None }, file));
-        }
-        // Through links to the file itself, which would be replaced otherwise.
-        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".lockd-{}", std::process::id()));
-        let temporary = path.with_file_name(name);
-        let file = OpenOptions::new().write(true).create_new(true).open(&temporary).map_err(|e| cannot(&e))?;
-        let target = Self { path, temporary: Some(temporary) };
-        if let Some(meta) = meta {
-            file.set_permissions(meta.permissions()).map_err(|e| cannot(&e))?;
-        }
-        Ok((target, file))
-    }
-
-    fn finish(&mut self) -> Result<()> {
-        let Some(temporary) = self.temporary.take() else { return Ok(()) };
-        fs::rename(&temporary, &self.path).map_err(|e| {
-            let _left = fs::remove_file(&temporary);
-            Error::io(format_args!("rename to {}", super::text::shown(&self.path.to_string_lossy())), &e)
-        })
-    }
-}
-
-impl Drop for Target {
-    fn drop(&mut self) {
-        if let Some(temporary) = &self.temporary {
-            let _gone = fs::remove_file(temporary);
         }
     }
 }

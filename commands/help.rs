@@ -13,9 +13,9 @@ use super::{cli, output};
   lockd help acquire
   lockd help exit-codes")]
 pub struct Args {
-    /// A command or a topic
+    /// A command, such as fence or fence admit, or a topic
     #[arg(value_name = "COMMAND|TOPIC")]
-    about: Option<String>,
+    about: Vec<String>,
 }
 
 /// Runs the command.
@@ -23,24 +23,29 @@ pub struct Args {
 /// # Errors
 /// When there is no such page.
 pub fn run(args: &Args) -> Result<u8> {
-    let page = match args.about.as_deref() {
-        None => cli::tree().render_long_help().to_string(),
-        Some("exit-codes") => table("Exit codes of lockd", &exit_code_rows()),
-        Some("env") => table("Environment variables that lockd reads and sets", &environment_rows()),
-        Some("stores") => STORES.to_owned(),
-        Some("guarantees") => GUARANTEES.to_owned(),
-        Some(name) => command(name)?,
+    let words: Vec<&str> = args.about.iter().map(String::as_str).collect();
+    let page = match words[..] {
+        [] => cli::tree().render_long_help().to_string(),
+        ["exit-codes"] => table("Exit codes of lockd", &exit_code_rows()),
+        ["env"] => table("Environment variables that lockd reads and sets", &environment_rows()),
+        ["stores"] => STORES.to_owned(),
+        ["guarantees"] => GUARANTEES.to_owned(),
+        _ => command(&words)?,
     };
     output::print(page)?;
     Ok(0)
 }
 
-fn command(name: &str) -> Result<String> {
+fn command(words: &[&str]) -> Result<String> {
     let mut tree = cli::tree();
     tree.build();
-    let command = tree.find_subcommand_mut(name).ok_or_else(|| {
-        usage("help", &format!("{name:?} is no command and none of exit-codes, env, stores and guarantees"))
-    })?;
+    let mut command = &mut tree;
+    for word in words {
+        command = command.find_subcommand_mut(word).ok_or_else(|| {
+            let name = words.join(" ");
+            usage("help", &format!("{name:?} is no command and none of exit-codes, env, stores and guarantees"))
+        })?;
+    }
     Ok(command.render_long_help().to_string())
 }
 
@@ -53,7 +58,10 @@ fn table(title: &str, rows: &[(String, String)]) -> String {
 /// What the exit codes mean that come from no error.
 const PLAIN_CODES: [(&str, &str); 5] = [
     ("0", "done; a list may be empty"),
-    ("1", "the answer is no: `get` found no state, `status --check` found the key free"),
+    (
+        "1",
+        "the answer is no: `get` found no state, `status --check` a free key, `break` nothing to break, `fence check` a stale token",
+    ),
     ("124", "`exec --max-runtime` ran out"),
     ("126, 127", "`exec`: the command cannot be run, was not found"),
     ("128+n", "signal n ended the wait, or the command of `exec`; else `exec` exits as its command did"),
@@ -63,7 +71,7 @@ const PLAIN_CODES: [(&str, &str); 5] = [
 const fn meaning(code: u8) -> &'static str {
     match code {
         64 => "usage: a malformed argument, key, URL or duration; flags that exclude each other",
-        65 => "the state given is not one JSON value, is empty, or too large",
+        65 => "the state is not one JSON value, is empty or too large, or an edit does not fit it",
         69 => "no connection, time-out, overload: certainly not applied",
         70 => "a fault of lockd itself",
         73 => "a file cannot be created",
@@ -73,9 +81,9 @@ const fn meaning(code: u8) -> &'static str {
         78 => "configuration, or the store: missing, not lockd's, replaced, too new or corrupt",
         80 => "the lease is not ours any more: lost, expired or ended",
         81 => "a newer fencing token has been seen",
-        82 => "compare-and-swap conflict: version, ETag, or the key exists already",
+        82 => "compare-and-swap conflict: version, ETag, another lease than the one named, or the key exists already",
         83 => "outcome unknown: it may or may not have been applied; repeating it with the same ids is safe",
-        84 => "the lease was broken by an operator",
+        84 => "the lease was broken by an operator; the message says who and why",
         _ => "",
     }
 }
@@ -95,17 +103,22 @@ fn row((name, text): &(&str, &str)) -> (String, String) {
 }
 
 /// Variables beside the settings.
-const OTHERS: [(&str, &str); 13] = [
+const OTHERS: [(&str, &str); 15] = [
     ("LOCKD_ENV_FILE", "Files of NAME=value lines to read settings from, separated by colons (--env-file)"),
     ("LOCKD_CONFIG", "The configuration file (--config)"),
     ("LOCKD_KEY", "Set by exec and acquire: the key"),
     ("LOCKD_LEASE_ID", "Set by exec and acquire: the lease"),
     ("LOCKD_FENCING_TOKEN", "Set by exec and acquire: the token to pass with every effect"),
     ("LOCKD_LEASE_EXPIRES", "Set by acquire: when the lease ends, if nobody extends it"),
-    ("LOCKD_LEASES", "Set by exec for several keys: a JSON array of all leases"),
+    ("LOCKD_LEASES", "Set by exec where the command runs under several leases: a JSON array of all"),
+    ("LOCKD_STATE_FILE", "Set by exec --state-file: the file with the state"),
+    ("TMPDIR", "Where exec --state-file puts it [default: $XDG_RUNTIME_DIR, /tmp]"),
     ("XDG_CONFIG_HOME", "Where the user's configuration is [default: ~/.config]"),
     ("XDG_STATE_HOME", "Where the embedded default store is; see `lockd help stores`"),
-    ("XDG_RUNTIME_DIR", "Where short commands note what they saw of other holders [default: /run/lockd for root]"),
+    (
+        "XDG_RUNTIME_DIR",
+        "Where short commands note what they saw of other holders, and `fence admit` locks resources [default: /run/lockd for root]",
+    ),
     ("HOME", "Where the two defaults above begin"),
     ("NO_COLOR", "No colour, whatever its value"),
     ("TERM", "No colour when it is dumb"),
@@ -142,13 +155,15 @@ What lockd promises
 State is linearizable under any clock skew, pause or partition, on a store that keeps its own promises: a change is made once,
 wholly, and in one order that everybody sees. A holder that was fenced off can never write it.
 
-Effects outside lockd are exclusive when whoever receives them checks the fencing token and applies the effect in one step.
+Effects outside lockd are exclusive when whoever receives them checks the fencing token and applies the effect in one step. For
+commands on one host `lockd fence admit RESOURCE --token N -- COMMAND` does that.
 
 Otherwise effects are exclusive as long as
   - clock rates agree within 1 %, and a store's own clock does not jump by 10 minutes;
   - nothing pauses the work between its check and its effect (the pause of a virtual machine cannot be seen from inside);
   - no effect that was already handed to the kernel or the network lands later;
-  - no operator breaks the lease.
+  - nobody stops both `lockd exec` and its guard (SIGSTOP to `lockd` and `lockd-guard`), which would end the work;
+  - no operator breaks the lease; `lockd break --drain` waits until its holder has stopped by its own rules.
 ";
 
 #[cfg(test)]

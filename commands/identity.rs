@@ -3,6 +3,7 @@
 use lockd::error::Result;
 use lockd::limits::OWNER_BYTES;
 use lockd::model::{Holder, Owner};
+use rustix::process::Pid;
 
 /// This process.
 pub fn this_process(command: Option<String>) -> Holder {
@@ -11,14 +12,14 @@ pub fn this_process(command: Option<String>) -> Holder {
 
 /// Whoever started this process: the shell, for a command that is gone at once and leaves its lease behind.
 pub fn caller() -> Holder {
-    match rustix::process::getppid() {
-        Some(parent) => {
-            let pid = parent.as_raw_nonzero().get().unsigned_abs();
-            let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok();
-            of(pid, name.map(|name| name.trim_end().to_owned()))
-        }
-        None => this_process(None),
-    }
+    rustix::process::getppid().map_or_else(|| this_process(None), of_process)
+}
+
+/// A process of this machine.
+pub fn of_process(pid: Pid) -> Holder {
+    let pid = pid.as_raw_nonzero().get().unsigned_abs();
+    let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok();
+    of(pid, name.map(|name| name.trim_end().to_owned()))
 }
 
 fn of(pid: u32, command: Option<String>) -> Holder {

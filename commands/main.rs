@@ -8,19 +8,25 @@ use std::process::ExitCode;
 
 mod acquire;
 mod body;
+mod break_lease;
 mod change;
 mod cli;
 mod completions;
+mod config;
 mod context;
 mod duration;
+mod edit;
 mod exec;
+mod fence;
 mod get;
 mod help;
 mod identity;
 mod interrupt;
 mod keepalive;
+mod list;
 mod man;
 mod output;
+mod page;
 mod patience;
 mod process;
 mod progress;
@@ -29,11 +35,14 @@ mod release;
 mod remove;
 mod settings;
 mod status;
+mod table;
 mod target;
 mod text;
 mod update;
 mod variables;
 mod waiting;
+mod watch;
+mod whole_file;
 
 // No thread and no runtime may start before the command has decided: `exec` forks first.
 fn main() -> ExitCode {

@@ -46,11 +46,18 @@ fn pages() -> std::io::Result<Vec<(String, Vec<u8>)>> {
     let mut root = cli::tree();
     root.build();
     let mut pages = vec![("lockd.1".to_owned(), page(&root, "lockd", true)?)];
-    for command in root.get_subcommands() {
-        let name = format!("lockd-{}", command.get_name());
-        pages.push((format!("{name}.1"), page(command, &name, false)?));
-    }
+    children(&root, "lockd", &mut pages)?;
     Ok(pages)
+}
+
+/// The pages of subcommands, and of theirs.
+fn children(command: &clap::Command, parent: &str, pages: &mut Vec<(String, Vec<u8>)>) -> std::io::Result<()> {
+    for command in command.get_subcommands() {
+        let name = format!("{parent}-{}", command.get_name());
+        pages.push((format!("{name}.1"), page(command, &name, false)?));
+        children(command, &name, pages)?;
+    }
+    Ok(())
 }
 
 fn page(command: &clap::Command, name: &str, root: bool) -> std::io::Result<Vec<u8>> {

@@ -1,6 +1,6 @@
 //! What is written where: data on standard output, all else on standard error.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
 use lockd::clock::UnixMillis;
 use lockd::error::{Error, ErrorKind, Result};
@@ -74,6 +74,7 @@ pub struct Holder<'a> {
     user: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     command: Option<&'a str>,
+    lease_id: &'a str,
     token: u64,
     since: String,
     ttl_ms: u64,
@@ -89,6 +90,7 @@ impl<'a> From<&'a lockd::service::Busy> for Holder<'a> {
             pid: busy.holder.pid,
             user: busy.holder.user.as_deref(),
             command: busy.holder.command.as_deref(),
+            lease_id: busy.lease_id.as_str(),
             token: busy.token.0,
             since: text::rfc3339(busy.since),
             ttl_ms: busy.ttl.millis(),
@@ -233,12 +235,13 @@ fn one_line(message: &str) -> String {
     message.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
 }
 
-/// Whether standard error may be coloured: `--color` decides, else `NO_COLOR`, `TERM=dumb` and what it is connected to.
-pub fn colored(choice: Option<&str>, no_color: bool, dumb: bool) -> Result<bool, String> {
+/// What a choice of colour means; `unasked` is what holds when nobody chose: `NO_COLOR`, `TERM=dumb` and what it is connected
+/// to decide then.
+pub fn colored(choice: &str, unasked: bool) -> Result<bool, String> {
     match choice {
-        Some("always") => Ok(true),
-        Some("never") => Ok(false),
-        None | Some("auto") => Ok(!no_color && !dumb && io::stderr().is_terminal()),
-        Some(other) => Err(format!("{other:?} is none of auto, always and never")),
+        "always" => Ok(true),
+        "never" => Ok(false),
+        "auto" => Ok(unasked),
+        other => Err(format!("{other:?} is none of auto, always and never")),
     }
 }

@@ -3,19 +3,10 @@
 use lockd::error::{Error, ErrorKind, Result};
 use lockd::model::{FencingToken, Key, LeaseId, Namespace};
 use lockd::service::Proof;
-use serde::Deserialize;
 
 use super::context::Context;
-use super::settings::Environment;
 use super::target::Need;
-
-/// One lease of `LOCKD_LEASES`.
-#[derive(Deserialize)]
-struct Listed {
-    key: String,
-    lease_id: String,
-    fencing_token: u64,
-}
+use super::variables::Listed;
 
 /// The key to act on: the operand, else the one of the lease in the environment.
 ///
@@ -35,16 +26,21 @@ pub fn key(context: &Context, operand: Option<&str>) -> Result<Key> {
 /// `Usage` when it is one, and malformed.
 pub fn in_environment(context: &Context, key: &Key) -> Result<Option<Proof>> {
     let environment = &context.environment;
-    let namespace = environment.var("LOCKD_NAMESPACE").unwrap_or(Namespace::DEFAULT);
-    if key.namespace().as_str() != namespace || !is_here(context)? {
-        return Ok(None);
-    }
-    let ours = environment.var("LOCKD_KEY") == Some(key.name());
+    let url = context.place(Need::Moment)?.url;
+    // A flag may have sent this command elsewhere than the lease was taken.
+    let is_here = |namespace: Option<&str>, store: Option<&str>| {
+        let namespace = namespace.or(environment.var("LOCKD_NAMESPACE")).unwrap_or(Namespace::DEFAULT);
+        key.namespace().as_str() == namespace && store.or(environment.var("LOCKD_STORE")).is_none_or(|at| at == url)
+    };
+    let ours = environment.var("LOCKD_KEY") == Some(key.name()) && is_here(None, None);
     if let Some(id) = environment.var("LOCKD_LEASE_ID").filter(|_| ours) {
         let token = environment.var("LOCKD_FENCING_TOKEN").unwrap_or_default();
         return proof(id, token.parse().ok()).map(Some);
     }
-    among_several(environment, key)
+    let Some(leases) = environment.var("LOCKD_LEASES") else { return Ok(None) };
+    let leases: Vec<Listed> = serde_json::from_str(leases).map_err(|e| malformed("LOCKD_LEASES", &e.to_string()))?;
+    let here = |lease: &&Listed| lease.key == key.name() && is_here(lease.namespace.as_deref(), lease.store.as_deref());
+    leases.iter().find(here).map(|lease| proof(&lease.lease_id, Some(lease.fencing_token))).transpose()
 }
 
 /// The same, where there must be one.
@@ -56,19 +52,6 @@ pub fn required(context: &Context, key: &Key) -> Result<Proof> {
         Error::new(ErrorKind::Usage, format!("the environment has no lease of {key}"))
             .with_hint(format!("take one: l=$(lockd acquire {key}) && eval \"$l\" || exit"))
     })
-}
-
-/// Whether the lease was taken where this command acts: a flag may have sent it elsewhere.
-fn is_here(context: &Context) -> Result<bool> {
-    let place = context.place(Need::Moment)?;
-    Ok(context.environment.var("LOCKD_STORE").is_none_or(|url| url == place.url))
-}
-
-fn among_several(environment: &Environment, key: &Key) -> Result<Option<Proof>> {
-    let Some(leases) = environment.var("LOCKD_LEASES") else { return Ok(None) };
-    let leases: Vec<Listed> = serde_json::from_str(leases).map_err(|e| malformed("LOCKD_LEASES", &e.to_string()))?;
-    let ours = leases.into_iter().find(|lease| lease.key == key.name());
-    ours.map(|lease| proof(&lease.lease_id, Some(lease.fencing_token))).transpose()
 }
 
 fn proof(id: &str, token: Option<u64>) -> Result<Proof> {

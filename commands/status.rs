@@ -1,17 +1,19 @@
 //! `lockd status`: who holds a key, and what is known of it.
 
-use std::fmt::Write as _;
+use std::time::Duration;
 
+use lockd::clock::UnixMillis;
 use lockd::error::Result;
-use lockd::model::{Ended, Owner, Reason, StateEtag};
-use lockd::service::Description;
+use lockd::model::{Ended, How, Owner, Reason, StateEtag};
+use lockd::service::{Busy, Description};
 use lockd::store::Facts;
 use serde::Serialize;
 
 use super::context::Context;
 use super::output::{self, Format, Holder};
+use super::page::{Color, Page};
 use super::target::Need;
-use super::{duration, text};
+use super::{duration, table, text};
 
 /// Who holds a key, and what is known of it
 #[derive(clap::Args)]
@@ -53,6 +55,7 @@ struct Body<'a> {
 
 #[derive(Serialize)]
 struct EndedBody<'a> {
+    lease_id: &'a str,
     token: u64,
     how: lockd::model::How,
     owner: &'a str,
@@ -113,6 +116,7 @@ fn body<'a>(known: &'a Description, facts: &'a Facts) -> Body<'a> {
 
 fn ended_body(ended: &Ended) -> EndedBody<'_> {
     EndedBody {
+        lease_id: ended.id.as_str(),
         token: ended.token.0,
         how: ended.how,
         owner: ended.owner.as_str(),
@@ -125,67 +129,80 @@ fn ended_body(ended: &Ended) -> EndedBody<'_> {
 }
 
 fn for_people(context: &Context, known: &Description, facts: &Facts) -> String {
-    let mut page = Page::default();
+    let mut page = Page::new(table::screen(), context.paints());
     let now = context.clock.wall();
-    page.line(known.key.name(), if known.held.is_some() { "held" } else { "free" });
-    if let Some(busy) = &known.held {
-        let holder = &busy.holder;
-        let from = [
-            holder.host.clone(),
-            holder.pid.map(|pid| format!("pid {pid}")),
-            holder.user.as_ref().map(|user| format!("user {user}")),
-            holder.command.as_ref().map(|command| format!("command {command}")),
-        ];
-        page.line("  owner", busy.owner.as_str());
-        page.line("  from", &from.into_iter().flatten().collect::<Vec<_>>().join(", "));
-        page.line("  reason", busy.reason.as_ref().map_or("", Reason::as_str));
-        let held = std::time::Duration::from_millis(now.0.saturating_sub(busy.since.0));
-        page.line("  since", &format!("{}, {} ago", text::rfc3339(busy.since), duration::human(held)));
-        let frees = match busy.frees_in.as_secs() {
-            0 => "now, to whoever asks first: nobody renewed it".to_owned(),
-            _ => format!("in {} at most, unless it is renewed", duration::human(busy.frees_in)),
-        };
-        page.line("  frees", &frees);
-    }
-    page.line("  token", &known.token.to_string());
-    let state = match (&known.etag, known.updated) {
-        (Some(etag), Some(at)) => {
-            format!("version {}, {} bytes, written {}, etag {etag}", known.version, known.bytes, text::rfc3339(at))
+    match &known.held {
+        Some(busy) if busy.frees_in.is_zero() => {
+            page.title(known.key.name(), "held, but not renewed in time: whoever asks first gets it", Color::Yellow);
         }
-        _ => format!("none, version {}", known.version),
-    };
-    page.line("  state", &state);
-    page.line("  waiting", &known.waiters.map_or_else(|| "only a server knows".to_owned(), |n| n.to_string()));
-    for ended in &known.ended {
-        page.line("  ended", &past(ended));
+        Some(_) => page.title(known.key.name(), "held", Color::Yellow),
+        None => page.title(known.key.name(), "free", Color::Green),
     }
-    page.line("  store", &format!("{} ({})", facts.url, facts.about));
-    page.0
+    if let Some(busy) = &known.held {
+        lease(&mut page, busy, now);
+    }
+    let used = known.token.0 > 0;
+    match (&known.etag, known.updated) {
+        (Some(etag), Some(at)) => {
+            let size = text::size(known.bytes);
+            page.line("state", &format!("version {}, {size}, written {}", known.version, when(at, now)));
+            page.line("etag", etag.as_str());
+        }
+        _ if known.version.0 > 0 => page.line("state", &format!("removed at version {}", known.version)),
+        _ if used => page.line("state", "none yet"),
+        _ => page.line("", "never used"),
+    }
+    if known.held.is_none() && used {
+        page.line("token", &format!("{}; the next one is higher", known.token));
+    }
+    // Only a server knows.
+    page.line("waiting", &known.waiters.map_or_else(String::new, |n| n.to_string()));
+    for (i, ended) in known.ended.iter().enumerate() {
+        let color = if ended.how == How::Broken { Color::Red } else { Color::Plain };
+        page.colored(if i == 0 { "before" } else { "" }, &past(ended), color);
+    }
+    page.line("store", &format!("{} ({})", facts.url, facts.about));
+    page.finish()
+}
+
+fn lease(page: &mut Page, busy: &Busy, now: UnixMillis) {
+    let holder = &busy.holder;
+    let from = [
+        holder.host.clone(),
+        holder.pid.map(|pid| format!("pid {pid}")),
+        holder.user.as_ref().map(|user| format!("user {user}")),
+        holder.command.as_ref().map(|command| format!("command {command}")),
+    ];
+    page.line("owner", busy.owner.as_str());
+    page.line("from", &from.into_iter().flatten().collect::<Vec<_>>().join(", "));
+    page.line("reason", busy.reason.as_ref().map_or("", Reason::as_str));
+    page.line("since", &when(busy.since, now));
+    if !busy.frees_in.is_zero() {
+        page.line("frees", &format!("in {} at most, unless it is renewed", duration::human(busy.frees_in)));
+    }
+    let ttl = duration::human(busy.ttl.duration());
+    page.line("lease", &format!("{}, token {}, TTL {ttl}", busy.lease_id, busy.token));
+}
+
+/// A time, and how long ago it was.
+fn when(at: UnixMillis, now: UnixMillis) -> String {
+    match Duration::from_millis(now.0.saturating_sub(at.0)) {
+        ago if ago < Duration::from_secs(1) => format!("{}, just now", text::moment(at)),
+        ago => format!("{}, {} ago", text::moment(at), duration::human(ago)),
+    }
 }
 
 fn past(ended: &Ended) -> String {
-    let how = format!("{:?}", ended.how).chars().fold(String::new(), |mut words, c| {
-        if c.is_uppercase() && !words.is_empty() {
-            words.push(' ');
+    let how = match ended.how {
+        How::Released => "given back".to_owned(),
+        How::RolledBack => "given back and rolled back".to_owned(),
+        How::Expired => "expired".to_owned(),
+        How::TakenOver => "expired and taken over".to_owned(),
+        How::Broken => {
+            let by = ended.by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
+            format!("broken{by}: {}", ended.reason.as_ref().map_or("", Reason::as_str))
         }
-        words.extend(c.to_lowercase());
-        words
-    });
-    let mut line = format!("{} {how}, token {}, {}", text::rfc3339(ended.at), ended.token, ended.owner);
-    // Writing to a String does not fail.
-    let _ok = ended.by.as_ref().map(|by| write!(line, ", by {by}"));
-    let _ok = ended.reason.as_ref().map(|reason| write!(line, ": {reason}"));
-    line
-}
-
-/// Lines of a name and a value; empty values are left out.
-#[derive(Default)]
-struct Page(String);
-
-impl Page {
-    fn line(&mut self, name: &str, value: &str) {
-        if !value.is_empty() {
-            let _ok = writeln!(self.0, "{:<10} {}", text::shown(name), text::shown(value));
-        }
-    }
+    };
+    let dropped = if ended.discarded { ", its staged change dropped" } else { "" };
+    format!("{} {how}{dropped} ({}, token {})", text::moment(ended.at), ended.owner, ended.token)
 }

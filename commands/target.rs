@@ -91,16 +91,14 @@ fn embedded(environment: &Environment) -> Result<Place> {
 
 /// The embedded default: `$XDG_STATE_HOME/lockd` when that is set, else `/var/lib/lockd` for root and `~/.local/state/lockd`.
 pub fn default_directory(environment: &Environment, root: bool) -> Result<PathBuf> {
-    // A relative path in XDG_STATE_HOME is invalid and ignored (XDG Base Directory Specification).
-    let state = environment.own("XDG_STATE_HOME").map(Path::new).filter(|dir| dir.is_absolute());
-    if let Some(state) = state {
+    if let Some(state) = environment.directory("XDG_STATE_HOME")? {
         return Ok(state.join("lockd"));
     }
     if root {
         return Ok("/var/lib/lockd".into());
     }
-    let home = environment.own("HOME").map(Path::new).filter(|dir| dir.is_absolute());
-    home.map(|home| home.join(".local/state/lockd")).ok_or_else(|| no_home("HOME is not set"))
+    let home = environment.directory("HOME")?;
+    home.map(|home| home.join(".local/state/lockd")).ok_or_else(|| no_home("HOME is not set to an absolute path"))
 }
 
 fn no_home(why: &str) -> Error {

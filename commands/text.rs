@@ -37,20 +37,18 @@ pub fn fish_quoted(text: &str) -> String {
     format!("'{}'", text.replace('\\', r"\\").replace('\'', r"\'"))
 }
 
-/// One value of an env-file: in single quotes where nothing in it needs an escape, else in double quotes with escapes.
+/// One value of an env-file, which a shell may source as well: nothing in it is code. What single quotes cannot hold for both of
+/// them stands in double quotes of its own.
 pub fn dotenv_quoted(text: &str) -> String {
-    if !text.contains(['\'', '\\', '\n', '\r']) {
-        return format!("'{text}'");
-    }
-    let mut out = String::from("\"");
+    let mut out = String::from("'");
     for c in text.chars() {
         match c {
-            '"' | '\\' | '$' => out.extend(['\\', c]),
-            '\n' => out.push_str("\\n"),
+            '\'' => out.push_str("'\"'\"'"),
+            '\\' => out.push_str(r#"'"\\"'"#),
             c => out.push(c),
         }
     }
-    out + "\""
+    out + "'"
 }
 
 /// A wall-clock time as RFC 3339 has it, in UTC, to the millisecond.
@@ -60,6 +58,30 @@ pub fn rfc3339(at: UnixMillis) -> String {
     let (year, month, day) = civil(days);
     let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
+}
+
+/// The same to the second.
+pub fn moment(at: UnixMillis) -> String {
+    let text = rfc3339(at);
+    format!("{}Z", text.split('.').next().unwrap_or_default())
+}
+
+/// A number of bytes for people: `17 B`, `4.9 KiB`, `100 MiB`.
+pub fn size(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    if bytes < 1_024 {
+        return format!("{bytes} B");
+    }
+    let mut tenths = u128::from(bytes) * 10 / 1_024;
+    let mut unit = 0;
+    while tenths >= 10_240 {
+        tenths /= 1_024;
+        unit += 1;
+    }
+    match tenths {
+        1_000.. => format!("{} {}", tenths / 10, UNITS[unit]),
+        _ => format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit]),
+    }
 }
 
 /// The date of a day counted from 1970-01-01 (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days).
@@ -97,6 +119,23 @@ mod tests {
     fn nothing_reaches_the_terminal_that_is_not_text() {
         assert_eq!(shown("a\x1b[31mb\nc\u{202e}d\\"), "a\\u{1b}[31mb\\nc\\u{202e}d\\\\");
         assert_eq!(shown("backup/db é 漢"), "backup/db é 漢");
+    }
+
+    #[test]
+    fn sizes_are_short() {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (1_023, "1023 B"),
+            (1_024, "1.0 KiB"),
+            (5_017, "4.8 KiB"),
+            (102_400, "100 KiB"),
+            (1_048_576, "1.0 MiB"),
+            (104_857_600, "100 MiB"),
+            (u64::MAX, "15.9 EiB"),
+        ] {
+            assert_eq!(size(bytes), text);
+        }
+        assert_eq!(moment(UnixMillis(951_782_400_123)), "2000-02-29T00:00:00Z");
     }
 
     #[test]

@@ -43,19 +43,28 @@ complete -c lockd -n "__fish_lockd_needs_command" -f -a "keepalive" -d 'Extend t
 complete -c lockd -n "__fish_lockd_needs_command" -f -a "release" -d 'Give the lease in the environment back'
 complete -c lockd -n "__fish_lockd_needs_command" -f -a "get" -d 'Print the state of a key'
 complete -c lockd -n "__fish_lockd_needs_command" -f -a "update" -d 'Replace the state of a key'
+complete -c lockd -n "__fish_lockd_needs_command" -f -a "edit" -d 'Change parts of the state of a key, atomically'
 complete -c lockd -n "__fish_lockd_needs_command" -f -a "remove" -d 'Delete the state of a key'
 complete -c lockd -n "__fish_lockd_needs_command" -f -a "status" -d 'Who holds a key, and what is known of it'
+complete -c lockd -n "__fish_lockd_needs_command" -f -a "list" -d 'List keys: who holds them, and their states'
+complete -c lockd -n "__fish_lockd_needs_command" -f -a "watch" -d 'Tell what happens to a key'
+complete -c lockd -n "__fish_lockd_needs_command" -f -a "break" -d 'Free a key by force: its holder can write nothing any more'
+complete -c lockd -n "__fish_lockd_needs_command" -f -a "fence" -d 'Admit or refuse effects by their fencing tokens: for whoever receives them'
+complete -c lockd -n "__fish_lockd_needs_command" -f -a "config" -d 'Write a configuration file, or show the settings that hold'
 complete -c lockd -n "__fish_lockd_needs_command" -f -a "completions" -d 'Print a completion script for a shell'
 complete -c lockd -n "__fish_lockd_needs_command" -f -a "man" -d 'Print the manual page, or write all pages into a directory'
 complete -c lockd -n "__fish_lockd_needs_command" -f -a "help" -d 'Explain a command or a topic'
 complete -c lockd -n "__fish_lockd_using_subcommand exec" -s w -l wait -d 'Wait at most so long, 0 is not at all [default: for ever]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand exec" -s E -l conflict-exit-code -d 'Exit with this code instead of 75 when the key stays busy (0 to 255)' -r
-complete -c lockd -n "__fish_lockd_using_subcommand exec" -l if-busy -d 'What to do when somebody else holds the key: wait, fail (as --no-wait) or skip (exit 0, nothing ran) [default: wait]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand exec" -l if-busy -d 'What to do when somebody else holds a key: wait, fail (as --no-wait) or skip (exit 0, nothing ran) [default: wait]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand exec" -l once-per -d 'Skip (exit 0, nothing ran) when a run with this option that succeeded began less than 0.9 of DUR ago, by the wall clock. It saves double work and excludes nothing' -r
 complete -c lockd -n "__fish_lockd_using_subcommand exec" -l ttl -d 'How long the lease lives without renewal, 2s to 24h [env: LOCKD_TTL] [default: 30s]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand exec" -l owner -d 'Who holds the lease, for people: at most 256 bytes [env: LOCKD_OWNER] [default: user@host:pid]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand exec" -l reason -d 'What the lease is for, for people: at most 1,024 bytes' -r
-complete -c lockd -n "__fish_lockd_using_subcommand exec" -l kill-grace -d 'Time between TERM and KILL when the command must end [default: 5s or a quarter of the TTL, the smaller]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand exec" -l min-hold -d 'Go on holding until so long after the grant, also when the command is quick; a signal ends that' -r
+complete -c lockd -n "__fish_lockd_using_subcommand exec" -l kill-grace -d 'Time between TERM and KILL when the command must end. Where the deadline of the lease is why, TERM comes so long before it and KILL 0.5s before it: 0.5s of the grace are lost then, with a TTL of 2s all of it [default: 5s or a quarter of the TTL, the smaller]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand exec" -l max-runtime -d 'End the command after so long, with exit code 124' -r
+complete -c lockd -n "__fish_lockd_using_subcommand exec" -l report -d 'Write what came of it as one JSON object: schema, outcome (ran, busy, skipped, interrupted, lost, broken, timeout, unknown, error), exit, child_exit, child_signal, waited_ms, held_ms, token, key. What there was none of is null' -r
 complete -c lockd -n "__fish_lockd_using_subcommand exec" -l server -d 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand exec" -l store -d 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand exec" -l namespace -d 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]' -r
@@ -65,6 +74,7 @@ complete -c lockd -n "__fish_lockd_using_subcommand exec" -s o -l output -d 'How
 complete -c lockd -n "__fish_lockd_using_subcommand exec" -l color -d 'Colour: auto, always or never [env: LOCKD_COLOR] [default: auto]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand exec" -s n -l no-wait -d 'Do not wait when somebody else holds the key'
 complete -c lockd -n "__fish_lockd_using_subcommand exec" -l record-command -d 'Record the whole command line for others to see, not only its first word'
+complete -c lockd -n "__fish_lockd_using_subcommand exec" -l state-file -d 'LOCKD_STATE_FILE names a private file with the state, missing when there is none. When the command exits 0, what it left there is the new state: unchanged commits nothing, removed removes, and what is not one JSON value is kept, with exit code 65. Any other exit commits nothing'
 complete -c lockd -n "__fish_lockd_using_subcommand exec" -l no-create -d 'Never make a store that is missing [env: LOCKD_NO_CREATE] [default: false]'
 complete -c lockd -n "__fish_lockd_using_subcommand exec" -l json -d 'Print JSON: short for --output json'
 complete -c lockd -n "__fish_lockd_using_subcommand exec" -s q -l quiet -d 'Say nothing but errors'
@@ -72,10 +82,11 @@ complete -c lockd -n "__fish_lockd_using_subcommand exec" -s v -l verbose -d 'Sa
 complete -c lockd -n "__fish_lockd_using_subcommand exec" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c lockd -n "__fish_lockd_using_subcommand acquire" -s w -l wait -d 'Wait at most so long, 0 is not at all [default: for ever]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand acquire" -s E -l conflict-exit-code -d 'Exit with this code instead of 75 when the key stays busy (0 to 255)' -r
-complete -c lockd -n "__fish_lockd_using_subcommand acquire" -l if-busy -d 'What to do when somebody else holds the key: wait, fail (as --no-wait) or skip (exit 0 without a lease) [default: wait]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand acquire" -l if-busy -d 'What to do when somebody else holds the key: wait, fail (as --no-wait) or skip (the script ends with success) [default: wait]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand acquire" -l ttl -d 'How long the lease lives without renewal, 2s to 24h [env: LOCKD_TTL] [default: 30s]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand acquire" -l owner -d 'Who holds the lease, for people: at most 256 bytes [env: LOCKD_OWNER] [default: user@host:pid]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand acquire" -l reason -d 'What the lease is for, for people: at most 1,024 bytes' -r
+complete -c lockd -n "__fish_lockd_using_subcommand acquire" -l for-pid -d 'The process whose life counts for --keep, where it is not that shell' -r
 complete -c lockd -n "__fish_lockd_using_subcommand acquire" -l server -d 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand acquire" -l store -d 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand acquire" -l namespace -d 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]' -r
@@ -84,6 +95,7 @@ complete -c lockd -n "__fish_lockd_using_subcommand acquire" -l config -d 'The c
 complete -c lockd -n "__fish_lockd_using_subcommand acquire" -s o -l output -d 'How to print: text, json or yaml' -r
 complete -c lockd -n "__fish_lockd_using_subcommand acquire" -l color -d 'Colour: auto, always or never [env: LOCKD_COLOR] [default: auto]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand acquire" -s n -l no-wait -d 'Do not wait when somebody else holds the key'
+complete -c lockd -n "__fish_lockd_using_subcommand acquire" -l keep -d 'Leave a keeper behind that renews the lease while the shell lives and gives it back when that has ended: the process that runs this command, or the shell that its subshell comes from'
 complete -c lockd -n "__fish_lockd_using_subcommand acquire" -l no-create -d 'Never make a store that is missing [env: LOCKD_NO_CREATE] [default: false]'
 complete -c lockd -n "__fish_lockd_using_subcommand acquire" -l json -d 'Print JSON: short for --output json'
 complete -c lockd -n "__fish_lockd_using_subcommand acquire" -s q -l quiet -d 'Say nothing but errors'
@@ -146,6 +158,26 @@ complete -c lockd -n "__fish_lockd_using_subcommand update" -l json -d 'Print JS
 complete -c lockd -n "__fish_lockd_using_subcommand update" -s q -l quiet -d 'Say nothing but errors'
 complete -c lockd -n "__fish_lockd_using_subcommand update" -s v -l verbose -d 'Say more: the store in use, for example'
 complete -c lockd -n "__fish_lockd_using_subcommand update" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c lockd -n "__fish_lockd_using_subcommand edit" -l if-version -d 'Change it only when its version is this one' -r
+complete -c lockd -n "__fish_lockd_using_subcommand edit" -l if-etag -d 'Change it only when its ETag is this one' -r
+complete -c lockd -n "__fish_lockd_using_subcommand edit" -s w -l wait -d 'Wait at most so long, 0 is not at all [default: for ever]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand edit" -s E -l conflict-exit-code -d 'Exit with this code instead of 75 when the key stays busy (0 to 255)' -r
+complete -c lockd -n "__fish_lockd_using_subcommand edit" -l ttl -d 'How long the lease lives without renewal, 2s to 24h [env: LOCKD_TTL] [default: 30s]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand edit" -l owner -d 'Who holds the lease, for people: at most 256 bytes [env: LOCKD_OWNER] [default: user@host:pid]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand edit" -l reason -d 'What the lease is for, for people: at most 1,024 bytes' -r
+complete -c lockd -n "__fish_lockd_using_subcommand edit" -l server -d 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand edit" -l store -d 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand edit" -l namespace -d 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand edit" -l env-file -d 'Read settings from this file of NAME=value lines; may be repeated, the last one wins' -r -F
+complete -c lockd -n "__fish_lockd_using_subcommand edit" -l config -d 'The configuration file [env: LOCKD_CONFIG] [default: $XDG_CONFIG_HOME/lockd/config.yaml, /etc/lockd/config.yaml]' -r -F
+complete -c lockd -n "__fish_lockd_using_subcommand edit" -s o -l output -d 'How to print: text, json or yaml' -r
+complete -c lockd -n "__fish_lockd_using_subcommand edit" -l color -d 'Colour: auto, always or never [env: LOCKD_COLOR] [default: auto]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand edit" -s n -l no-wait -d 'Do not wait when somebody else holds the key'
+complete -c lockd -n "__fish_lockd_using_subcommand edit" -l no-create -d 'Never make a store that is missing [env: LOCKD_NO_CREATE] [default: false]'
+complete -c lockd -n "__fish_lockd_using_subcommand edit" -l json -d 'Print JSON: short for --output json'
+complete -c lockd -n "__fish_lockd_using_subcommand edit" -s q -l quiet -d 'Say nothing but errors'
+complete -c lockd -n "__fish_lockd_using_subcommand edit" -s v -l verbose -d 'Say more: the store in use, for example'
+complete -c lockd -n "__fish_lockd_using_subcommand edit" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c lockd -n "__fish_lockd_using_subcommand remove" -l if-version -d 'Change it only when its version is this one' -r
 complete -c lockd -n "__fish_lockd_using_subcommand remove" -l if-etag -d 'Change it only when its ETag is this one' -r
 complete -c lockd -n "__fish_lockd_using_subcommand remove" -s w -l wait -d 'Wait at most so long, 0 is not at all [default: for ever]' -r
@@ -179,6 +211,134 @@ complete -c lockd -n "__fish_lockd_using_subcommand status" -l json -d 'Print JS
 complete -c lockd -n "__fish_lockd_using_subcommand status" -s q -l quiet -d 'Say nothing but errors'
 complete -c lockd -n "__fish_lockd_using_subcommand status" -s v -l verbose -d 'Say more: the store in use, for example'
 complete -c lockd -n "__fish_lockd_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c lockd -n "__fish_lockd_using_subcommand list" -l server -d 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand list" -l store -d 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand list" -l namespace -d 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand list" -l env-file -d 'Read settings from this file of NAME=value lines; may be repeated, the last one wins' -r -F
+complete -c lockd -n "__fish_lockd_using_subcommand list" -l config -d 'The configuration file [env: LOCKD_CONFIG] [default: $XDG_CONFIG_HOME/lockd/config.yaml, /etc/lockd/config.yaml]' -r -F
+complete -c lockd -n "__fish_lockd_using_subcommand list" -s o -l output -d 'How to print: text, json or yaml' -r
+complete -c lockd -n "__fish_lockd_using_subcommand list" -l color -d 'Colour: auto, always or never [env: LOCKD_COLOR] [default: auto]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand list" -l held -d 'Only keys that are held'
+complete -c lockd -n "__fish_lockd_using_subcommand list" -l waiters -d 'Also tell how many wait for each key; only a server knows'
+complete -c lockd -n "__fish_lockd_using_subcommand list" -l names -d 'Print the names alone, one a line'
+complete -c lockd -n "__fish_lockd_using_subcommand list" -l no-create -d 'Never make a store that is missing [env: LOCKD_NO_CREATE] [default: false]'
+complete -c lockd -n "__fish_lockd_using_subcommand list" -l json -d 'Print JSON: short for --output json'
+complete -c lockd -n "__fish_lockd_using_subcommand list" -s q -l quiet -d 'Say nothing but errors'
+complete -c lockd -n "__fish_lockd_using_subcommand list" -s v -l verbose -d 'Say more: the store in use, for example'
+complete -c lockd -n "__fish_lockd_using_subcommand list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c lockd -n "__fish_lockd_using_subcommand watch" -l server -d 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand watch" -l store -d 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand watch" -l namespace -d 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand watch" -l env-file -d 'Read settings from this file of NAME=value lines; may be repeated, the last one wins' -r -F
+complete -c lockd -n "__fish_lockd_using_subcommand watch" -l config -d 'The configuration file [env: LOCKD_CONFIG] [default: $XDG_CONFIG_HOME/lockd/config.yaml, /etc/lockd/config.yaml]' -r -F
+complete -c lockd -n "__fish_lockd_using_subcommand watch" -s o -l output -d 'How to print: text, json or yaml' -r
+complete -c lockd -n "__fish_lockd_using_subcommand watch" -l color -d 'Colour: auto, always or never [env: LOCKD_COLOR] [default: auto]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand watch" -l no-create -d 'Never make a store that is missing [env: LOCKD_NO_CREATE] [default: false]'
+complete -c lockd -n "__fish_lockd_using_subcommand watch" -l json -d 'Print JSON: short for --output json'
+complete -c lockd -n "__fish_lockd_using_subcommand watch" -s q -l quiet -d 'Say nothing but errors'
+complete -c lockd -n "__fish_lockd_using_subcommand watch" -s v -l verbose -d 'Say more: the store in use, for example'
+complete -c lockd -n "__fish_lockd_using_subcommand watch" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c lockd -n "__fish_lockd_using_subcommand break" -l reason -d 'Why, for people: at most 1,024 bytes; it is recorded' -r
+complete -c lockd -n "__fish_lockd_using_subcommand break" -l lease-id -d 'Break this lease only; `lockd status` shows its id' -r
+complete -c lockd -n "__fish_lockd_using_subcommand break" -l server -d 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand break" -l store -d 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand break" -l namespace -d 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand break" -l env-file -d 'Read settings from this file of NAME=value lines; may be repeated, the last one wins' -r -F
+complete -c lockd -n "__fish_lockd_using_subcommand break" -l config -d 'The configuration file [env: LOCKD_CONFIG] [default: $XDG_CONFIG_HOME/lockd/config.yaml, /etc/lockd/config.yaml]' -r -F
+complete -c lockd -n "__fish_lockd_using_subcommand break" -s o -l output -d 'How to print: text, json or yaml' -r
+complete -c lockd -n "__fish_lockd_using_subcommand break" -l color -d 'Colour: auto, always or never [env: LOCKD_COLOR] [default: auto]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand break" -l drain -d 'Wait until the old holder\'s command can no longer run'
+complete -c lockd -n "__fish_lockd_using_subcommand break" -s y -l yes -d 'Do not ask'
+complete -c lockd -n "__fish_lockd_using_subcommand break" -l dry-run -d 'Say what would happen and do nothing'
+complete -c lockd -n "__fish_lockd_using_subcommand break" -l no-create -d 'Never make a store that is missing [env: LOCKD_NO_CREATE] [default: false]'
+complete -c lockd -n "__fish_lockd_using_subcommand break" -l json -d 'Print JSON: short for --output json'
+complete -c lockd -n "__fish_lockd_using_subcommand break" -s q -l quiet -d 'Say nothing but errors'
+complete -c lockd -n "__fish_lockd_using_subcommand break" -s v -l verbose -d 'Say more: the store in use, for example'
+complete -c lockd -n "__fish_lockd_using_subcommand break" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c lockd -n "__fish_lockd_using_subcommand fence; and not __fish_seen_subcommand_from admit check" -l server -d 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand fence; and not __fish_seen_subcommand_from admit check" -l store -d 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand fence; and not __fish_seen_subcommand_from admit check" -l namespace -d 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand fence; and not __fish_seen_subcommand_from admit check" -l env-file -d 'Read settings from this file of NAME=value lines; may be repeated, the last one wins' -r -F
+complete -c lockd -n "__fish_lockd_using_subcommand fence; and not __fish_seen_subcommand_from admit check" -l config -d 'The configuration file [env: LOCKD_CONFIG] [default: $XDG_CONFIG_HOME/lockd/config.yaml, /etc/lockd/config.yaml]' -r -F
+complete -c lockd -n "__fish_lockd_using_subcommand fence; and not __fish_seen_subcommand_from admit check" -s o -l output -d 'How to print: text, json or yaml' -r
+complete -c lockd -n "__fish_lockd_using_subcommand fence; and not __fish_seen_subcommand_from admit check" -l color -d 'Colour: auto, always or never [env: LOCKD_COLOR] [default: auto]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand fence; and not __fish_seen_subcommand_from admit check" -l no-create -d 'Never make a store that is missing [env: LOCKD_NO_CREATE] [default: false]'
+complete -c lockd -n "__fish_lockd_using_subcommand fence; and not __fish_seen_subcommand_from admit check" -l json -d 'Print JSON: short for --output json'
+complete -c lockd -n "__fish_lockd_using_subcommand fence; and not __fish_seen_subcommand_from admit check" -s q -l quiet -d 'Say nothing but errors'
+complete -c lockd -n "__fish_lockd_using_subcommand fence; and not __fish_seen_subcommand_from admit check" -s v -l verbose -d 'Say more: the store in use, for example'
+complete -c lockd -n "__fish_lockd_using_subcommand fence; and not __fish_seen_subcommand_from admit check" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c lockd -n "__fish_lockd_using_subcommand fence; and not __fish_seen_subcommand_from admit check" -f -a "admit" -d 'Admit an effect, and run it under a lock on the resource'
+complete -c lockd -n "__fish_lockd_using_subcommand fence; and not __fish_seen_subcommand_from admit check" -f -a "check" -d 'Tell whether an effect would be admitted'
+complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from admit" -l token -d 'The token that came with it' -r
+complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from admit" -l key -d 'Also refuse it when this key has given out a higher token, though no effect with that one has come yet' -r
+complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from admit" -s w -l wait -d 'Wait for it at most so long, 0 is not at all [default: for ever]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from admit" -s E -l conflict-exit-code -d 'Exit with this code instead of 75 (0 to 255)' -r
+complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from admit" -l server -d 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from admit" -l store -d 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from admit" -l namespace -d 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from admit" -l env-file -d 'Read settings from this file of NAME=value lines; may be repeated, the last one wins' -r -F
+complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from admit" -l config -d 'The configuration file [env: LOCKD_CONFIG] [default: $XDG_CONFIG_HOME/lockd/config.yaml, /etc/lockd/config.yaml]' -r -F
+complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from admit" -s o -l output -d 'How to print: text, json or yaml' -r
+complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from admit" -l color -d 'Colour: auto, always or never [env: LOCKD_COLOR] [default: auto]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from admit" -s n -l no-wait -d 'Do not wait while another effect on the resource is under way: exit 75'
+complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from admit" -l no-create -d 'Never make a store that is missing [env: LOCKD_NO_CREATE] [default: false]'
+complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from admit" -l json -d 'Print JSON: short for --output json'
+complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from admit" -s q -l quiet -d 'Say nothing but errors'
+complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from admit" -s v -l verbose -d 'Say more: the store in use, for example'
+complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from admit" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from check" -l token -d 'The token that came with it' -r
+complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from check" -l key -d 'Also refuse it when this key has given out a higher token, though no effect with that one has come yet' -r
+complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from check" -l server -d 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from check" -l store -d 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from check" -l namespace -d 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from check" -l env-file -d 'Read settings from this file of NAME=value lines; may be repeated, the last one wins' -r -F
+complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from check" -l config -d 'The configuration file [env: LOCKD_CONFIG] [default: $XDG_CONFIG_HOME/lockd/config.yaml, /etc/lockd/config.yaml]' -r -F
+complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from check" -s o -l output -d 'How to print: text, json or yaml' -r
+complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from check" -l color -d 'Colour: auto, always or never [env: LOCKD_COLOR] [default: auto]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from check" -l no-create -d 'Never make a store that is missing [env: LOCKD_NO_CREATE] [default: false]'
+complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from check" -l json -d 'Print JSON: short for --output json'
+complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from check" -s q -l quiet -d 'Say nothing but errors'
+complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from check" -s v -l verbose -d 'Say more: the store in use, for example'
+complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c lockd -n "__fish_lockd_using_subcommand config; and not __fish_seen_subcommand_from gen show" -l server -d 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand config; and not __fish_seen_subcommand_from gen show" -l store -d 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand config; and not __fish_seen_subcommand_from gen show" -l namespace -d 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand config; and not __fish_seen_subcommand_from gen show" -l env-file -d 'Read settings from this file of NAME=value lines; may be repeated, the last one wins' -r -F
+complete -c lockd -n "__fish_lockd_using_subcommand config; and not __fish_seen_subcommand_from gen show" -l config -d 'The configuration file [env: LOCKD_CONFIG] [default: $XDG_CONFIG_HOME/lockd/config.yaml, /etc/lockd/config.yaml]' -r -F
+complete -c lockd -n "__fish_lockd_using_subcommand config; and not __fish_seen_subcommand_from gen show" -s o -l output -d 'How to print: text, json or yaml' -r
+complete -c lockd -n "__fish_lockd_using_subcommand config; and not __fish_seen_subcommand_from gen show" -l color -d 'Colour: auto, always or never [env: LOCKD_COLOR] [default: auto]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand config; and not __fish_seen_subcommand_from gen show" -l no-create -d 'Never make a store that is missing [env: LOCKD_NO_CREATE] [default: false]'
+complete -c lockd -n "__fish_lockd_using_subcommand config; and not __fish_seen_subcommand_from gen show" -l json -d 'Print JSON: short for --output json'
+complete -c lockd -n "__fish_lockd_using_subcommand config; and not __fish_seen_subcommand_from gen show" -s q -l quiet -d 'Say nothing but errors'
+complete -c lockd -n "__fish_lockd_using_subcommand config; and not __fish_seen_subcommand_from gen show" -s v -l verbose -d 'Say more: the store in use, for example'
+complete -c lockd -n "__fish_lockd_using_subcommand config; and not __fish_seen_subcommand_from gen show" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c lockd -n "__fish_lockd_using_subcommand config; and not __fish_seen_subcommand_from gen show" -f -a "gen" -d 'Print a configuration file with every setting explained'
+complete -c lockd -n "__fish_lockd_using_subcommand config; and not __fish_seen_subcommand_from gen show" -f -a "show" -d 'Show the settings that hold'
+complete -c lockd -n "__fish_lockd_using_subcommand config; and __fish_seen_subcommand_from gen" -l server -d 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand config; and __fish_seen_subcommand_from gen" -l store -d 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand config; and __fish_seen_subcommand_from gen" -l namespace -d 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand config; and __fish_seen_subcommand_from gen" -l env-file -d 'Read settings from this file of NAME=value lines; may be repeated, the last one wins' -r -F
+complete -c lockd -n "__fish_lockd_using_subcommand config; and __fish_seen_subcommand_from gen" -l config -d 'The configuration file [env: LOCKD_CONFIG] [default: $XDG_CONFIG_HOME/lockd/config.yaml, /etc/lockd/config.yaml]' -r -F
+complete -c lockd -n "__fish_lockd_using_subcommand config; and __fish_seen_subcommand_from gen" -s o -l output -d 'How to print: text, json or yaml' -r
+complete -c lockd -n "__fish_lockd_using_subcommand config; and __fish_seen_subcommand_from gen" -l color -d 'Colour: auto, always or never [env: LOCKD_COLOR] [default: auto]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand config; and __fish_seen_subcommand_from gen" -l no-create -d 'Never make a store that is missing [env: LOCKD_NO_CREATE] [default: false]'
+complete -c lockd -n "__fish_lockd_using_subcommand config; and __fish_seen_subcommand_from gen" -l json -d 'Print JSON: short for --output json'
+complete -c lockd -n "__fish_lockd_using_subcommand config; and __fish_seen_subcommand_from gen" -s q -l quiet -d 'Say nothing but errors'
+complete -c lockd -n "__fish_lockd_using_subcommand config; and __fish_seen_subcommand_from gen" -s v -l verbose -d 'Say more: the store in use, for example'
+complete -c lockd -n "__fish_lockd_using_subcommand config; and __fish_seen_subcommand_from gen" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c lockd -n "__fish_lockd_using_subcommand config; and __fish_seen_subcommand_from show" -l server -d 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand config; and __fish_seen_subcommand_from show" -l store -d 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand config; and __fish_seen_subcommand_from show" -l namespace -d 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand config; and __fish_seen_subcommand_from show" -l env-file -d 'Read settings from this file of NAME=value lines; may be repeated, the last one wins' -r -F
+complete -c lockd -n "__fish_lockd_using_subcommand config; and __fish_seen_subcommand_from show" -l config -d 'The configuration file [env: LOCKD_CONFIG] [default: $XDG_CONFIG_HOME/lockd/config.yaml, /etc/lockd/config.yaml]' -r -F
+complete -c lockd -n "__fish_lockd_using_subcommand config; and __fish_seen_subcommand_from show" -s o -l output -d 'How to print: text, json or yaml' -r
+complete -c lockd -n "__fish_lockd_using_subcommand config; and __fish_seen_subcommand_from show" -l color -d 'Colour: auto, always or never [env: LOCKD_COLOR] [default: auto]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand config; and __fish_seen_subcommand_from show" -l origin -d 'Also tell where each value came from'
+complete -c lockd -n "__fish_lockd_using_subcommand config; and __fish_seen_subcommand_from show" -l no-create -d 'Never make a store that is missing [env: LOCKD_NO_CREATE] [default: false]'
+complete -c lockd -n "__fish_lockd_using_subcommand config; and __fish_seen_subcommand_from show" -l json -d 'Print JSON: short for --output json'
+complete -c lockd -n "__fish_lockd_using_subcommand config; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Say nothing but errors'
+complete -c lockd -n "__fish_lockd_using_subcommand config; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Say more: the store in use, for example'
+complete -c lockd -n "__fish_lockd_using_subcommand config; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c lockd -n "__fish_lockd_using_subcommand completions" -l server -d 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand completions" -l store -d 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand completions" -l namespace -d 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]' -r
@@ -215,3 +375,47 @@ complete -c lockd -n "__fish_lockd_using_subcommand help" -l json -d 'Print JSON
 complete -c lockd -n "__fish_lockd_using_subcommand help" -s q -l quiet -d 'Say nothing but errors'
 complete -c lockd -n "__fish_lockd_using_subcommand help" -s v -l verbose -d 'Say more: the store in use, for example'
 complete -c lockd -n "__fish_lockd_using_subcommand help" -s h -l help -d 'Print help (see more with \'--help\')'
+
+# Keys are asked from lockd itself, where the line says that it acts; a store is never made for that.
+function __lockd_keys
+    set -l words (commandline -opc)
+    set -l flags
+    for i in (seq 2 (count $words))
+        switch $words[$i]
+            case --server --store --namespace --env-file --config
+                set -l next (math $i + 1)
+                set flags $flags $words[$i] $words[$next]
+            case '--server=*' '--store=*' '--namespace=*' '--env-file=*' '--config=*'
+                set flags $flags $words[$i]
+        end
+    end
+    command lockd --quiet --no-create $flags list --names 2>/dev/null
+end
+
+# Whether the next word is the first operand of a command that takes a key.
+function __lockd_wants_key
+    set -l words (commandline -opc)
+    set -e words[1]
+    set -l command
+    set -l value no
+    for word in $words
+        if test $value = yes
+            set value no
+            continue
+        end
+        switch $word
+            case --
+                return 1
+            case --server --store --namespace --env-file --config --color --conflict-exit-code --for-pid --if-busy --if-etag --if-version --key --kill-grace --lease-id --max-runtime --min-hold --once-per --output --owner --reason --report --token --ttl --wait -E -o -w
+                set value yes
+            case '-*'
+            case '*'
+                test -n "$command"; and return 1
+                set command $word
+        end
+    end
+    test $value = no; and contains -- "$command" exec acquire keepalive release get update edit remove status list watch break
+end
+
+complete -c lockd -n __lockd_wants_key -f -a '(__lockd_keys)'
+complete -c lockd -n '__fish_seen_subcommand_from fence' -l key -r -f -a '(__lockd_keys)'

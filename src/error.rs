@@ -66,12 +66,16 @@ pub enum ErrorKind {
     TxnMismatch,
     /// The fencing token is not the lease's.
     FencingMismatch,
+    /// A newer fencing token has been seen.
+    StaleToken,
     /// The state's version is not the expected one.
     VersionConflict,
     /// The state's ETag is not the expected one.
     EtagMismatch,
     /// The key has been used before.
     AlreadyExists,
+    /// Another lease stands than the one that was named.
+    LeaseMismatch,
     /// It may or may not have been applied; repeating it with the same ids is safe.
     OutcomeUnknown,
 }
@@ -110,9 +114,11 @@ impl ErrorKind {
         K::StagedDiscarded,
         K::TxnMismatch,
         K::FencingMismatch,
+        K::StaleToken,
         K::VersionConflict,
         K::EtagMismatch,
         K::AlreadyExists,
+        K::LeaseMismatch,
         K::OutcomeUnknown,
     ];
 
@@ -147,9 +153,11 @@ impl ErrorKind {
             K::StagedDiscarded => (80, 409, "staged_discarded"),
             K::TxnMismatch => (80, 409, "txn_mismatch"),
             K::FencingMismatch => (81, 403, "fencing_mismatch"),
+            K::StaleToken => (81, 409, "stale_token"),
             K::VersionConflict => (82, 409, "version_conflict"),
             K::EtagMismatch => (82, 409, "etag_mismatch"),
             K::AlreadyExists => (82, 409, "already_exists"),
+            K::LeaseMismatch => (82, 409, "lease_mismatch"),
             K::OutcomeUnknown => (83, 504, "outcome_unknown"),
             K::LeaseBroken => (84, 403, "lease_broken"),
         }

@@ -10,7 +10,10 @@ use std::fmt;
 use crate::error::{Error, ErrorKind};
 use crate::limits::{STATE_BYTES, STATE_DEPTH};
 
+mod decimal;
+pub mod edit;
 mod grammar;
+mod span;
 mod text;
 
 #[cfg(test)]

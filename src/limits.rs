@@ -22,6 +22,12 @@ pub const STATE_BYTES: u64 = 100 * 1024 * 1024;
 pub const STATE_DEPTH: usize = 1_000;
 /// Largest state that rides inside the record; a larger one goes to a blob.
 pub const INLINE_BYTES: usize = 16 * 1024;
+/// Most digits of a number that an edit counts with; more are refused, because the sum has to be exact.
+pub const EDIT_DIGITS: usize = 4_096;
+/// Times that an edit is tried again because the state changed meanwhile.
+pub const EDIT_TRIES: u32 = 128;
+/// Times that an edit whose outcome is unknown is sent again, with the same ids.
+pub const EDIT_REPEATS: u32 = 3;
 /// Largest encoded record: both inline states, escaped names and rings fit with room for fields of later versions.
 pub const RECORD_BYTES: usize = 256 * 1024;
 /// Chunk in which large states are moved.
@@ -47,6 +53,11 @@ pub const WAIT_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// Longest single poll of a waiting acquire; the caller asks again.
 pub const WAIT_POLL: Duration = Duration::from_secs(60);
 
+/// Most keys that one `exec` holds.
+pub const EXEC_KEYS: usize = 16;
+/// Longest list of the leases around an `exec` that it hands down to its command, in bytes.
+pub const LEASES_AROUND_BYTES: usize = 16 * 1024;
+
 /// Compare-and-swap attempts of one request before it gives up as unavailable.
 pub const COMMIT_ATTEMPTS: u32 = 128;
 /// Total time of one request's attempts.
@@ -63,6 +74,10 @@ pub const KEY_QUEUE: usize = 1_024;
 pub const SEEN_KEYS: usize = 100_000;
 /// How long a key's task stays (with record and etag) after its last request.
 pub const KEY_IDLE: Duration = Duration::from_secs(60);
+/// Records that a listing reads at the same time.
+pub const LIST_AHEAD: usize = 8;
+/// Times that a break meets another lease than it looked at before it gives up.
+pub const BREAK_TRIES: u32 = 16;
 /// Times a reader whose blob is gone starts again from the record.
 pub const READ_RESTARTS: u32 = 5;
 /// How long a release is tried on the way out.

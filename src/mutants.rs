@@ -28,6 +28,14 @@ mutants! {
     DeadlineAtResponse,
     /// A contender counts the age from before its read was sent, not from after the reply.
     ObserveAtSend,
+    /// A holder believes for the whole TTL, without a margin.
+    HolderTakesAll,
+    /// A grant that came late is worked under without a renewal.
+    NoRenewalAtStart,
+    /// A machine that was paused does not renew at once.
+    PauseHintIgnored,
+    /// Whoever gives an acquire up sends nothing.
+    AbandonSendsNothing,
     /// A holder goes on believing while its release is under way.
     BelieveDuringRelease,
     /// A put without an answer is called failed.
@@ -38,6 +46,10 @@ mutants! {
     RingOverrunIsFailed,
     /// A certain refusal of a second send is believed while the first may be under way.
     FailedAfterUnknown,
+    /// A put of a silent store is called not applied.
+    SilentIsFailed,
+    /// After the memory of writes was overrun somebody is told that a repeat is safe.
+    OverrunIsSafeToRepeat,
     /// A put found applied is stepped again instead of answered.
     FoundIsSteppedAgain,
     /// A grant found applied, but ended and forgotten since, is answered by a refusal.
@@ -50,6 +62,8 @@ mutants! {
     NoKill,
     /// A kill that lost is called a kill that won.
     KillLostIsFailed,
+    /// A put is sent for a client that has gone.
+    GoneClientServed,
     /// A grant whose client has gone is kept.
     ClientGoneGrantKept,
     /// A refusal is made from a cached record.
@@ -58,10 +72,18 @@ mutants! {
     UpdateUnbound,
     /// A stamp of another boot is believed.
     ForeignBootBelieved,
+    /// The wall clock says how old a sign of life is.
+    WallClockBelieved,
+    /// A holder whose process is gone is taken for dead.
+    DeadPidBelieved,
+    /// Every write makes a lease young again, not only a sign of life.
+    AgeOfAnyWrite,
     /// The store's clock is believed up to 10 s.
     StoreClockTrusted,
     /// A note about another write is believed.
     NoteOfAnyWrite,
+    /// A note of another boot is believed.
+    NoteOfAnyBoot,
     /// A takeover is tried at 1.0 x TTL.
     TakeoverEarly,
     /// A waiter waits for a change only, not for the time of a takeover.
@@ -70,24 +92,50 @@ mutants! {
     BeatStandsStill,
     /// A renewal keeps the stamp of the beat before.
     OldStampKept,
+    /// A late renewal, update or commit is refused before anybody wrote the end of the lease.
+    LateIsRefused,
     /// A renewal may shorten the TTL.
     TtlFalls,
     /// A renewal flushes the memory of requests.
     RenewalFlushesDone,
     /// A new grant has the old token.
     TokenStandsStill,
+    /// A repeated acquire gets another token.
+    ReplayIsNewGrant,
     /// An ended lease id is granted again.
     EndedGrantedAgain,
     /// A change is accepted whatever proof is shown.
     WriteIgnoresToken,
+    /// A proof with another token is accepted.
+    ForeignTokenAccepted,
+    /// A proof with another transaction is accepted.
+    ForeignTxnAccepted,
+    /// A change past the transaction is accepted while something is staged.
+    MissingTxnAccepted,
+    /// A change in a transaction is committed at once.
+    TransactionIgnored,
+    /// A takeover commits what was staged.
+    TakeoverCommitsStaged,
+    /// A request id is accepted again for something else.
+    ReusedIdAccepted,
+    /// A repeated release is told that there was nothing to release.
+    ReleaseReplayIsGone,
     /// A release deletes the record.
     DeleteOnRelease,
     /// A discarded version is given out again.
     VersionsReused,
     /// A commit whose change was dropped before is answered like any release.
     LostCommitIsSuccess,
-    /// The collector deletes what is about to be published.
+    /// The collector deletes what is about to be published under a later lease.
     CollectorIgnoresToken,
+    /// The collector deletes what is about to be published under the present lease.
+    CollectorIgnoresLease,
+    /// Nobody collects.
+    NobodyCollects,
+    /// The blob before the present one is not kept for readers.
+    PreviousForgotten,
+    /// What is read is not compared with its hash.
+    HashUnchecked,
     /// A blob is deleted after its publication was left unknown.
     DeleteAfterUnknown,
 

@@ -9,9 +9,10 @@ use async_trait::async_trait;
 use crate::clock::UnixMillis;
 use crate::error::Result;
 use crate::model::{
-    Ended, FencingToken, Holder, How, Key, LeaseId, Owner, Reason, RequestId, StateEtag, Ttl, TxnId, Version,
+    Ended, FencingToken, Holder, How, Key, LeaseId, Namespace, Owner, Reason, RequestId, StateEtag, Ttl, TxnId, Version,
 };
-use crate::store::ByteStream;
+use crate::store::{ByteStream, Cursor};
+use futures_util::stream::BoxStream;
 
 /// How long an acquire may wait while another holds the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +65,8 @@ pub struct Grant {
     pub etag: Option<StateEtag>,
     /// Whether it was taken over from a holder that had not been heard of for too long.
     pub taken_over: bool,
+    /// When the last run that succeeded began, where a release told of one; by the wall clock of its host.
+    pub last_success: Option<UnixMillis>,
 }
 
 /// The proof of a lease: shown with every call that is bound to it.
@@ -178,6 +181,8 @@ pub struct Description {
     pub updated: Option<UnixMillis>,
     /// How the last leases ended, newest first.
     pub ended: Vec<Ended>,
+    /// When the last run that succeeded began, where a release told of one; by the wall clock of its host.
+    pub last_success: Option<UnixMillis>,
     /// Who waits, where that is known: only a server knows.
     pub waiters: Option<u64>,
 }
@@ -205,6 +210,152 @@ pub struct Busy {
     pub place: Option<u64>,
 }
 
+/// Asks to end a lease by force.
+#[derive(Clone, Debug)]
+pub struct BreakRequest {
+    /// The key.
+    pub key: Key,
+    /// Only this lease; without it, whoever holds the key.
+    pub lease_id: Option<LeaseId>,
+    /// Who breaks it, for people.
+    pub by: Owner,
+    /// Why, for people.
+    pub reason: Reason,
+}
+
+/// What a break found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Broke {
+    /// The lease was ended by force, now or by the same request before.
+    Broken {
+        /// The lease.
+        lease_id: LeaseId,
+        /// Its token. Those that come are higher than the one after it.
+        token: FencingToken,
+        /// Who held it.
+        owner: Owner,
+        /// After so long, counted from this answer, its holder has stopped by its own rules: as long as a takeover would have
+        /// had to wait.
+        over_in: Duration,
+    },
+    /// Nobody holds the key: there was nothing to break.
+    Free,
+}
+
+/// Asks for a listing.
+#[derive(Clone, Debug, Default)]
+pub struct ListRequest {
+    /// The namespace.
+    pub namespace: Namespace,
+    /// Only keys that begin so.
+    pub prefix: String,
+    /// Only keys that are held.
+    pub held: bool,
+    /// Where to go on.
+    pub after: Option<Cursor>,
+}
+
+/// One key of a listing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listed {
+    /// What is known of it.
+    pub known: Description,
+    /// Where to go on after it.
+    pub cursor: Cursor,
+}
+
+/// What happened to a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum EventKind {
+    /// Somebody took it, or goes on with a lease that had been told as expired.
+    Acquired,
+    /// Its holder gave it back.
+    Released,
+    /// Nobody renewed it: it was taken over, or may be.
+    Expired,
+    /// An operator broke it.
+    Broken,
+    /// Its state was replaced.
+    Updated,
+    /// Its state was removed.
+    Removed,
+}
+
+impl EventKind {
+    /// Every kind.
+    pub const ALL: [Self; 6] =
+        [Self::Acquired, Self::Released, Self::Expired, Self::Broken, Self::Updated, Self::Removed];
+
+    /// Its name, on the wire and for people.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Acquired => "acquired",
+            Self::Released => "released",
+            Self::Expired => "expired",
+            Self::Broken => "broken",
+            Self::Updated => "updated",
+            Self::Removed => "removed",
+        }
+    }
+}
+
+/// One event of a key; [`crate::lease::events`] derives them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// What happened.
+    pub kind: EventKind,
+    /// The fencing token of the lease that it happened to, or under which the state was changed.
+    pub token: FencingToken,
+    /// The committed version after it.
+    pub version: Version,
+    /// When, by the wall clock of whoever did it, where that is known.
+    pub at: Option<UnixMillis>,
+    /// Who holds or held the lease.
+    pub owner: Option<Owner>,
+    /// Who broke it.
+    pub by: Option<Owner>,
+    /// Why it was broken, or what the lease is for.
+    pub reason: Option<Reason>,
+}
+
+/// What somebody who watches a key sees.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Watched {
+    /// How it was at first.
+    Present(Box<Description>),
+    /// What happened then.
+    Event(Event),
+}
+
+/// Asks whether an effect is fenced off: the receiver's half of fencing.
+#[derive(Clone, Debug)]
+pub struct FenceRequest {
+    /// The resource; its names are apart from those of keys.
+    pub resource: Key,
+    /// The token that came with the effect.
+    pub token: FencingToken,
+    /// Also compare with the token of this key.
+    pub key: Option<Key>,
+}
+
+/// What a token is compared with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fence {
+    /// The highest token admitted to the resource; zero when none was.
+    pub mark: FencingToken,
+    /// The highest token of the key, where one was named.
+    pub key: Option<FencingToken>,
+}
+
+impl Fence {
+    /// Whether an effect with this token is fenced off.
+    #[must_use]
+    pub fn is_stale(&self, token: FencingToken) -> bool {
+        token < self.mark || self.key.is_some_and(|key| token < key)
+    }
+}
+
 /// Leases and state. `Engine` (in this process) and the HTTP client implement it; commands know only this.
 #[async_trait]
 pub trait LeaseService: Send + Sync {
@@ -227,6 +378,13 @@ pub trait LeaseService: Send + Sync {
     /// # Errors
     /// `StagedDiscarded` when a staged change had been dropped before and no rollback was asked for.
     async fn release(&self, key: &Key, lease_id: &LeaseId, proof: Option<&Proof>, rollback: bool) -> Result<Released>;
+
+    /// As release, committing what is staged, with a word for those who come after: the run under this lease succeeded, and
+    /// began at `began` by this host's wall clock. One write, as any release.
+    ///
+    /// # Errors
+    /// As release.
+    async fn release_after_success(&self, key: &Key, proof: &Proof, began: UnixMillis) -> Result<Released>;
 
     /// The state: what the holder sees with a proof, else what is committed. `None` when there is none.
     ///
@@ -252,6 +410,33 @@ pub trait LeaseService: Send + Sync {
     /// # Errors
     /// When the store cannot be read.
     async fn describe(&self, key: &Key) -> Result<Description>;
+
+    /// Ends a lease by force: the token moves on, and its holder can write nothing any more. Its command may go on for a
+    /// while; see [`Broke::Broken`].
+    ///
+    /// # Errors
+    /// `LeaseMismatch` when another lease stands than the one named; `OutcomeUnknown` when it may have been broken: repeat it.
+    async fn break_lease(&self, request: BreakRequest) -> Result<Broke>;
+
+    /// The keys of a namespace, in the store's own order, at constant memory. A record that cannot be read is an error
+    /// among them, and the listing goes on.
+    fn list<'a>(&'a self, request: &'a ListRequest) -> BoxStream<'a, Result<Listed>>;
+
+    /// The present state of a key, then its events. Changes that follow quickly on each other may be merged; the stream ends
+    /// only in an error.
+    fn watch<'a>(&'a self, key: &'a Key) -> BoxStream<'a, Result<Watched>>;
+
+    /// Admits an effect: the mark of the resource rises to its token, in one compare-and-swap. Repeating it is safe.
+    ///
+    /// # Errors
+    /// `StaleToken` when a higher one was admitted before, or the key named has one; `Usage` when that key never gave it out.
+    async fn fence_admit(&self, request: FenceRequest) -> Result<Fence>;
+
+    /// What an effect would be compared with; moves nothing.
+    ///
+    /// # Errors
+    /// When the store cannot be read; `Usage` as for an admit.
+    async fn fence_check(&self, request: FenceRequest) -> Result<Fence>;
 
     /// Finishes what goes on after answers were given (collection of garbage), for a bounded time. Calls after it are served.
     async fn close(&self);

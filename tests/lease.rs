@@ -2,6 +2,7 @@
 //! exhaustive search of small worlds; the mutants that these must catch; the record's encoding.
 
 mod encoding;
+mod events;
 mod histories;
 mod impossible;
 mod mutants;

@@ -3,6 +3,7 @@
 mod cli;
 #[cfg(target_os = "linux")]
 mod faults;
+mod history;
 mod lease;
 mod models;
 mod service;

@@ -5,19 +5,18 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use lockd::client::{Belief, Lease};
-use lockd::clock::{BootTime, Clock, SystemClock};
+use lockd::clock::{BootTime, Clock, SystemClock, UnixMillis};
 use lockd::error::Error;
 use lockd::limits::{KILL_BEFORE_DEADLINE, KILL_SETTLE};
 use rustix::process::{Pid, Signal};
-use tokio::sync::watch;
 
 use super::super::process::link::Link;
 use super::super::process::orphans::{self, Orphans};
-use super::super::process::signals::Signals;
+use super::super::process::signals::{ENDING, Signals};
 use super::super::process::sys;
 use super::super::process::terminal::{self, Terminal};
-use super::super::process::wire::{Cause, FromGuard, Leftover, Start, Status, ToGuard};
+use super::super::process::wire::{Cause, FromGuard, Leftovers, Start, Status, ToGuard};
+use super::held::Held;
 use super::plan::Plan;
 
 /// Signals by which a terminal stops a job.
@@ -29,7 +28,7 @@ pub enum End {
     /// Nothing of the command is left.
     Gone(Cause),
     /// This cannot be ended.
-    Stuck(Cause, Vec<Leftover>),
+    Stuck(Cause, Leftovers),
     /// The program could not be run: the error number.
     NotStarted(i32),
     /// The lease had too little time left to start anything.
@@ -45,12 +44,16 @@ pub struct Over {
     pub end: End,
     /// How the command itself ended.
     pub status: Option<Status>,
-    /// Why the lease was lost.
+    /// Why a lease was lost.
     pub lost: Option<Arc<Error>>,
     /// Whether exec asked the guard to end the command, and why.
     pub asked: Option<Cause>,
     /// Whether the command was interrupted from the terminal.
     pub interrupted: bool,
+    /// Whether somebody asked, by a signal, for an end of all this.
+    pub told_to_end: bool,
+    /// When the command was started, by the wall clock.
+    pub began: UnixMillis,
 }
 
 /// A command under a lease.
@@ -58,14 +61,14 @@ pub struct Run<'a> {
     plan: &'a Plan,
     link: &'a Link,
     signals: &'a mut Signals,
-    lease: Lease,
-    belief: watch::Receiver<Belief>,
+    held: &'a mut Held,
     terminal: Option<Terminal>,
     command: Option<i32>,
     status: Option<Status>,
     lost: Option<Arc<Error>>,
     asked: Option<Cause>,
     passed_interrupt: bool,
+    told_to_end: bool,
     run_until: Option<BootTime>,
     wake_guard_at: Option<BootTime>,
 }
@@ -74,41 +77,41 @@ pub struct Run<'a> {
 enum Event {
     Heard(Option<FromGuard>),
     Signal(i32),
-    Belief(Belief),
+    Belief,
     Due,
 }
 
 impl<'a> Run<'a> {
-    /// Takes over a lease that was just granted.
-    pub fn new(plan: &'a Plan, link: &'a Link, signals: &'a mut Signals, lease: Lease) -> Self {
-        let belief = lease.watch();
+    /// With leases that were just granted.
+    pub fn new(plan: &'a Plan, link: &'a Link, signals: &'a mut Signals, held: &'a mut Held) -> Self {
         Self {
             plan,
             link,
             signals,
-            lease,
-            belief,
+            held,
             terminal: Terminal::controlling(),
             command: None,
             status: None,
             lost: None,
             asked: None,
             passed_interrupt: false,
+            told_to_end: false,
             run_until: None,
             wake_guard_at: None,
         }
     }
 
     /// Starts the command and stays with it until nothing of it is left.
-    pub async fn run(mut self) -> (Over, Lease) {
-        self.lease.keep_alive();
-        let deadline = self.lease.deadline();
+    pub async fn run(mut self) -> Over {
+        self.held.keep_alive();
+        let deadline = self.held.deadline();
+        let began = SystemClock.wall();
         let foreground = self.terminal.as_ref().is_some_and(Terminal::is_ours);
         self.wake_guard_at = Some(deadline - KILL_BEFORE_DEADLINE);
         // Counted from here and not from the guard's answer, which somebody may hold up.
         self.run_until = self.plan.max_runtime.map(|most| SystemClock.boot() + most);
         self.link.say(&ToGuard::Spawn(Start {
-            env: vec![("LOCKD_FENCING_TOKEN".to_owned(), self.lease.token.to_string())],
+            env: self.plan.variables.late(&self.plan.keys, self.held),
             deadline,
             grace_ms: u64::try_from(self.plan.grace.as_millis()).unwrap_or(u64::MAX),
             foreground,
@@ -122,26 +125,27 @@ impl<'a> Run<'a> {
                     }
                 }
                 Event::Signal(signal) => self.pass_on(signal),
-                Event::Belief(belief) => self.believe(belief),
+                Event::Belief => self.believe(),
                 Event::Due => self.due(),
             }
         };
-        let interrupted = self.leave_terminal() && !self.passed_interrupt;
-        let over = Over { end, status: self.status, lost: self.lost, asked: self.asked, interrupted };
-        (over, self.lease)
+        let by_terminal = self.leave_terminal();
+        Over {
+            end,
+            status: self.status,
+            lost: self.lost,
+            asked: self.asked,
+            interrupted: by_terminal && !self.passed_interrupt,
+            told_to_end: self.told_to_end || by_terminal,
+            began,
+        }
     }
 
     async fn next(&mut self) -> Event {
         let due = self.run_until.into_iter().chain(self.wake_guard_at).min();
         let mut heard = pin!(self.link.hear());
         let mut signal = pin!(self.signals.next());
-        let belief = &mut self.belief;
-        let mut belief = pin!(async {
-            match belief.changed().await {
-                Ok(()) => belief.borrow_and_update().clone(),
-                Err(_) => pending().await,
-            }
-        });
+        let mut belief = pin!(self.held.changed());
         let mut due = pin!(async {
             match due {
                 Some(at) => SystemClock.sleep_until(at).await,
@@ -155,8 +159,8 @@ impl<'a> Run<'a> {
             if let Poll::Ready(n) = signal.as_mut().poll(cx) {
                 return Poll::Ready(Event::Signal(n));
             }
-            if let Poll::Ready(belief) = belief.as_mut().poll(cx) {
-                return Poll::Ready(Event::Belief(belief));
+            if belief.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Event::Belief);
             }
             due.as_mut().poll(cx).map(|()| Event::Due)
         })
@@ -184,22 +188,24 @@ impl<'a> Run<'a> {
 
     fn pass_on(&mut self, signal: i32) {
         self.passed_interrupt |= signal == libc::SIGINT;
+        self.told_to_end |= ENDING.contains(&signal);
         if signal == libc::SIGCONT {
             self.give_terminal();
         }
         self.link.say(&ToGuard::Signal(signal));
     }
 
-    fn believe(&mut self, belief: Belief) {
-        if let Some(why) = belief.lost {
+    fn believe(&mut self) {
+        if let Some(why) = self.held.lost() {
             self.lost = Some(why);
             self.end(Cause::Lost);
         } else {
+            let deadline = self.held.deadline();
             if self.asked.is_none() {
-                self.wake_guard_at = Some(belief.deadline - KILL_BEFORE_DEADLINE);
+                self.wake_guard_at = Some(deadline - KILL_BEFORE_DEADLINE);
             }
             // A guard that somebody stopped sees no end of the command: with each renewal it is woken.
-            self.link.insist(&ToGuard::Deadline(belief.deadline));
+            self.link.insist(&ToGuard::Deadline(deadline));
         }
     }
 
@@ -225,7 +231,7 @@ impl<'a> Run<'a> {
     /// The guard is dead, the command with it; what it had started is ours now.
     async fn adopt(&mut self) -> End {
         let now = SystemClock.boot();
-        let until = self.lease.deadline().max(now + KILL_SETTLE);
+        let until = self.held.deadline().max(now + KILL_SETTLE);
         let found = orphans::end_all(&SystemClock, self.command, until).await;
         self.status = self.status.or(found.status);
         End::GuardDead(found)
@@ -234,7 +240,7 @@ impl<'a> Run<'a> {
     /// The terminal stopped the command: its shell must see that of exec, which is its job. Nothing is renewed meanwhile.
     fn stop_with_command(&mut self) {
         let (Some(terminal), Some(group)) = (&self.terminal, self.command.and_then(Pid::from_raw)) else { return };
-        terminal.pass(group, rustix::process::getpgrp());
+        terminal.pass(Some(group), terminal::own_group());
         let stops = terminal::is_a_job() && sys::caller_lets_through(libc::SIGTSTP);
         let tells = sys::caller_lets_through(libc::SIGCONT);
         let _refused = rustix::process::kill_current_process_group(Signal::TSTP);
@@ -254,7 +260,7 @@ impl<'a> Run<'a> {
     /// Gives the command the foreground that exec has.
     fn give_terminal(&self) {
         if let (Some(terminal), Some(group)) = (&self.terminal, self.command.and_then(Pid::from_raw)) {
-            terminal.pass(rustix::process::getpgrp(), group);
+            terminal.pass(terminal::own_group(), Some(group));
         }
     }
 
@@ -264,7 +270,7 @@ impl<'a> Run<'a> {
             return false;
         };
         let had_it = terminal.belongs_to(group);
-        terminal.pass(group, rustix::process::getpgrp());
+        terminal.pass(Some(group), terminal::own_group());
         had_it && self.status == Some(Status::Signal(libc::SIGINT))
     }
 }

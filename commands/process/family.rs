@@ -19,10 +19,15 @@ pub struct Process {
     pub group: i32,
     /// Whether it has ended and waits for its parent to ask.
     pub zombie: bool,
+    /// Whether it waits for an event.
+    pub asleep: bool,
     /// Its name.
     pub name: String,
     /// When it started, in clock ticks since boot: with the id, it names one process for ever.
     started: u64,
+    /// Where its stack, its arguments and its environment begin, drawn by lot at each exec and the same after a fork; zeros
+    /// where the kernel does not show them.
+    pub image: [u64; 3],
 }
 
 impl Process {
@@ -31,12 +36,15 @@ impl Process {
         Leftover { pid: self.pid.as_raw_nonzero().get(), name: self.name.clone() }
     }
 
+    /// Whether the process that has this id now is this one.
+    pub fn is_still_there(&self) -> bool {
+        read(self.pid.as_raw_nonzero().get()).is_some_and(|now| now.started == self.started)
+    }
+
     /// Sends a signal to this process and to no later one that got its id.
     pub fn signal(&self, signal: Signal) -> Result<(), Errno> {
         match rustix::process::pidfd_open(self.pid, PidfdFlags::empty()) {
-            Ok(fd) if read(self.pid.as_raw_nonzero().get()).is_some_and(|now| now.started == self.started) => {
-                rustix::process::pidfd_send_signal(&fd, signal)
-            }
+            Ok(fd) if self.is_still_there() => rustix::process::pidfd_send_signal(&fd, signal),
             Ok(_) => Err(Errno::SRCH),
             // Linux before 5.3 has no handles for processes.
             Err(Errno::NOSYS) => rustix::process::kill_process(self.pid, signal),
@@ -51,8 +59,18 @@ pub fn descendants() -> Option<Vec<Process>> {
     if fs::read_link("/proc/self").ok()?.to_str()?.parse() != Ok(me) {
         return None;
     }
-    let pids = fs::read_dir("/proc").ok()?.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    Some(below(me, pids.filter_map(read).collect()))
+    Some(below(me, all().collect()))
+}
+
+/// The children of any process.
+pub fn children_of(parent: Pid) -> impl Iterator<Item = Process> {
+    let parent = parent.as_raw_nonzero().get();
+    all().filter(move |process| process.parent == parent)
+}
+
+fn all() -> impl Iterator<Item = Process> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| read(entry.file_name().to_str()?.parse().ok()?))
 }
 
 /// Those of `all` that descend from `ancestor`.
@@ -85,13 +103,14 @@ pub fn parent(pid: Pid) -> Option<Pid> {
     Pid::from_raw(read(pid.as_raw_nonzero().get())?.parent)
 }
 
-fn read(pid: i32) -> Option<Process> {
+/// A process by its id.
+pub fn read(pid: i32) -> Option<Process> {
     // A name may hold any bytes, so the text may not be UTF-8.
     let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
     parse(&String::from_utf8_lossy(&stat))
 }
 
-fn parse(stat: &str) -> Option<Process> {
+pub(super) fn parse(stat: &str) -> Option<Process> {
     // The name stands in brackets and may hold any, so the last one counts.
     let (pid, rest) = stat.split_once(" (")?;
     let (name, rest) = rest.rsplit_once(") ")?;
@@ -100,9 +119,11 @@ fn parse(stat: &str) -> Option<Process> {
         pid: Pid::from_raw(pid.parse().ok().filter(|pid| *pid > 0)?)?,
         // A process whose first thread has ended while others run looks like a zombie but for their number.
         zombie: matches!(*fields.first()?, "Z" | "X") && fields.get(17)?.parse::<u32>().ok()? <= 1,
+        asleep: *fields.first()? == "S",
         parent: fields.get(1)?.parse().ok()?,
         group: fields.get(2)?.parse().ok()?,
         started: fields.get(19)?.parse().ok()?,
+        image: [25, 45, 47].map(|at| fields.get(at).and_then(|field: &&str| field.parse().ok()).unwrap_or(0)),
         name: name.to_owned(),
     })
 }

@@ -14,8 +14,9 @@ use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, 
 
 use super::program::{Program, environment};
 use super::schedule::Schedule;
+use super::streams;
 use super::sys::{self, Side};
-use super::terminal::Terminal;
+use super::terminal::{self, Terminal};
 use super::wire::{self, Cause, FromGuard, Received, Start, ToGuard};
 use super::work::{Event, Work};
 
@@ -26,6 +27,15 @@ pub struct Command {
     pub program: Program,
     /// Changes to the caller's environment; `None` removes.
     pub env: Vec<(OsString, Option<OsString>)>,
+}
+
+/// What a guard is left with when exec is dead and nothing of the command can be ended any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Legacy {
+    /// Whether exec held its leases or asked for them, and no process is left that relies on them: they must be given back.
+    pub release: bool,
+    /// Whether files that the command was given are kept on purpose.
+    pub keep_files: bool,
 }
 
 /// exec's end of a guard that was forked.
@@ -40,11 +50,11 @@ pub struct Forked {
 /// Forks the guard. Must be called while the process has one thread. From here on this process and the guard adopt
 /// orphaned descendants, and this process holds nothing of the caller's open but standard error.
 ///
-/// `release` runs in the guard when exec died holding the lease, or asking for it, and the work is gone.
+/// `settle` runs in the guard when exec died before it said goodbye, and the work is over.
 ///
 /// # Errors
 /// When the kernel gives no process or descriptor, or there are other threads.
-pub fn fork(command: Command, release: impl FnOnce()) -> io::Result<Forked> {
+pub fn fork(command: Command, settle: impl FnOnce(Legacy)) -> io::Result<Forked> {
     let (ours, theirs) = wire::pair()?;
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     // Ignored by the caller, it would take the guard's status away.
@@ -53,30 +63,30 @@ pub fn fork(command: Command, release: impl FnOnce()) -> io::Result<Forked> {
     sys::ignore(libc::SIGTTOU);
     match sys::fork()? {
         Side::Parent(pid) => {
-            let_go_of_the_callers();
+            streams::let_go();
             sys::close_inherited();
             Ok(Forked { pid, socket: ours })
         }
         Side::Child => {
             drop(ours);
-            let done = std::panic::catch_unwind(AssertUnwindSafe(|| be_guard(theirs, command, release)));
+            let done = std::panic::catch_unwind(AssertUnwindSafe(|| be_guard(theirs, command, settle)));
             // On a fault the command dies with its guard, and exec ends the rest.
             sys::exit_now(if matches!(done, Ok(Ok(()))) { 0 } else { 70 })
         }
     }
 }
 
-fn be_guard(socket: OwnedFd, command: Command, release: impl FnOnce()) -> io::Result<()> {
+fn be_guard(socket: OwnedFd, command: Command, settle: impl FnOnce(Legacy)) -> io::Result<()> {
     sys::ignore_all();
-    let exec_group = rustix::process::getpgrp();
+    let exec_group = terminal::own_group();
     rustix::process::setpgid(None, None)?;
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     // Only for people who look at the process table.
     let _unnamed = rustix::thread::set_name(c"lockd-guard");
     let mut guard = Guard::new(socket, command, exec_group)?;
     guard.run()?;
-    if guard.must_release() {
-        release();
+    if let Some(legacy) = guard.legacy() {
+        settle(legacy);
     }
     Ok(())
 }
@@ -86,15 +96,17 @@ struct Guard {
     timer: OwnedFd,
     children: OwnedFd,
     command: Command,
-    exec_group: Pid,
+    exec_group: Option<Pid>,
     exec_alive: bool,
+    dismissed: bool,
     acquiring: bool,
+    keep_files: bool,
     stuck: bool,
     work: Option<Work>,
 }
 
 impl Guard {
-    fn new(socket: OwnedFd, command: Command, exec_group: Pid) -> io::Result<Self> {
+    fn new(socket: OwnedFd, command: Command, exec_group: Option<Pid>) -> io::Result<Self> {
         let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
         Ok(Self {
             socket,
@@ -103,7 +115,9 @@ impl Guard {
             command,
             exec_group,
             exec_alive: true,
+            dismissed: false,
             acquiring: false,
+            keep_files: false,
             stuck: false,
             work: None,
         })
@@ -120,9 +134,10 @@ impl Guard {
         }
     }
 
-    /// exec died while it held the lease or asked for it, and no process is left that relies on it.
-    const fn must_release(&self) -> bool {
-        self.acquiring && !self.stuck
+    /// What exec left to do when it died.
+    fn legacy(&self) -> Option<Legacy> {
+        let legacy = Legacy { release: self.acquiring && !self.stuck, keep_files: self.keep_files };
+        (!self.dismissed).then_some(legacy)
     }
 
     fn take_messages(&mut self) -> io::Result<()> {
@@ -142,6 +157,7 @@ impl Guard {
     fn obey(&mut self, message: ToGuard) -> io::Result<()> {
         match (message, &mut self.work) {
             (ToGuard::Acquiring, _) => self.acquiring = true,
+            (ToGuard::KeepFiles, _) => self.keep_files = true,
             (ToGuard::Spawn(start), None) => self.start(&start)?,
             (ToGuard::Deadline(deadline), Some(work)) => work.extend(deadline),
             (ToGuard::End(cause), Some(work)) => work.end(cause, SystemClock.boot()),
@@ -150,7 +166,7 @@ impl Guard {
             }
             (ToGuard::Bye, _) => {
                 self.exec_alive = false;
-                self.acquiring = false;
+                self.dismissed = true;
             }
             // The work was over before exec heard of it.
             (ToGuard::Deadline(_) | ToGuard::End(_) | ToGuard::Signal(_) | ToGuard::Spawn(_), _) => {}
@@ -172,7 +188,7 @@ impl Guard {
                 return self.tell(&FromGuard::SpawnFailed { errno });
             }
         }
-        let_go_of_the_callers();
+        streams::let_go();
         sys::close_inherited();
         Ok(())
     }
@@ -202,9 +218,9 @@ impl Guard {
         let work = self.work.take();
         if !self.exec_alive
             && let Some(terminal) = Terminal::controlling()
-            && work.is_some_and(|work| terminal.belongs_to(work.group()))
+            && let Some(work) = work
         {
-            terminal.give_to(self.exec_group);
+            terminal.pass(Some(work.group()), self.exec_group);
         }
         message
     }
@@ -293,11 +309,4 @@ fn be_command(program: &Program, env: &[CString], guard: Pid, foreground: bool) 
     }
     sys::restore_caller();
     program.become_it(env)
-}
-
-/// Puts /dev/null on standard input and output, so that no pipe of the caller is held open by lockd.
-fn let_go_of_the_callers() {
-    if let Ok(null) = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null") {
-        let _kept = rustix::stdio::dup2_stdin(&null).and_then(|()| rustix::stdio::dup2_stdout(&null));
-    }
 }

@@ -1,5 +1,6 @@
 //! exec's end of the connection to its guard.
 
+use std::cell::Cell;
 use std::io;
 use std::os::unix::net::UnixDatagram as StdDatagram;
 
@@ -15,6 +16,8 @@ use super::wire::{self, FromGuard, ToGuard};
 pub struct Link {
     socket: UnixDatagram,
     guard: Pid,
+    /// It is dead and its status may have been asked for: from then on its id may be somebody else's.
+    dead: Cell<bool>,
 }
 
 impl Link {
@@ -25,7 +28,7 @@ impl Link {
     pub fn attach(forked: Forked) -> io::Result<Self> {
         let socket = StdDatagram::from(forked.socket);
         socket.set_nonblocking(true)?;
-        Ok(Self { socket: UnixDatagram::from_std(socket)?, guard: forked.pid })
+        Ok(Self { socket: UnixDatagram::from_std(socket)?, guard: forked.pid, dead: Cell::new(false) })
     }
 
     /// Says something that may be lost with a dead guard: the end of the connection is seen by [`Link::hear`].
@@ -38,13 +41,20 @@ impl Link {
     pub fn insist(&self, message: &ToGuard) {
         self.wake();
         if wire::send(&self.socket, message).is_err() {
-            let _dead = rustix::process::kill_process(self.guard, Signal::KILL);
+            self.signal(Signal::KILL);
         }
     }
 
-    /// Wakes a guard that somebody stopped. It is our child and nobody has asked for its status, so the id is its own.
+    /// Wakes a guard that somebody stopped.
     pub fn wake(&self) {
-        let _dead = rustix::process::kill_process(self.guard, Signal::CONT);
+        self.signal(Signal::CONT);
+    }
+
+    /// It is our child, and nobody asks for its status before it is known to be dead: so the id is its own.
+    fn signal(&self, signal: Signal) {
+        if !self.dead.get() {
+            let _dead = rustix::process::kill_process(self.guard, signal);
+        }
     }
 
     /// Lets the guard go, and returns when it has: after that nothing of lockd but this process is left. A guard that
@@ -61,9 +71,11 @@ impl Link {
     /// The guard's next message; `None` when it is dead. Cancel-safe.
     pub async fn hear(&self) -> Option<FromGuard> {
         let mut buf = vec![0; wire::MESSAGE_BYTES];
-        match self.socket.recv(&mut buf).await {
+        let message = match self.socket.recv(&mut buf).await {
             Ok(0) | Err(_) => None,
             Ok(n) => wire::decode(&buf[..n]).ok(),
-        }
+        };
+        self.dead.set(message.is_none());
+        message
     }
 }

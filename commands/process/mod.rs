@@ -3,6 +3,7 @@
 //! - [`guard`]: the guard process. [`work`]: the command it watches. [`schedule`]: when work must end.
 //! - [`wire`]: the messages. [`link`]: exec's end of them. [`orphans`]: what exec does when the guard is dead.
 //! - [`program`]: finding and becoming a program. [`family`]: descendants. [`terminal`]: the foreground.
+//! - [`shell`]: whose life counts for a keeper. [`streams`]: letting go of the caller's.
 //! - [`sys`]: all unsafe code of lockd.
 
 mod family;
@@ -11,7 +12,9 @@ pub mod link;
 pub mod orphans;
 pub mod program;
 mod schedule;
+pub mod shell;
 pub mod signals;
+pub mod streams;
 #[expect(unsafe_code, reason = "the one module for what the kernel offers and no safe library wraps")]
 pub mod sys;
 pub mod terminal;
@@ -19,8 +22,9 @@ pub mod wire;
 mod work;
 
 /// Names processes that cannot be ended.
-pub fn stuck_message(left: &[wire::Leftover]) -> String {
-    let names: Vec<_> = left.iter().map(|p| format!("{} ({})", p.pid, p.name.escape_debug())).collect();
+pub fn stuck_message(left: &wire::Leftovers) -> String {
+    let names: Vec<_> = left.named.iter().map(|p| format!("{} ({})", p.pid, p.name.escape_debug())).collect();
     let names = if names.is_empty() { "a process that /proc does not show".to_owned() } else { names.join(", ") };
-    format!("cannot end {names}; the lease is not released and runs out by itself")
+    let more = if left.more == 0 { String::new() } else { format!(" and {} more", left.more) };
+    format!("cannot end {names}{more}; the lease is not released and runs out by itself")
 }

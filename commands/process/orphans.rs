@@ -6,7 +6,7 @@ use lockd::clock::{BootTime, Clock};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
 use super::family;
-use super::wire::{Leftover, Status};
+use super::wire::{Leftovers, Status};
 
 /// Longest pause between two rounds.
 const PAUSE_MAX: Duration = Duration::from_millis(50);
@@ -17,7 +17,7 @@ pub struct Orphans {
     /// How the command ended, when that could be seen.
     pub status: Option<Status>,
     /// What could not be ended.
-    pub left: Vec<Leftover>,
+    pub left: Leftovers,
 }
 
 /// Kills and takes away all descendants of this process until none is left, or until the time is over. `command` is the

@@ -9,6 +9,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::process::Pid;
+use tokio::io::unix::AsyncFd;
 
 /// Signals that the caller had ignored, as bits: bit n-1 is signal n.
 static IGNORED: AtomicU64 = AtomicU64::new(0);
@@ -70,6 +71,57 @@ pub fn caller_closed(fd: u32) -> bool {
 /// Whether a signal has its effect: the caller had it neither ignored nor blocked.
 pub fn caller_lets_through(signal: i32) -> bool {
     (IGNORED.load(Ordering::Relaxed) | BLOCKED.load(Ordering::Relaxed)) & bit(signal) == 0
+}
+
+/// A descriptor that the caller left open for this program, as a new one that no other program inherits.
+///
+/// # Errors
+/// When the caller had none there.
+pub fn inherited(fd: RawFd) -> io::Result<OwnedFd> {
+    let closed = u32::try_from(fd).is_ok_and(|fd| fd < 3 && caller_closed(fd));
+    // SAFETY: F_GETFD takes no pointer.
+    let flags = unsafe { libc::fcntl(fd, libc::F_GETFD) };
+    // What has close-on-exec did not come through the exec of this program: it is lockd's own.
+    if closed || flags & libc::FD_CLOEXEC != 0 {
+        return Err(if flags < 0 { io::Error::last_os_error() } else { io::Error::from_raw_os_error(libc::EBADF) });
+    }
+    // SAFETY: the call takes no pointer; the descriptor that it makes is new and ours.
+    unsafe {
+        let new = libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 3);
+        if new < 0 { Err(io::Error::last_os_error()) } else { Ok(OwnedFd::from_raw_fd(new)) }
+    }
+}
+
+/// A descriptor that the runtime watches. Must be called inside one.
+///
+/// # Errors
+/// When the kernel cannot watch it.
+pub fn watched(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an `OwnedFd` names one open descriptor, always the same, for as long as it lives.
+    unsafe { AsyncFd::register(fd) }.map_err(Into::into)
+}
+
+/// The process group of a process, or of this one; 0 where its leader is outside of this pid namespace, which no safe wrapper
+/// allows for.
+///
+/// # Errors
+/// When there is no such process.
+pub fn group_of(pid: Option<Pid>) -> io::Result<i32> {
+    // SAFETY: takes no pointer.
+    found(unsafe { libc::getpgid(pid.map_or(0, |pid| pid.as_raw_nonzero().get())) })
+}
+
+/// The session of a process, or of this one; 0 as for [`group_of`].
+///
+/// # Errors
+/// When there is no such process.
+pub fn session_of(pid: Option<Pid>) -> io::Result<i32> {
+    // SAFETY: takes no pointer.
+    found(unsafe { libc::getsid(pid.map_or(0, |pid| pid.as_raw_nonzero().get())) })
+}
+
+fn found(id: i32) -> io::Result<i32> {
+    if id < 0 { Err(io::Error::last_os_error()) } else { Ok(id) }
 }
 
 /// Which side of a fork this is.

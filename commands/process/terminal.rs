@@ -4,12 +4,12 @@ use std::fs::{File, OpenOptions};
 
 use rustix::process::Pid;
 
-use super::family;
+use super::{family, sys};
 
 /// Whether a shell looks after this process's group: without one a stop by the terminal has no effect on it (an orphaned
 /// process group, `setpgid(2)`). Looks at the ancestors only: these are the ones that would.
 pub fn is_a_job() -> bool {
-    let of = |pid: Pid| Some((rustix::process::getsid(Some(pid)).ok()?, rustix::process::getpgid(Some(pid)).ok()?));
+    let of = |pid: Pid| Some((sys::session_of(Some(pid)).ok()?, sys::group_of(Some(pid)).ok()?));
     let me = rustix::process::getpid();
     let Some((session, group)) = of(me) else { return false };
     let mut at = rustix::process::getppid();
@@ -21,6 +21,11 @@ pub fn is_a_job() -> bool {
         }
     }
     false
+}
+
+/// The process group of this process, unless its leader is outside of this pid namespace.
+pub fn own_group() -> Option<Pid> {
+    sys::group_of(None).ok().and_then(Pid::from_raw)
 }
 
 /// The controlling terminal of this process.
@@ -35,7 +40,7 @@ impl Terminal {
 
     /// Whether this process group has the foreground.
     pub fn is_ours(&self) -> bool {
-        self.belongs_to(rustix::process::getpgrp())
+        own_group().is_some_and(|group| self.belongs_to(group))
     }
 
     /// Whether `group` has the foreground.
@@ -44,8 +49,11 @@ impl Terminal {
     }
 
     /// Gives the foreground from one group to another, when the one has it. A shell may have taken it meanwhile.
-    pub fn pass(&self, from: Pid, to: Pid) {
-        if self.belongs_to(from) {
+    /// What this pid namespace does not show has nothing to give or take.
+    pub fn pass(&self, from: Option<Pid>, to: Option<Pid>) {
+        if let (Some(from), Some(to)) = (from, to)
+            && self.belongs_to(from)
+        {
             self.give_to(to);
         }
     }

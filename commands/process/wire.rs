@@ -25,6 +25,8 @@ pub enum ToGuard {
     End(Cause),
     /// Pass a signal on to the command's process group.
     Signal(i32),
+    /// Files that the command was given are kept on purpose: the guard leaves them too, if exec dies now.
+    KeepFiles,
     /// Everything is done: the guard may go, and has nothing to release.
     Bye,
 }
@@ -64,7 +66,7 @@ pub enum FromGuard {
     /// No process of it is left.
     Gone(Cause),
     /// Some processes cannot be ended: nothing may be released.
-    Stuck(Cause, Vec<Leftover>),
+    Stuck(Cause, Leftovers),
 }
 
 /// How a command ended.
@@ -108,6 +110,33 @@ pub struct Leftover {
     pub pid: i32,
     /// Its name, as the kernel has it.
     pub name: String,
+}
+
+/// Processes that cannot be ended: the first of them by name, so that the message stays one, and how many more there are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leftovers {
+    /// Some of them.
+    pub named: Vec<Leftover>,
+    /// How many more.
+    pub more: usize,
+}
+
+/// How many are named.
+const NAMED: usize = 16;
+
+impl Leftovers {
+    /// Whether there are none.
+    pub const fn is_empty(&self) -> bool {
+        self.named.is_empty() && self.more == 0
+    }
+}
+
+impl FromIterator<Leftover> for Leftovers {
+    fn from_iter<I: IntoIterator<Item = Leftover>>(all: I) -> Self {
+        let mut all = all.into_iter();
+        let named = all.by_ref().take(NAMED).collect();
+        Self { named, more: all.count() }
+    }
 }
 
 /// The two ends, close-on-exec.
@@ -184,5 +213,15 @@ mod tests {
         assert_eq!(Status::Code(255).exit_code(), 255);
         assert_eq!(Status::Signal(9).exit_code(), 137);
         assert_eq!(Status::Signal(64).exit_code(), 192);
+    }
+
+    /// A message that is too long would be lost, and exec would wait for it for ever.
+    #[test]
+    fn any_number_of_processes_fits_into_a_message() {
+        let all = (0..100_000).map(|pid| Leftover { pid: i32::MAX - pid, name: "\u{1}".repeat(15) });
+        let left: Leftovers = all.collect();
+        assert_eq!((left.named.len(), left.more), (NAMED, 100_000 - NAMED));
+        assert!(encode(&FromGuard::Stuck(Cause::Deadline, left)).is_ok());
+        assert!(Leftovers::default().is_empty());
     }
 }

@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
 use super::family::{self, Process};
 use super::schedule::Schedule;
-use super::wire::{Cause, Leftover, Status};
+use super::wire::{Cause, Leftovers, Status};
 
 /// First and longest pause between two looks while work is being ended: not every end of a descendant is announced.
 const LOOK_FIRST: Duration = Duration::from_millis(1);
@@ -64,7 +64,7 @@ pub enum Event {
     /// Nothing is left.
     Gone(Cause),
     /// This cannot be ended.
-    Stuck(Cause, Vec<Leftover>),
+    Stuck(Cause, Leftovers),
 }
 
 impl Work {

@@ -3,7 +3,7 @@
 //! What an env-file says goes into an overlay and never into the process's own environment, so that nothing of it reaches
 //! the commands that lockd starts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -24,6 +24,8 @@ pub struct Environment {
     pub vars: BTreeMap<String, String>,
     /// Those of the env-files, with the file that each came from.
     pub overlay: BTreeMap<String, (String, PathBuf)>,
+    /// Names of the process's own variables whose values are not UTF-8.
+    pub not_text: BTreeSet<String>,
 }
 
 impl Environment {
@@ -32,17 +34,18 @@ impl Environment {
     /// # Errors
     /// `Usage` when a variable of lockd's is not UTF-8.
     pub fn of_process() -> Result<Self> {
-        let mut vars = BTreeMap::new();
+        let (mut vars, mut not_text) = (BTreeMap::new(), BTreeSet::new());
         for (name, value) in std::env::vars_os() {
             match (name.into_string(), value.into_string()) {
                 (Ok(name), Ok(value)) => drop(vars.insert(name, value)),
                 (Ok(name), Err(_)) if name.starts_with("LOCKD_") => {
                     return Err(Error::new(ErrorKind::Usage, format!("{name} is not UTF-8")).with_hint("set it anew"));
                 }
+                (Ok(name), Err(_)) => drop(not_text.insert(name)),
                 _ => {}
             }
         }
-        Ok(Self { vars, overlay: BTreeMap::new() })
+        Ok(Self { vars, overlay: BTreeMap::new(), not_text })
     }
 
     /// Puts an env-file below the environment and above the files before it.
@@ -68,6 +71,19 @@ impl Environment {
     /// A variable of the process alone, set and not empty.
     pub fn own(&self, name: &str) -> Option<&str> {
         self.vars.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// A directory that a variable of the process names; `None` when it is not set, or relative, which the XDG Base Directory
+    /// Specification wants ignored.
+    ///
+    /// # Errors
+    /// `Config` when it is not UTF-8: another directory would be taken without a word.
+    pub fn directory(&self, name: &str) -> Result<Option<&Path>> {
+        if self.not_text.contains(name) {
+            return Err(Error::new(ErrorKind::Config, format!("{name} is not UTF-8"))
+                .with_hint("name a directory that is, or name the store with --store and the file with --config"));
+        }
+        Ok(self.own(name).map(Path::new).filter(|dir| dir.is_absolute()))
     }
 
     /// The same with its origin.
@@ -96,8 +112,10 @@ impl Config {
         if let Some(path) = named.or_else(|| environment.var("LOCKD_CONFIG").map(Path::new)) {
             return Self::parse(path, &read(path)?).map(Some);
         }
-        let home = || Some(Path::new(environment.own("HOME")?).join(".config"));
-        let user = environment.own("XDG_CONFIG_HOME").map(PathBuf::from).filter(|dir| dir.is_absolute()).or_else(home);
+        let user = match environment.directory("XDG_CONFIG_HOME")? {
+            Some(dir) => Some(dir.to_owned()),
+            None => environment.directory("HOME")?.map(|home| home.join(".config")),
+        };
         let places = user.map(|dir| dir.join("lockd/config.yaml")).into_iter().chain(["/etc/lockd/config.yaml".into()]);
         for path in places {
             if path.try_exists().unwrap_or(true) {
@@ -114,7 +132,7 @@ impl Config {
     pub fn parse(path: &Path, text: &str) -> Result<Self> {
         let wrong = |why: String| {
             Error::new(ErrorKind::Config, format!("{}: {why}", path.display()))
-                .with_hint("keys are the long flags' names with `_` for `-`; `lockd help env` lists them")
+                .with_hint("`lockd config gen` prints every key, with what it is for")
         };
         let keys: Option<Keys> = serde_yaml::from_str(text).map_err(|e| wrong(e.to_string()))?;
         let Keys { values, unknown } = keys.unwrap_or_default();
@@ -124,8 +142,18 @@ impl Config {
         }
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What it says of a setting.
+    pub fn value(&self, setting: &Setting) -> Option<&str> {
+        self.values.get(setting.name).map(String::as_str)
+    }
+
     pub(super) fn get(&self, setting: &'static Setting) -> Option<Found> {
-        let value = self.values.get(setting.name)?.clone();
+        let value = self.value(setting)?.to_owned();
         Some(Found { value, origin: Origin::Config(setting.name, self.path.clone()) })
     }
 }
@@ -168,12 +196,14 @@ impl<'de> Visitor<'de> for Keys {
                 self.unknown.get_or_insert(key);
                 continue;
             };
-            let value = match map.next_value()? {
+            let scalar = map.next_value().map_err(|_| A::Error::custom(format!("`{key}` has no plain value")))?;
+            let value = match scalar {
                 Scalar::Flag(on) => on.to_string(),
                 Scalar::Whole(n) => n.to_string(),
                 Scalar::Real(x) => x.to_string(),
                 Scalar::Text(text) => text,
-                Scalar::List(list) => list.join(","),
+                Scalar::List(list) if setting.name == "server" => list.join(","),
+                Scalar::List(_) => return Err(A::Error::custom(format!("`{key}` takes one value"))),
                 Scalar::Empty(()) => continue,
             };
             if self.values.insert(setting.name, value).is_some() {

@@ -5,7 +5,7 @@ use super::*;
 fn environment(vars: &[(&str, &str)], overlay: &[(&str, &str)]) -> Environment {
     let vars = vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let overlay = overlay.iter().map(|(name, value)| ((*name).to_owned(), ((*value).to_owned(), "a.env".into())));
-    Environment { vars, overlay: overlay.collect() }
+    Environment { vars, overlay: overlay.collect(), ..Environment::default() }
 }
 
 fn config(text: &str) -> Result<Config> {

@@ -2,13 +2,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use futures_util::stream::BoxStream;
 use lockd::clock::BootTime;
 use lockd::entropy::KernelEntropy;
 use lockd::error::{Details, Error, ErrorKind};
 use lockd::model::{FencingToken, Holder, LeaseId, Namespace, Owner, Ttl};
 use lockd::service::{
-    AcquireRequest, ChangeRequest, Changed, Description, Expected, Grant, LeaseService, Proof, Released, Renewed,
-    State, Wait,
+    AcquireRequest, BreakRequest, Broke, ChangeRequest, Changed, Description, Expected, Fence, FenceRequest, Grant,
+    LeaseService, ListRequest, Listed, Proof, Released, Renewed, State, Wait, Watched,
 };
 use lockd::store::ByteStream;
 
@@ -78,6 +79,10 @@ impl LeaseService for Held {
         unreachable!("nothing is ever granted")
     }
 
+    async fn release_after_success(&self, _: &Key, _: &Proof, _: UnixMillis) -> Result<Released> {
+        unreachable!("nothing is ever granted")
+    }
+
     async fn get(&self, _: &Key, _: Option<&Proof>) -> Result<Option<State>> {
         unreachable!("nothing is ever read")
     }
@@ -92,6 +97,26 @@ impl LeaseService for Held {
 
     async fn describe(&self, _: &Key) -> Result<Description> {
         unreachable!("nothing is ever read")
+    }
+
+    async fn break_lease(&self, _: BreakRequest) -> Result<Broke> {
+        unreachable!("nothing is ever broken")
+    }
+
+    fn list<'a>(&'a self, _: &'a ListRequest) -> BoxStream<'a, Result<Listed>> {
+        unreachable!("nothing is ever listed")
+    }
+
+    fn watch<'a>(&'a self, _: &'a Key) -> BoxStream<'a, Result<Watched>> {
+        unreachable!("nothing is ever watched")
+    }
+
+    async fn fence_admit(&self, _: FenceRequest) -> Result<Fence> {
+        unreachable!("nothing is ever admitted")
+    }
+
+    async fn fence_check(&self, _: FenceRequest) -> Result<Fence> {
+        unreachable!("nothing is ever admitted")
     }
 
     async fn close(&self) {}

@@ -47,6 +47,8 @@ pub struct Lease {
     pub etag: Option<StateEtag>,
     /// Who holds it.
     pub owner: Owner,
+    /// When the last run that succeeded began, as told at the grant.
+    pub last_success: Option<UnixMillis>,
     client: Client,
     belief: Arc<watch::Sender<Belief>>,
     renewal: Option<JoinHandle<()>>,
@@ -55,7 +57,7 @@ pub struct Lease {
 
 impl Lease {
     pub(super) fn new(client: Client, key: Key, owner: Owner, grant: Grant, sent: BootTime) -> Self {
-        let deadline = sent + holder_belief(grant.left, grant.ttl.duration());
+        let deadline = sent + belief(grant.left, grant.ttl);
         Self {
             key,
             id: grant.lease_id,
@@ -65,6 +67,7 @@ impl Lease {
             version: grant.version,
             etag: grant.etag,
             owner,
+            last_success: grant.last_success,
             client,
             belief: Arc::new(watch::Sender::new(Belief { deadline, lost: None })),
             renewal: None,
@@ -128,18 +131,34 @@ impl Lease {
     /// # Errors
     /// That nobody answered: then the lease runs out by itself.
     pub async fn release(mut self) -> Result<Released> {
-        self.stop_renewing();
-        self.stop_believing();
-        self.over = true;
+        self.stop();
         let until = self.client.clock.boot() + RELEASE_TRY;
         let proof = self.proof();
         let service = &self.client.service;
         self.client.insist(until, || service.release(&self.key, &self.id, Some(&proof), false)).await
     }
 
+    /// The same, and tells those who come after that the run under this lease succeeded and began at `began`.
+    ///
+    /// # Errors
+    /// As [`Lease::release`].
+    pub async fn release_after_success(mut self, began: UnixMillis) -> Result<Released> {
+        self.stop();
+        let until = self.client.clock.boot() + RELEASE_TRY;
+        let proof = self.proof();
+        let service = &self.client.service;
+        self.client.insist(until, || service.release_after_success(&self.key, &proof, began)).await
+    }
+
     /// Stops renewing and leaves the lease to whoever knows its id, or to run out by itself.
     pub fn detach(mut self) {
         self.stop_renewing();
+        self.over = true;
+    }
+
+    fn stop(&mut self) {
+        self.stop_renewing();
+        self.stop_believing();
         self.over = true;
     }
 
@@ -202,7 +221,7 @@ impl Renewer {
             match clock.timeout_at(patience, call).await {
                 Some(Ok(renewed)) => {
                     let sent = if on(Mutant::DeadlineAtResponse) { clock.boot() } else { sent };
-                    self.extend(sent + holder_belief(renewed.left, renewed.ttl.duration()));
+                    self.extend(sent + belief(renewed.left, renewed.ttl));
                     return Ok(renewed);
                 }
                 Some(Err(e)) if !passing(&e) => return Err(self.lose(e)),
@@ -273,10 +292,14 @@ async fn wait_until_due(clock: &dyn Clock, due: BootTime, last: (BootTime, UnixM
         clock.sleep_until(due.min(now + PAUSE_CHECK)).await;
         let by_boot = clock.boot().since(last.0);
         let by_wall = Duration::from_millis(clock.wall().0.saturating_sub(last.1.0));
-        if by_wall > by_boot + PAUSE_HINT {
+        if by_wall > by_boot + PAUSE_HINT && !on(Mutant::PauseHintIgnored) {
             return;
         }
     }
+}
+
+fn belief(left: Duration, ttl: Ttl) -> Duration {
+    if on(Mutant::HolderTakesAll) { left } else { holder_belief(left, ttl.duration()) }
 }
 
 fn ran_out(key: &Key) -> Error {

@@ -3,6 +3,7 @@
 //! A [`Lease`] knows until when it may be believed in ([`Lease::deadline`]), renews itself once asked to ([`Lease::keep_alive`]), tells
 //! when it is lost ([`Lease::lost`]) and gives itself back.
 
+pub mod edit;
 mod lease;
 
 use std::sync::Arc;
@@ -103,6 +104,9 @@ impl Client {
     /// Whoever abandons an acquire sends a release for its lease id, so that a delayed grant holds nobody up. Tried for a
     /// bounded time; that it failed is no error: the lease runs out by itself.
     pub async fn abandon(&self, key: &Key, lease_id: &LeaseId) -> Option<Released> {
+        if on(Mutant::AbandonSendsNothing) {
+            return None;
+        }
         let until = self.clock.boot() + RELEASE_TRY;
         self.insist(until, || self.service.release(key, lease_id, None, true)).await.ok()
     }
@@ -110,8 +114,14 @@ impl Client {
     async fn start(&self, options: AcquireOptions, grant: Grant, sent: BootTime) -> Result<Lease> {
         let mut lease = Lease::new(self.clone(), options.key, options.owner, grant, sent);
         // With less than half of the TTL left, renew before any work.
-        if lease.deadline().since(self.clock.boot()) < lease.ttl.duration() / 2 {
-            lease.renew().await?;
+        let short = lease.deadline().since(self.clock.boot()) < lease.ttl.duration() / 2;
+        if short
+            && !on(Mutant::NoRenewalAtStart)
+            && let Err(e) = lease.renew().await
+        {
+            // Whoever asked ends with this error, and waits for nothing that goes on behind it.
+            let _runs_out_by_itself = lease.release().await;
+            return Err(e);
         }
         Ok(lease)
     }

@@ -51,12 +51,11 @@ impl Ages {
         }
         let store = store_age.map(|age| (age, at));
         match seen.get_mut(&record.key) {
-            Some(known) if (known.token, known.beat) == (record.token, record.beat) => {
-                known.store = store.or(known.store)
-            }
+            Some(known) if (known.token, known.beat) == sign_of_life(record) => known.store = store.or(known.store),
             _ => {
                 make_room(&mut seen);
-                seen.insert(record.key.clone(), Seen { token: record.token, beat: record.beat, at, store });
+                let (token, beat) = sign_of_life(record);
+                seen.insert(record.key.clone(), Seen { token, beat, at, store });
             }
         }
     }
@@ -65,8 +64,13 @@ impl Ages {
     pub(super) fn age(&self, record: &Record) -> Duration {
         let Some(lease) = &record.lease else { return Duration::ZERO };
         let now = self.clock.boot();
-        let sources =
-            [self.own(record, now), self.stamped(lease, now), self.noted(record, now), self.stored(record, now)];
+        let sources = [
+            self.own(record, now),
+            self.stamped(lease, now),
+            self.noted(record, now),
+            self.stored(record, now),
+            self.wrongly(lease),
+        ];
         sources.into_iter().flatten().max().unwrap_or_default()
     }
 
@@ -106,13 +110,27 @@ impl Ages {
         Some((age + now.since(said)).saturating_sub(allowance))
     }
 
+    /// What is no evidence: somebody's wall clock, and a process that is not here.
+    fn wrongly(&self, lease: &Lease) -> Option<Duration> {
+        if on(Mutant::WallClockBelieved) {
+            return Some(Duration::from_millis(self.clock.wall().0.saturating_sub(lease.renewed.0)));
+        }
+        let gone = |pid: u32| !std::path::Path::new(&format!("/proc/{pid}")).exists();
+        (on(Mutant::DeadPidBelieved) && lease.holder.pid.is_some_and(gone)).then_some(Duration::MAX)
+    }
+
     fn known(&self, record: &Record) -> Option<Seen> {
-        self.lock().get(&record.key).copied().filter(|seen| (seen.token, seen.beat) == (record.token, record.beat))
+        self.lock().get(&record.key).copied().filter(|seen| (seen.token, seen.beat) == sign_of_life(record))
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Seen>> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What names a sign of life: other writes are none.
+fn sign_of_life(record: &Record) -> (FencingToken, u64) {
+    (record.token, if on(Mutant::AgeOfAnyWrite) { record.revision } else { record.beat })
 }
 
 /// Forgetting only makes an age smaller, which is safe; the youngest know the least.

@@ -14,7 +14,7 @@ use crate::clock::{BootTime, Clock};
 use crate::error::{Error, ErrorKind, Result};
 use crate::lease::{Outcome, Refusal, Release, Request, Step, step};
 use crate::limits::{BACKOFF_FIRST, BACKOFF_MAX, COMMIT_ATTEMPTS, COMMIT_BUDGET, KEY_IDLE, RESOLVE_BUDGET};
-use crate::model::{BlobId, Key, Record, WriteId};
+use crate::model::{BlobId, Ended, Key, Record, WriteId};
 use crate::mutants::{Mutant, on};
 use crate::store::{Etag, Precondition, PutError};
 
@@ -40,15 +40,24 @@ pub(super) struct Answer {
 /// Why it was not done.
 #[derive(Debug)]
 pub(super) enum Denied {
-    /// The machine refused, on a record with this etag whose sign of life is so old.
-    Refused { refusal: Box<Refusal>, seen: Option<Etag>, age: Duration },
+    /// The machine refused, on a record with this etag whose sign of life is so old; how the lease in question ended.
+    Refused { refusal: Box<Refusal>, seen: Option<Etag>, age: Duration, ended: Option<Box<Ended>> },
     /// It could not be tried, or its outcome is not known.
     Error(Error),
 }
 
 impl Denied {
+    /// A refusal of `request` by this record.
+    fn refused(refusal: Refusal, by: &Base, request: &Request, age: Duration) -> Self {
+        let ended = request.lease_id().and_then(|id| by.record.ended(id)).cloned().map(Box::new);
+        Self::Refused { refusal: Box::new(refusal), seen: by.etag.clone(), age, ended }
+    }
+
     pub(super) fn into_error(self, key: &Key, clock: &dyn Clock) -> Error {
         match self {
+            Self::Refused { refusal, ended: Some(ended), .. } if *refusal == Refusal::LeaseBroken => {
+                refusal::broken(key, &ended)
+            }
             Self::Refused { refusal, age, .. } => refusal::to_error(key, *refusal, age, clock.wall()),
             Self::Error(error) => error,
         }
@@ -140,7 +149,7 @@ impl KeyTask {
     async fn give_back(&mut self, lease_id: crate::model::LeaseId) {
         let (reply, _answer) = oneshot::channel();
         let at = self.clock().wall();
-        let release = Release { lease_id, token: None, txn: None, rollback: true, at };
+        let release = Release { lease_id, token: None, txn: None, rollback: true, succeeded: None, at };
         // The client of this one never goes: the receiver lives to the end of this function.
         let mut job = Job { request: Request::Release(release), ticket: self.shared.ticket(), reply };
         let _lease_runs_out_by_itself = self.apply(&mut job).await;
@@ -151,7 +160,7 @@ impl KeyTask {
         let mut in_doubt = false;
         let mut tried = 0;
         loop {
-            if job.reply.is_closed() {
+            if job.reply.is_closed() && !on(Mutant::GoneClientServed) {
                 return Err(gone(&self.key));
             }
             let base = match self.base.clone() {
@@ -167,19 +176,24 @@ impl KeyTask {
                     self.base = None;
                     continue;
                 }
-                return self.answered(base, answer, age, in_doubt);
+                return self.answered(&base, &job.request, answer, age, in_doubt);
             };
+            // The read may have taken long.
+            if job.reply.is_closed() && !on(Mutant::GoneClientServed) {
+                return Err(gone(&self.key));
+            }
             tried += 1;
             if tried > COMMIT_ATTEMPTS || self.clock().boot() >= give_up {
                 return Err(Denied::Error(after_doubt(&self.key, too_busy(&self.key), in_doubt)));
             }
             match self.put(&base, *next, job, give_up).await {
-                Verdict::Applied => return self.applied(&base, answer),
+                Verdict::Applied => return self.applied(&base, &job.request, answer),
                 Verdict::Found if on(Mutant::FoundIsSteppedAgain) => {}
                 Verdict::Found => return self.found(&base, &job.request, answer),
                 Verdict::Beaten => self.pause(tried).await,
                 Verdict::Indeterminate => in_doubt = true,
                 Verdict::Given(error) => return Err(Denied::Error(after_doubt(&self.key, error, in_doubt))),
+                Verdict::Silent(error) if on(Mutant::SilentIsFailed) => return Err(Denied::Error(error)),
                 Verdict::Silent(error) => return Err(Denied::Error(unknown(&self.key, error))),
             }
         }
@@ -193,19 +207,17 @@ impl KeyTask {
             Request::Renew(r) => (r.stamp, r.at) = (self.shared.stamp(), at),
             Request::Update(_) if on(Mutant::UpdateUnbound) => {}
             Request::Update(r) => r.bound = r.bound.or(Some(record.visible().version)),
-            Request::Release(_) | Request::Expire(_) | Request::Break(_) => {}
+            Request::Release(_) | Request::Expire(_) | Request::Break(_) | Request::Admit(_) => {}
         }
     }
 
-    fn applied(&self, before: &Base, answer: Result<Outcome, Refusal>) -> Result<Answer, Denied> {
+    fn applied(&self, before: &Base, request: &Request, answer: Result<Outcome, Refusal>) -> Result<Answer, Denied> {
         let Some(base) = &self.base else { return Err(Denied::Error(no_base(&self.key))) };
         let after = Arc::clone(&base.record);
         let replaced = before.record.blobs().filter(|old| !after.blobs().any(|new| new == *old)).cloned().collect();
         match answer {
             Ok(outcome) => Ok(Answer { outcome, record: after, replaced }),
-            Err(refusal) => {
-                Err(Denied::Refused { refusal: Box::new(refusal), seen: base.etag.clone(), age: Duration::ZERO })
-            }
+            Err(refusal) => Err(Denied::refused(refusal, base, request, Duration::ZERO)),
         }
     }
 
@@ -216,15 +228,15 @@ impl KeyTask {
         let lease_id = match request {
             Request::Acquire(r) => &r.lease_id,
             Request::Renew(r) => &r.proof.lease_id,
-            _ => return self.applied(before, answer),
+            _ => return self.applied(before, request, answer),
         };
         if now.record.lease.as_ref().is_some_and(|lease| lease.id == *lease_id) {
-            return self.applied(before, answer);
+            return self.applied(before, request, answer);
         }
         let age = self.shared.ages.age(&now.record);
         match step(&now.record, request, age).answer {
             Err(refusal) if now.record.ended(lease_id).is_some() || on(Mutant::FoundForgottenIsRefused) => {
-                Err(Denied::Refused { refusal: Box::new(refusal), seen: now.etag.clone(), age })
+                Err(Denied::refused(refusal, now, request, age))
             }
             // Ended, and forgotten by now: a refusal would say that it was never granted.
             _ => Err(Denied::Error(overrun(&self.key))),
@@ -234,19 +246,20 @@ impl KeyTask {
     /// An answer that writes nothing, from a fresh read. After a put that could not be accounted for a refusal proves nothing.
     fn answered(
         &self,
-        base: Base,
+        base: &Base,
+        request: &Request,
         answer: Result<Outcome, Refusal>,
         age: Duration,
         in_doubt: bool,
     ) -> Result<Answer, Denied> {
         match answer {
-            Ok(outcome) => Ok(Answer { outcome, record: base.record, replaced: Vec::new() }),
+            Ok(outcome) => Ok(Answer { outcome, record: Arc::clone(&base.record), replaced: Vec::new() }),
             Err(_) if in_doubt && !on(Mutant::RefusalAfterDoubt) => Err(Denied::Error(overrun(&self.key))),
             Err(refusal) => {
                 if matches!(refusal, Refusal::Busy(_)) {
                     self.shared.ages.note(&base.record);
                 }
-                Err(Denied::Refused { refusal: Box::new(refusal), seen: base.etag, age })
+                Err(Denied::refused(refusal, base, request, age))
             }
         }
     }
@@ -434,6 +447,9 @@ fn killed(key: &Key) -> Error {
 /// for a new request.
 fn overrun(key: &Key) -> Error {
     let message = format!("the change of {key} may or may not have been applied: too many other writes came after it");
+    if on(Mutant::OverrunIsSafeToRepeat) {
+        return unknown(key, Error::new(ErrorKind::Unavailable, message));
+    }
     Error::new(ErrorKind::OutcomeUnknown, message)
         .with_hint(format!("see what `lockd status {key}` and `lockd get {key}` say before you repeat it"))
 }

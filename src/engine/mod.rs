@@ -5,9 +5,13 @@
 //! - `age`: how long a lease has shown no sign of life, from every source that is evidence.
 //! - `state`: states inside the record or in blobs, streamed and hashed on the way.
 //! - `sweep`: the garbage collection of blobs.
+//! - `breaking`, `fence`, `looking`: breaking a lease, the marks of resources, listing and watching.
 
 mod age;
+mod breaking;
 mod commit;
+mod fence;
+mod looking;
 mod notes;
 mod refusal;
 mod state;
@@ -20,10 +24,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use futures_util::stream::BoxStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, UnixMillis};
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lease::{self, Change, Outcome, Release, Renew, Request, Update};
@@ -31,7 +36,8 @@ use crate::limits::{KEY_QUEUE, RELEASE_TRY};
 use crate::model::{Key, LeaseId, Record, Stamp, Ttl};
 use crate::mutants::{Mutant, on};
 use crate::service::{
-    AcquireRequest, ChangeRequest, Changed, Description, Expected, Grant, LeaseService, Proof, Released, Renewed, State,
+    AcquireRequest, BreakRequest, Broke, ChangeRequest, Changed, Description, Expected, Fence, FenceRequest, Grant,
+    LeaseService, ListRequest, Listed, Proof, Released, Renewed, State, Watched,
 };
 use crate::store::{ByteStream, Etag, Store};
 
@@ -169,16 +175,22 @@ impl LeaseService for Engine {
             token: proof.map(|proof| proof.token),
             txn: proof.and_then(|proof| proof.txn.clone()),
             rollback,
+            succeeded: None,
             at: self.shared.clock.wall(),
         };
-        let answer = self.ask(key, Request::Release(request)).await?;
-        match answer.outcome {
-            Outcome::Released(released) => {
-                self.collect_soon(&answer.record);
-                Ok(released)
-            }
-            other => Err(unexpected(&other)),
-        }
+        self.end(key, request).await
+    }
+
+    async fn release_after_success(&self, key: &Key, proof: &Proof, began: UnixMillis) -> Result<Released> {
+        let request = Release {
+            lease_id: proof.lease_id.clone(),
+            token: Some(proof.token),
+            txn: proof.txn.clone(),
+            rollback: false,
+            succeeded: Some(began),
+            at: self.shared.clock.wall(),
+        };
+        self.end(key, request).await
     }
 
     async fn get(&self, key: &Key, proof: Option<&Proof>) -> Result<Option<State>> {
@@ -198,19 +210,27 @@ impl LeaseService for Engine {
 
     async fn describe(&self, key: &Key) -> Result<Description> {
         let (record, _) = self.shared.read(key).await?;
-        let age = self.shared.ages.age(&record);
-        let committed = &record.committed;
-        Ok(Description {
-            key: key.clone(),
-            held: record.lease.as_ref().map(|lease| refusal::busy(lease, age)),
-            token: record.token,
-            version: committed.version,
-            etag: committed.etag().cloned(),
-            bytes: committed.state.as_ref().map_or(0, |state| state.len),
-            updated: (committed.version.0 > 0).then_some(committed.at),
-            ended: record.ended.iter().rev().cloned().collect(),
-            waiters: None,
-        })
+        Ok(self.shared.described(&record))
+    }
+
+    async fn break_lease(&self, request: BreakRequest) -> Result<Broke> {
+        self.break_by_force(request).await
+    }
+
+    fn list<'a>(&'a self, request: &'a ListRequest) -> BoxStream<'a, Result<Listed>> {
+        self.listing(request)
+    }
+
+    fn watch<'a>(&'a self, key: &'a Key) -> BoxStream<'a, Result<Watched>> {
+        self.watching(key)
+    }
+
+    async fn fence_admit(&self, request: FenceRequest) -> Result<Fence> {
+        self.admit(request).await
+    }
+
+    async fn fence_check(&self, request: FenceRequest) -> Result<Fence> {
+        self.compared(&request).await
     }
 
     async fn close(&self) {
@@ -227,6 +247,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Engine {
+    async fn end(&self, key: &Key, release: Release) -> Result<Released> {
+        let answer = self.ask(key, Request::Release(release)).await?;
+        match answer.outcome {
+            Outcome::Released(released) => {
+                self.collect_soon(&answer.record);
+                Ok(released)
+            }
+            other => Err(unexpected(&other)),
+        }
+    }
+
     fn update_of(&self, request: ChangeRequest, change: Change) -> (Key, Update) {
         let update = Update {
             proof: request.proof,
@@ -263,7 +294,8 @@ impl Shared {
 /// The proof is good for this record as it stands.
 fn check_proof(record: &Record, proof: &Proof, clock: &dyn Clock) -> Result<()> {
     lease::held(record, proof).map(|_| ()).map_err(|refusal| {
-        Denied::Refused { refusal: Box::new(refusal), seen: None, age: std::time::Duration::ZERO }
+        let ended = record.ended(&proof.lease_id).cloned().map(Box::new);
+        Denied::Refused { refusal: Box::new(refusal), seen: None, age: std::time::Duration::ZERO, ended }
             .into_error(&record.key, clock)
     })
 }

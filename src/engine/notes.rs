@@ -41,7 +41,8 @@ impl Notes {
         is_private(&self.dir).then_some(())?;
         let note: Note = serde_json::from_slice(&fs::read(self.path(record)).ok()?).ok()?;
         let same_write = Some(note.write_id) == record.write_id || on(Mutant::NoteOfAnyWrite);
-        (same_write && note.boot_id == boot_id).then_some(note.at)
+        let same_boot = note.boot_id == boot_id || on(Mutant::NoteOfAnyBoot);
+        (same_write && same_boot).then_some(note.at)
     }
 
     /// Leaves a note, unless one of this write is there already. Best effort: a note is only ever a shortcut.

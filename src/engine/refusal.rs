@@ -6,7 +6,7 @@ use crate::clock::UnixMillis;
 use crate::error::{Details, Error, ErrorKind as K};
 use crate::lease::Refusal;
 use crate::limits::takeover_age;
-use crate::model::{How, Key, Lease, StateEtag, Version};
+use crate::model::{Ended, How, Key, Lease, StateEtag, Version};
 use crate::service::Busy;
 
 /// Who holds it, for messages.
@@ -40,7 +40,7 @@ pub(super) fn to_error(key: &Key, refusal: Refusal, age: Duration, now: UnixMill
         Refusal::LeaseReleased => Error::new(K::LeaseRequired, format!("the lease of {key} was given back before"))
             .with_hint("acquire the key again"),
         Refusal::LeaseBroken => Error::new(K::LeaseBroken, format!("the lease of {key} was broken by an operator"))
-            .with_hint(format!("`lockd status {key}` tells who and why")),
+            .with_hint(format!("`lockd status {key}` tells more")),
         Refusal::FencingMismatch(token) => Error::new(
             K::FencingMismatch,
             format!("the fencing token shown for {key} is not the lease's, which is {token}"),
@@ -70,10 +70,33 @@ pub(super) fn to_error(key: &Key, refusal: Refusal, age: Duration, now: UnixMill
         }
         Refusal::Exhausted => Error::new(K::Internal, format!("{key} has used up its tokens, versions or beats"))
             .with_hint("no key lives that long by use; its record is damaged: restore it from a backup"),
+        Refusal::Stale(mark) => stale(&format!("{mark} was admitted to {key}")),
         Refusal::NotExpired => {
             Error::new(K::Busy, format!("the lease of {key} is not old enough to be called expired"))
         }
     }
+}
+
+/// An effect that is fenced off; `by` says by what.
+pub(super) fn stale(by: &str) -> Error {
+    Error::new(K::StaleToken, format!("the token is stale: {by} before"))
+        .with_hint("its lease was lost to another; the effect must not happen")
+}
+
+/// Who broke a lease, and why: the old holder's error says it.
+pub(super) fn broken(key: &Key, ended: &Ended) -> Error {
+    let said = |text: &str| -> String {
+        text.chars().flat_map(|c| if plain(c) { vec![c] } else { c.escape_unicode().collect() }).collect()
+    };
+    let by = ended.by.as_ref().map_or_else(|| "an operator".to_owned(), |by| said(by.as_str()));
+    let why = ended.reason.as_ref().map_or_else(String::new, |reason| format!(": {}", said(reason.as_str())));
+    Error::new(K::LeaseBroken, format!("the lease of {key} was broken by {by}{why}"))
+        .with_hint(format!("`lockd status {key}` tells more"))
+}
+
+/// Whether a character of somebody's text may stand in a message as it is: nothing that moves the cursor or turns the text.
+fn plain(c: char) -> bool {
+    !c.is_control() && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
 }
 
 fn held(key: &Key, lease: &Lease, age: Duration, now: UnixMillis) -> Error {

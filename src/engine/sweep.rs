@@ -14,7 +14,7 @@ use crate::mutants::{Mutant, on};
 impl Engine {
     /// Collects the key's blobs after its lease has ended. Not waited for; what is left is found next time.
     pub(super) fn collect_soon(&self, record: &Record) {
-        if record.revision > 0 {
+        if record.revision > 0 && !on(Mutant::NobodyCollects) {
             let (shared, key) = (Arc::clone(&self.shared), record.key.clone());
             self.shared.later(async move {
                 let _found_next_time = collect(&shared, &key).await;
@@ -51,7 +51,8 @@ async fn collect(shared: &Shared, key: &Key) -> Result<()> {
 
 /// See the module's rule.
 fn may_delete(record: &Record, blob: &BlobId) -> bool {
-    let fenced = blob.token() < record.token || (blob.token() == record.token && record.lease.is_none());
+    let fenced = blob.token() < record.token
+        || (blob.token() == record.token && (record.lease.is_none() || on(Mutant::CollectorIgnoresLease)));
     let fenced = fenced || on(Mutant::CollectorIgnoresToken);
     record.revision > 0 && fenced && !record.blobs().any(|named| named == blob)
 }

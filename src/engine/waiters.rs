@@ -1,7 +1,7 @@
 //! Waiting for a key that another holds: watch the record, try again when it changes or when a takeover may be tried.
 
 use super::{Denied, Engine, unexpected};
-use crate::clock::BootTime;
+use crate::clock::{BootTime, UnixMillis};
 use crate::error::Result;
 use crate::lease::{Acquire, Outcome, Refusal, Request};
 use crate::limits::{BACKOFF_MAX, WAIT_POLL, takeover_age};
@@ -25,12 +25,12 @@ impl Engine {
                     if matches!(answer.outcome, Outcome::Granted { taken_over: true, .. }) {
                         self.collect_soon(&answer.record);
                     }
-                    return grant(answer.outcome);
+                    return grant(answer.outcome, answer.record.last_success);
                 }
                 Err(denied) => denied,
             };
             match (&denied, until) {
-                (Denied::Refused { refusal, seen, age }, Some(until)) if clock.boot() < until => {
+                (Denied::Refused { refusal, seen, age, .. }, Some(until)) if clock.boot() < until => {
                     let Refusal::Busy(lease) = &**refusal else { return Err(denied.into_error(&key, clock)) };
                     let free = clock.boot() + takeover_age(lease.ttl.duration()).saturating_sub(*age);
                     let free = if on(Mutant::WaiterForgetsTakeover) { until } else { free };
@@ -42,7 +42,7 @@ impl Engine {
     }
 
     /// Until the record may have changed, or `until`. A store that cannot be watched is asked again after a pause.
-    async fn wait_for_change(&self, key: &Key, seen: Option<&Etag>, until: BootTime) {
+    pub(super) async fn wait_for_change(&self, key: &Key, seen: Option<&Etag>, until: BootTime) {
         let clock = &*self.shared.clock;
         let changed = clock.timeout_at(until, self.shared.store.records.changed(key, seen)).await;
         if let Some(Err(_)) = changed {
@@ -66,7 +66,7 @@ impl Engine {
     }
 }
 
-fn grant(outcome: Outcome) -> Result<Grant> {
+fn grant(outcome: Outcome, last_success: Option<UnixMillis>) -> Result<Grant> {
     match outcome {
         Outcome::Granted { lease, version, etag, taken_over } => Ok(Grant {
             lease_id: lease.id,
@@ -77,6 +77,7 @@ fn grant(outcome: Outcome) -> Result<Grant> {
             version,
             etag,
             taken_over,
+            last_success,
         }),
         other => Err(unexpected(&other)),
     }

@@ -22,6 +22,9 @@ use Broken as B;
 pub fn check_step(before: &Record, request: &Request, age: Duration, step: &Step) -> Result<(), Broken> {
     let Some(after) = step.write.as_deref() else { return answers::without_write(before, request, age, &step.answer) };
     let Ok(outcome) = &step.answer else { return Err(Broken("a refusal writes")) };
+    if let Request::Admit(r) = request {
+        return admitted(before, r.token, after);
+    }
     let moved = Move::of(before, request, after)?;
     untouched(before, after)?;
     lease(before, request, age, &moved)?;
@@ -30,6 +33,7 @@ pub fn check_step(before: &Record, request: &Request, age: Duration, step: &Step
     states(before, request, after, &moved)?;
     memory_of_ends(before, request, after, &moved)?;
     memory_of_changes(before, request, after)?;
+    memory_of_success(before, request, after)?;
     answers::after_write(before, request, after, outcome)?;
     check(after)
 }
@@ -74,6 +78,7 @@ fn untouched(before: &Record, after: &Record) -> Result<(), B> {
     B::unless(before.key == after.key && seal(before) == seal(after), "a step touches key or seal")?;
     B::unless(before.recent == after.recent, "a step touches the memory of writes")?;
     B::unless(before.unknown == after.unknown, "unknown fields are lost")?;
+    B::unless(before.fence == after.fence, "the mark of a resource moves without an admit")?;
     let granted = after.lease.as_ref().map(|lease| &lease.id);
     let answered = before.knock.as_ref().is_some_and(|knock| Some(&knock.waiter) == granted);
     B::unless(before.knock == after.knock || (answered && after.knock.is_none()), "a knock is lost")
@@ -132,6 +137,7 @@ fn proves(request: &Request, lease: &Lease) -> bool {
         Request::Release(r) => (&r.lease_id, r.token, r.txn.as_ref()),
         Request::Expire(r) => (&r.lease_id, None, None),
         Request::Break(r) => (&r.lease_id, None, None),
+        Request::Admit(_) => return false,
     };
     *id == lease.id && token.is_none_or(|token| token == lease.token) && txn.is_none_or(|txn| *txn == lease.txn)
 }
@@ -155,6 +161,13 @@ fn token(before: &Record, request: &Request, after: &Record, moved: &Move<'_>) -
 fn beat(before: &Record, request: &Request, after: &Record) -> Result<(), B> {
     let sign_of_life = matches!(request, Request::Acquire(_) | Request::Renew(_));
     B::unless(after.beat == before.beat + u64::from(sign_of_life), "the beat does not rise exactly at signs of life")
+}
+
+/// An admit raises the mark to its token and touches nothing else.
+fn admitted(before: &Record, token: FencingToken, after: &Record) -> Result<(), B> {
+    B::unless(token > before.fence && after.fence == token, "the mark does not rise to the token admitted")?;
+    B::unless(Record { fence: before.fence, ..after.clone() } == *before, "an admit touches more than the mark")?;
+    check(after)
 }
 
 /// The columns "committed" and "staged"; each new change takes the version after the last ever given out.
@@ -248,6 +261,15 @@ fn memory_of_changes(before: &Record, request: &Request, after: &Record) -> Resu
     B::unless(last == Some((&r.id, r.change.etag(), after.last_version)), "a change is not remembered")?;
     let kept = before.done.len().min(DONE_REQUESTS - 1);
     B::unless(remembered(&before.done, &after.done, kept), "a change is forgotten too early")
+}
+
+/// The last success is the one that a commit's release told of; nothing else touches that memory.
+fn memory_of_success(before: &Record, request: &Request, after: &Record) -> Result<(), B> {
+    let told = match request {
+        Request::Release(r) if !r.rollback => r.succeeded,
+        _ => None,
+    };
+    B::unless(after.last_success == told.or(before.last_success), "a success is not what the last release told")
 }
 
 /// Whether `after` is the last `kept` of `before` and one more.

@@ -7,10 +7,13 @@
 //! | update or remove in the lease's transaction | same | same | same | new |
 //! | release: commit; rollback | none | same | staged, if any; same | dropped |
 //! | expire; break | none | same; +1 | same | dropped |
+//!
+//! An admit touches nothing of these: it raises the mark of a resource, which has a record of its own.
 
+use std::cmp::Ordering;
 use std::time::Duration;
 
-use super::request::{Acquire, Break, Change, Expire, Outcome, Refusal, Release, Renew, Request, Update};
+use super::request::{Acquire, Admit, Break, Change, Expire, Outcome, Refusal, Release, Renew, Request, Update};
 use crate::clock::UnixMillis;
 use crate::limits::{DONE_REQUESTS, ENDED_LEASES, NUMBER_MAX, takeover_age};
 use crate::model::{Done, Ended, FencingToken, How, Lease, LeaseId, Record, Stamp, Ttl, TxnId, Unknown, Versioned};
@@ -34,11 +37,15 @@ pub struct Step {
 pub fn step(record: &Record, request: &Request, age: Duration) -> Step {
     let decided = match request {
         Request::Acquire(r) => acquire(record, r, age),
+        Request::Renew(_) | Request::Update(_) | Request::Release(_) if wrongly_late(record, age) => {
+            Err(Refusal::LeaseExpired)
+        }
         Request::Renew(r) => renew(record, r),
         Request::Release(r) => release(record, r),
         Request::Update(r) => update(record, r),
         Request::Expire(r) => expire(record, r, age),
         Request::Break(r) => break_lease(record, r),
+        Request::Admit(r) => admit(record, r),
     };
     decided.unwrap_or_else(|refusal| Step { write: None, answer: Err(refusal) })
 }
@@ -62,6 +69,11 @@ fn may_take_over(lease: &Lease, age: Duration) -> bool {
     age >= takeover_age(lease.ttl.duration())
 }
 
+/// A lease goes on until its end is written; its age alone ends nothing.
+fn wrongly_late(record: &Record, age: Duration) -> bool {
+    on(Mutant::LateIsRefused) && record.lease.as_ref().is_some_and(|lease| may_take_over(lease, age))
+}
+
 fn acquire(record: &Record, r: &Acquire, age: Duration) -> Decided {
     if let Some(ended) = record.ended(&r.lease_id).filter(|_| !on(Mutant::EndedGrantedAgain)) {
         return Err(Refusal::LeaseEnded(ended.how));
@@ -69,7 +81,12 @@ fn acquire(record: &Record, r: &Acquire, age: Duration) -> Decided {
     match &record.lease {
         // A replayed acquire renews: same token, one write.
         Some(lease) if lease.id == r.lease_id => {
-            let (next, lease) = renewed(record, lease, r.ttl, r.stamp.as_ref(), r.at)?;
+            let (mut next, mut lease) = renewed(record, lease, r.ttl, r.stamp.as_ref(), r.at)?;
+            if on(Mutant::ReplayIsNewGrant) {
+                raise_token(&mut next, r.epoch)?;
+                lease.token = next.token;
+                next.lease = Some(lease.clone());
+            }
             return granted(next, lease);
         }
         _ if r.if_not_exists && record.token > FencingToken(0) => return Err(Refusal::AlreadyExists),
@@ -170,21 +187,21 @@ pub fn held<'a>(record: &'a Record, proof: &Proof) -> Result<&'a Lease, Refusal>
 
 fn same_token(token: FencingToken, shown: Option<FencingToken>) -> Result<(), Refusal> {
     match shown {
-        Some(shown) if shown != token => Err(Refusal::FencingMismatch(token)),
+        Some(shown) if shown != token && !on(Mutant::ForeignTokenAccepted) => Err(Refusal::FencingMismatch(token)),
         _ => Ok(()),
     }
 }
 
 fn same_txn(lease: &Lease, txn: Option<&TxnId>) -> Result<(), Refusal> {
     match txn {
-        Some(txn) if *txn != lease.txn => Err(Refusal::TxnMismatch),
+        Some(txn) if *txn != lease.txn && !on(Mutant::ForeignTxnAccepted) => Err(Refusal::TxnMismatch),
         _ => Ok(()),
     }
 }
 
 /// With something staged, a change or a commit must name the transaction.
 fn txn_of_staged(record: &Record, txn: Option<&TxnId>) -> Result<(), Refusal> {
-    match record.staged.is_some() && txn.is_none() {
+    match record.staged.is_some() && txn.is_none() && !on(Mutant::MissingTxnAccepted) {
         true => Err(Refusal::MissingTxn),
         false => Ok(()),
     }
@@ -194,12 +211,19 @@ fn txn_of_staged(record: &Record, txn: Option<&TxnId>) -> Result<(), Refusal> {
 /// keeps it.
 fn end_lease(next: &mut Record, how: How, at: UnixMillis) {
     let Some(lease) = next.lease.take() else { return };
+    if on(Mutant::TakeoverCommitsStaged)
+        && how == How::TakenOver
+        && let Some(staged) = next.staged.take()
+    {
+        commit(next, staged);
+    }
     next.ended.push_back(Ended {
         id: lease.id,
         token: lease.token,
         how,
         version: next.committed.version,
         discarded: next.staged.take().is_some(),
+        ttl: Some(lease.ttl),
         owner: lease.owner,
         at,
         by: None,
@@ -227,6 +251,9 @@ fn release(record: &Record, r: &Release) -> Decided {
     {
         commit(&mut next, staged);
     }
+    if !r.rollback {
+        next.last_success = r.succeeded.or(next.last_success);
+    }
     if on(Mutant::DeleteOnRelease) {
         next = Record::new(record.key.clone());
     }
@@ -246,7 +273,9 @@ fn released_before(record: &Record, held_by_another: bool, r: &Release) -> Decid
         }
     }
     answer(Outcome::Released(match ended {
-        Some(Ended { how: How::Released | How::RolledBack, version, .. }) => Released::Released { version: *version },
+        Some(Ended { how: How::Released | How::RolledBack, version, .. }) if !on(Mutant::ReleaseReplayIsGone) => {
+            Released::Released { version: *version }
+        }
         _ if held_by_another => Released::Fenced,
         _ => Released::AlreadyGone { how: ended.map(|ended| ended.how) },
     }))
@@ -272,8 +301,8 @@ fn update(record: &Record, r: &Update) -> Decided {
     let (etag, bytes) = (r.change.etag().cloned(), state.as_ref().map_or(0, |state| state.len));
     let new = Versioned { version, state, at: r.at, unknown: Unknown::new() };
     match r.proof.txn {
-        Some(_) => next.staged = Some(new),
-        None => commit(&mut next, new),
+        Some(_) if !on(Mutant::TransactionIgnored) => next.staged = Some(new),
+        _ => commit(&mut next, new),
     }
     next.done.push_back(Done { id: r.id.clone(), etag: etag.clone(), token, version, bytes, unknown: Unknown::new() });
     while next.done.len() > DONE_REQUESTS {
@@ -283,7 +312,7 @@ fn update(record: &Record, r: &Update) -> Decided {
 }
 
 fn replayed(done: &Done, change: &Change) -> Decided {
-    match done.etag.as_ref() == change.etag() {
+    match done.etag.as_ref() == change.etag() || on(Mutant::ReusedIdAccepted) {
         true => answer(Outcome::Updated {
             version: done.version,
             etag: done.etag.clone(),
@@ -319,7 +348,7 @@ fn may_update<'a>(record: &'a Record, r: &Update) -> Result<&'a Lease, Refusal> 
 /// Makes `new` the committed state. The blob before it stays until the next publish, for readers under way.
 fn commit(next: &mut Record, new: Versioned) {
     let old = std::mem::replace(&mut next.committed, new);
-    next.previous = old.blob().cloned();
+    next.previous = old.blob().filter(|_| !on(Mutant::PreviousForgotten)).cloned();
 }
 
 fn expire(record: &Record, r: &Expire, age: Duration) -> Decided {
@@ -352,4 +381,13 @@ fn break_lease(record: &Record, r: &Break) -> Decided {
 
 fn broken_before(record: &Record, id: &LeaseId) -> bool {
     record.ended(id).is_some_and(|ended| ended.how == How::Broken)
+}
+
+/// The high-water mark of a resource only rises.
+fn admit(record: &Record, r: &Admit) -> Decided {
+    match r.token.cmp(&record.fence) {
+        Ordering::Less => Err(Refusal::Stale(record.fence)),
+        Ordering::Equal => answer(Outcome::Admitted),
+        Ordering::Greater => write(Record { fence: r.token, ..record.clone() }, Outcome::Admitted),
+    }
 }

@@ -1,8 +1,10 @@
 //! The rules of leases and state: pure, total, deterministic.
 
+mod events;
 pub mod invariants;
 mod machine;
 mod request;
 
+pub use events::{Look, events};
 pub use machine::{Step, held, step};
-pub use request::{Acquire, Break, Change, Expire, Outcome, Refusal, Release, Renew, Request, Update};
+pub use request::{Acquire, Admit, Break, Change, Expire, Outcome, Refusal, Release, Renew, Request, Update};

@@ -22,6 +22,24 @@ pub enum Request {
     Expire(Expire),
     /// End it by force.
     Break(Break),
+    /// Raise the high-water mark of a resource: the receiver's half of fencing.
+    Admit(Admit),
+}
+
+impl Request {
+    /// The lease that it is about.
+    #[must_use]
+    pub const fn lease_id(&self) -> Option<&LeaseId> {
+        match self {
+            Self::Acquire(r) => Some(&r.lease_id),
+            Self::Renew(r) => Some(&r.proof.lease_id),
+            Self::Release(r) => Some(&r.lease_id),
+            Self::Update(r) => Some(&r.proof.lease_id),
+            Self::Expire(r) => Some(&r.lease_id),
+            Self::Break(r) => Some(&r.lease_id),
+            Self::Admit(_) => None,
+        }
+    }
 }
 
 /// See [`Request::Acquire`].
@@ -73,6 +91,8 @@ pub struct Release {
     pub txn: Option<TxnId>,
     /// Drop what is staged.
     pub rollback: bool,
+    /// When the run under this lease that succeeded began: remembered, unless it is rolled back.
+    pub succeeded: Option<UnixMillis>,
     /// The writer's wall clock.
     pub at: UnixMillis,
 }
@@ -138,6 +158,13 @@ pub struct Break {
     pub at: UnixMillis,
 }
 
+/// See [`Request::Admit`].
+#[derive(Clone, Copy, Debug)]
+pub struct Admit {
+    /// The token that came with the effect.
+    pub token: FencingToken,
+}
+
 /// What was done, or found to be done before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -174,6 +201,8 @@ pub enum Outcome {
     Expired,
     /// The lease was broken, now or before; `false` when it had ended otherwise.
     Broken(bool),
+    /// The token is the highest seen, now or before.
+    Admitted,
 }
 
 /// Why not.
@@ -209,6 +238,8 @@ pub enum Refusal {
     StagedDiscarded(How),
     /// The blob was written under another token (its lease is not the present one), for another key, or is named already.
     ForeignBlob,
+    /// A higher token has been admitted: this one.
+    Stale(FencingToken),
     /// Not old enough: somebody renewed it.
     NotExpired,
     /// A token, version or beat has reached [`crate::limits::NUMBER_MAX`]: the key cannot change in this way again.

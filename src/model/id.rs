@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 
 use crate::entropy::Entropy;
@@ -83,8 +84,8 @@ text_id!(
 
 /// One write of a record: 128 bits from the kernel's generator, new for every write, so that every record body is unique
 /// and a writer can find out whether its write arrived.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(into = "String")]
 pub struct WriteId([u8; 16]);
 
 impl WriteId {
@@ -134,10 +135,20 @@ impl WriteId {
     }
 }
 
-impl TryFrom<String> for WriteId {
-    type Error = Error;
-    fn try_from(text: String) -> Result<Self> {
-        Self::from_hex(&text).ok_or_else(|| Error::new(ErrorKind::Corrupt, "a write id is not 32 hexadecimal digits"))
+/// Without a string between, since every record has 33 of these.
+impl<'de> Deserialize<'de> for WriteId {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Hex;
+        impl Visitor<'_> for Hex {
+            type Value = WriteId;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a write id of 32 hexadecimal digits")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<WriteId, E> {
+                WriteId::from_hex(text).ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
+            }
+        }
+        from.deserialize_str(Hex)
     }
 }
 

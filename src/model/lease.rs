@@ -78,6 +78,9 @@ pub struct Ended {
     /// Whether a staged change was dropped.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub discarded: bool,
+    /// Its TTL: after a break its holder may go on for so long. Absent in records of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<Ttl>,
     /// Who held it, for people.
     pub owner: Owner,
     /// When it ended, for people.

@@ -15,6 +15,12 @@ use crate::limits::{NUMBER_MAX, TTL_DEFAULT, TTL_MAX, TTL_MIN};
 pub struct FencingToken(pub u64);
 
 impl FencingToken {
+    /// Whether it is no token.
+    #[must_use]
+    pub const fn is_none(&self) -> bool {
+        self.0 == 0
+    }
+
     /// The lowest token of an epoch.
     #[must_use]
     pub fn floor(epoch: u32) -> Self {

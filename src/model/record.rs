@@ -50,6 +50,9 @@ pub struct Record {
     pub token: FencingToken,
     /// Rises at grants and renewals only: (token, beat) names one sign of life.
     pub beat: u64,
+    /// The highest token that was admitted to the resource of this name; zero when none was. Only records of resources
+    /// (in a reserved namespace) have one, and they have nothing else.
+    pub fence: FencingToken,
     /// The present lease.
     pub lease: Option<Lease>,
     /// The highest version ever shown.
@@ -64,6 +67,9 @@ pub struct Record {
     pub done: VecDeque<Done>,
     /// The last ended leases, oldest first.
     pub ended: VecDeque<Ended>,
+    /// When the last run that succeeded began, by the wall clock of its host; only runs whose release says so enter
+    /// (`exec --once-per`). Decides nothing about leases.
+    pub last_success: Option<UnixMillis>,
     /// See [`Knock`].
     pub knock: Option<Knock>,
     /// See [`Reserved`].
@@ -106,6 +112,7 @@ impl Record {
             epoch: 0,
             token: FencingToken(0),
             beat: 0,
+            fence: FencingToken(0),
             lease: None,
             last_version: Version(0),
             committed: Versioned::default(),
@@ -113,6 +120,7 @@ impl Record {
             previous: None,
             done: VecDeque::new(),
             ended: VecDeque::new(),
+            last_success: None,
             knock: None,
             reserved: None,
             unknown: Unknown::new(),
@@ -245,11 +253,7 @@ fn decode(key: &Key, bytes: &Bytes) -> Result<Record, Flaw> {
         return Err(Flaw::TooNew(format));
     }
     let end = body.iter().position(|b| *b == b'\n').ok_or_else(|| damaged("its head is cut off"))?;
-    let needs: Needs = serde_json::from_slice(&body[..end]).map_err(|e| damaged(e.to_string()))?;
-    if needs.min_read > FORMAT {
-        return Err(Flaw::TooNew(needs.min_read));
-    }
-    let head: Head = serde_json::from_slice(&body[..end]).map_err(|e| damaged(e.to_string()))?;
+    let head = Head::read(&body[..end])?;
     if head.namespace != key.namespace().as_str() || head.key != key.name() {
         return Err(damaged(format!("it belongs to {}//{}", head.namespace.escape_debug(), head.key.escape_debug())));
     }
@@ -282,7 +286,7 @@ fn open(bytes: &Bytes) -> Result<(u32, Bytes), Flaw> {
     Ok((format.ok_or_else(first_line)?, bytes.slice(start + 65..)))
 }
 
-/// What must be understood before anything else.
+/// What must be understood of a head that cannot be read otherwise.
 #[derive(Deserialize)]
 struct Needs {
     min_read: u32,
@@ -302,6 +306,8 @@ struct Head {
     epoch: u32,
     token: FencingToken,
     beat: u64,
+    #[serde(default, skip_serializing_if = "FencingToken::is_none")]
+    fence: FencingToken,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     lease: Option<Lease>,
     last_version: Version,
@@ -314,6 +320,8 @@ struct Head {
     done: VecDeque<Done>,
     #[serde(default)]
     ended: VecDeque<Ended>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    last_success: Option<UnixMillis>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     knock: Option<Knock>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -371,6 +379,19 @@ impl VersionedHead {
 }
 
 impl Head {
+    /// A later format may have another form, as long as it says so: only a head that does not is damaged.
+    fn read(text: &[u8]) -> Result<Self, Flaw> {
+        let head: Result<Self, _> = serde_json::from_slice(text);
+        let needs = match &head {
+            Ok(head) => Some(head.min_read),
+            Err(_) => serde_json::from_slice(text).ok().map(|needs: Needs| needs.min_read),
+        };
+        match needs.filter(|needs| *needs > FORMAT) {
+            Some(format) => Err(Flaw::TooNew(format)),
+            None => head.map_err(|e| damaged(e.to_string())),
+        }
+    }
+
     fn from_record(r: &Record) -> Result<Self> {
         let write_id = r
             .write_id
@@ -387,6 +408,7 @@ impl Head {
             epoch: r.epoch,
             token: r.token,
             beat: r.beat,
+            fence: r.fence,
             lease: r.lease.clone(),
             last_version: r.last_version,
             committed: VersionedHead::from_model(&r.committed),
@@ -394,6 +416,7 @@ impl Head {
             previous: r.previous.clone(),
             done: r.done.clone(),
             ended: r.ended.clone(),
+            last_success: r.last_success,
             knock: r.knock.clone(),
             reserved: r.reserved.clone(),
             unknown: r.unknown.clone(),
@@ -413,6 +436,7 @@ impl Head {
             epoch: self.epoch,
             token: self.token,
             beat: self.beat,
+            fence: self.fence,
             lease: self.lease,
             last_version: self.last_version,
             committed,
@@ -420,6 +444,7 @@ impl Head {
             previous: self.previous,
             done: self.done,
             ended: self.ended,
+            last_success: self.last_success,
             knock: self.knock,
             reserved: self.reserved,
             unknown: self.unknown,

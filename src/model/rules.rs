@@ -46,9 +46,10 @@ pub fn check(record: &Record) -> Result<(), Broken> {
 
 /// Numbers stay within [`NUMBER_MAX`]; a token is never below its epoch; only a record that was never written has no id.
 fn numbers(r: &Record) -> Result<(), B> {
-    let largest = r.token.0.max(r.beat).max(r.revision).max(r.last_version.0);
+    let largest = r.token.0.max(r.fence.0).max(r.beat).max(r.revision).max(r.last_version.0);
     B::unless(largest <= NUMBER_MAX, "a number is too large")?;
     B::unless(r.token >= FencingToken::floor(r.epoch), "the token is below its epoch")?;
+    B::unless(r.last_success.is_none() || r.token.0 > 0, "a run succeeded before the first grant")?;
     B::unless((r.revision == 0) == r.write_id.is_none(), "a written record has a revision and a write id")
 }
 

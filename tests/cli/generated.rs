@@ -42,7 +42,14 @@ fn committed(dir: &Path) -> BTreeMap<String, Vec<u8>> {
 #[test]
 fn completions() {
     let lab = Lab::new();
-    let made = [("bash", "lockd.bash"), ("fish", "lockd.fish"), ("zsh", "_lockd")].map(|(shell, file)| {
+    let made = [
+        ("bash", "lockd.bash"),
+        ("elvish", "lockd.elv"),
+        ("fish", "lockd.fish"),
+        ("powershell", "_lockd.ps1"),
+        ("zsh", "_lockd"),
+    ]
+    .map(|(shell, file)| {
         let ran = lab.run(["completions", shell]);
         assert_eq!((ran.code, ran.err.as_str()), (0, ""));
         assert!(ran.out.contains("keepalive"), "{shell}");

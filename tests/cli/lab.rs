@@ -149,6 +149,18 @@ pub fn finished(output: &std::process::Output) -> Ran {
     ran
 }
 
+/// A script of `scripts/` in the lab's world.
+pub fn script(lab: &Lab, name: &str, args: &[&str]) -> std::process::Command {
+    let mut command = std::process::Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts").join(name));
+    lab.dressed(&mut command).args(args);
+    command
+}
+
+/// A named pipe: whoever opens it waits for the other side. Tests wait on it and never for a time.
+pub fn fifo(path: &Path) {
+    rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+}
+
 /// Whether the tests run as root.
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()

@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::lab::{Lab, Ran, finished, ran};
+use super::lab::{Lab, Ran, finished, has, ran};
 
 fn with(lab: &Lab, lease: &[(String, String)], args: &[&str]) -> Ran {
     ran(lab.lockd().args(args).envs(lease.iter().cloned()))
@@ -102,6 +102,38 @@ fn skip_exits_0_without_a_lease() {
     assert!(ran.out.starts_with("unset LOCKD_KEY "), "{}", ran.out);
     assert_eq!(ran.err, "", "who asked to skip wants to hear nothing");
     assert!(lab.run(["acquire", "-v", "--if-busy", "skip", "k"]).err.contains("skipped: k is held by"));
+}
+
+/// The idiom of the help must not go on without a lease when the caller wants no failure.
+#[test]
+fn a_script_that_skips_ends_with_success_and_does_nothing() {
+    let lab = Lab::new();
+    lab.acquire("k", &[]);
+    for shell in ["sh", "dash", "bash", "zsh", "busybox"] {
+        if !has(shell) {
+            continue;
+        }
+        for flags in ["--if-busy skip", "-n -E 0"] {
+            let script = format!("l=$(lockd acquire {flags} k) && eval \"$l\" || exit 7; echo unlocked");
+            let script = if shell == "busybox" { format!("exec busybox sh -c '{script}'") } else { script };
+            let ran = ran(&mut lab.shell(if shell == "busybox" { "sh" } else { shell }, &script));
+            assert_eq!((ran.code, ran.out.as_str()), (0, ""), "{shell} {flags}: {}", ran.err);
+        }
+    }
+}
+
+#[test]
+fn lines_of_an_env_file_are_no_code_when_a_shell_sources_them() {
+    let lab = Lab::new();
+    let owner = "it's `touch ran` $(touch ran) \"; touch ran; \\\" $HOME \\";
+    let printed = lab.run(["acquire", "-o", "dotenv", "--owner", owner, "k"]);
+    lab.file("work/lease.env", &printed.out);
+    let ran = ran(&mut lab.shell("sh", ". ./lease.env && printf %s \"$LOCKD_OWNER\""));
+    assert_eq!((ran.code, ran.out.as_str()), (0, owner), "{}", ran.err);
+    assert!(!lab.path("work/ran").exists(), "{}", printed.out);
+    // The same file means the same to lockd.
+    let released = lab.run(["release", "k", "--env-file", "lease.env"]);
+    assert_eq!(released.code, 0, "{}", released.err);
 }
 
 #[test]

@@ -1,16 +1,25 @@
 //! The command line as a user meets it: the binary in a world of its own.
 
 mod bad_input;
+mod breaking;
+mod completion;
 mod configuration;
 mod damage;
+mod editing;
 mod exec;
+mod fencing;
 mod generated;
+mod keep;
 mod lab;
 mod lease;
+mod looking;
 mod mounts;
 mod output;
+mod pty;
 mod readme;
 mod scripts;
+mod settings;
 mod shells;
 mod state;
 mod stores;
+mod workflows;

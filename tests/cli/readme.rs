@@ -29,8 +29,55 @@ fn the_tour_runs_as_it_stands() {
         for line in ["only one of us at a time", "{\"done\":42}", "of deploy/db"] {
             assert!(ran.out.contains(line), "{shell}: {line:?} is missing in {}", ran.out);
         }
-        assert_eq!(lab.run(["get", "import/orders"]).out, "{\"done\":44}\n");
+        assert_eq!(lab.run(["get", "import/orders"]).out, "{\"done\":45}\n");
     }
+}
+
+fn page(name: &str) -> String {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name);
+    std::fs::read_to_string(path).unwrap()
+}
+
+#[test]
+fn the_pages_for_script_authors_and_operators_run_as_they_stand() {
+    for name in ["for-script-authors.md", "for-operators.md"] {
+        let text = page(name);
+        for shell in ["dash", "bash"] {
+            if !has(shell) {
+                left_out(name, &format!("{shell} is not installed"));
+                continue;
+            }
+            let lab = Lab::new();
+            for block in blocks(&text, "sh") {
+                let ran = ran(&mut lab.shell(shell, &format!("set -eux\n{block}")));
+                assert_eq!(ran.code, 0, "{name}: {shell}: {block}\n{}\n{}", ran.out, ran.err);
+            }
+        }
+    }
+}
+
+/// As cron does it: settings are lines of their own, the command is what follows the five fields.
+#[test]
+fn the_lines_of_the_page_for_cron_run_as_they_stand() {
+    let lab = Lab::new();
+    let mut lines = 0;
+    for line in blocks(&page("for-cron.md"), "crontab").into_iter().flat_map(str::lines) {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        if !fields[0].starts_with(|c: char| c == '*' || c.is_ascii_digit()) {
+            assert!(line.starts_with("LOCKD_ENV_FILE="), "{line}");
+            continue;
+        }
+        let command = line.split_once("  ").unwrap().1;
+        assert_eq!(fields.iter().position(|field| *field == "lockd"), Some(5), "{line}");
+        let ran = ran(&mut lab.shell("sh", command));
+        assert_eq!(
+            (ran.code, ran.err.contains("lockd: new store") || ran.err.is_empty()),
+            (0, true),
+            "{line}: {ran:?}"
+        );
+        lines += 1;
+    }
+    assert!(lines >= 5, "{lines} lines");
 }
 
 #[test]

@@ -5,13 +5,7 @@ use std::process::{Child, Stdio};
 
 use assert_cmd::Command;
 
-use super::lab::{Lab, Ran, finished, ran};
-
-fn script(lab: &Lab, name: &str, args: &[&str]) -> std::process::Command {
-    let mut command = std::process::Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts").join(name));
-    lab.dressed(&mut command).args(args);
-    command
-}
+use super::lab::{Lab, Ran, fifo, finished, ran, script};
 
 fn run(lab: &Lab, name: &str, args: &[&str]) -> Ran {
     ran(&mut Command::from_std(script(lab, name, args)))
@@ -27,11 +21,6 @@ fn names(dir: &Path) -> Vec<String> {
         std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
-}
-
-/// A named pipe: whoever opens it waits for the other side. Tests wait on it and never for a time.
-fn fifo(path: &Path) {
-    rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
 }
 
 fn backup_lab() -> Lab {

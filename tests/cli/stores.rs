@@ -138,3 +138,16 @@ fn a_key_directory_that_cannot_be_written_is_an_error_and_no_answer() {
     }
     assert_eq!(update(&lab).code, 0);
 }
+
+/// Another directory would be taken without a word, and two jobs that think they share a lock would not.
+#[test]
+fn a_directory_that_is_not_text_is_refused_and_not_passed_over() {
+    use std::os::unix::ffi::OsStrExt;
+    let lab = Lab::new();
+    let odd = std::ffi::OsStr::from_bytes(b"/tmp/n\xff");
+    for name in ["XDG_STATE_HOME", "XDG_CONFIG_HOME"] {
+        let refused = ran(lab.lockd().args(["status", "k"]).env(name, odd));
+        assert_eq!(refused.code, 78, "{name}: {}", refused.err);
+        assert!(refused.err.contains(&format!("{name} is not UTF-8")), "{}", refused.err);
+    }
+}

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use super::clock::JumpClock;
 use super::cycle::Worker;
-use super::journal::{Figures, Final, Journal, check};
+use super::journal::{Figures, Final, Journal, check, history_of};
 use super::rng::Rng;
 use super::worker::{Orders, Running, Task, block_on, engine};
+use crate::history;
 use lockd::service::LeaseService;
 use tempfile::TempDir;
 
@@ -46,8 +47,18 @@ impl Crew {
         block_on(async {
             let clock = JumpClock::default();
             let engine = engine(&self.orders.store, Arc::new(clock)).await.map_err(|e| e.to_string())?;
-            check(&Journal::read(&self.orders.journal), &self.finals(&engine).await?)
+            let figures = check(&Journal::read(&self.orders.journal), &self.finals(&engine).await?)?;
+            Ok(Figures { history: self.check_history()?, ..figures })
         })
+    }
+
+    /// Whether the calls of all workers have an order that explains their answers. With `LOCKD_HISTORY` they are kept there.
+    fn check_history(&self) -> Result<history::Figures, String> {
+        let path = history_of(&self.orders.journal);
+        if let Some(kept) = std::env::var_os("LOCKD_HISTORY") {
+            std::fs::copy(&path, kept).map_err(|e| e.to_string())?;
+        }
+        history::check(&history::read(&path))
     }
 
     async fn finals(&self, engine: &lockd::engine::Engine) -> Result<BTreeMap<String, Final>, String> {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use lockd::engine::Engine;
 use lockd::error::{Error, ErrorKind, Result};
 use lockd::limits::takeover_age;
 use lockd::service::{Expected, Grant, LeaseService, Proof, Released, Wait};
@@ -23,7 +22,7 @@ pub struct Count {
 
 /// A worker on an engine.
 pub struct Worker<'a> {
-    pub engine: &'a Engine,
+    pub engine: &'a dyn LeaseService,
     pub journal: &'a Journal,
     pub name: &'a str,
     /// The TTL that it asks for.

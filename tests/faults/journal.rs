@@ -3,10 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use lockd::clock::{Clock, SystemClock};
 use serde::{Deserialize, Serialize};
+
+use crate::history::{self, Event, Log, What};
 
 /// One answer, or one question whose answer never came.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +68,38 @@ impl Journal {
     }
 }
 
+/// Where the history of the calls behind a journal is.
+pub fn history_of(journal: &Path) -> PathBuf {
+    journal.with_extension("history")
+}
+
+/// A history that several processes append to, one `write(2)` a line: a call's line is there before it begins, its answer's
+/// after it has come, so that the order of the lines is an order in time.
+pub struct FileLog {
+    file: File,
+    name: String,
+    calls: AtomicU64,
+}
+
+impl FileLog {
+    pub fn append_to(path: &Path, name: &str) -> io::Result<Self> {
+        let file = OpenOptions::new().append(true).create(true).open(path)?;
+        Ok(Self { file, name: name.to_owned(), calls: AtomicU64::new(0) })
+    }
+}
+
+impl Log for FileLog {
+    fn number(&self) -> u64 {
+        self.calls.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn note(&self, call: u64, key: &str, what: What) {
+        let (at, by) = (SystemClock.boot().0, self.name.clone());
+        let line = history::lines(&[Event { run: None, at, by, call, key: key.to_owned(), what }]);
+        assert_eq!((&self.file).write(line.as_bytes()).unwrap(), line.len(), "a line of the history was cut");
+    }
+}
+
 /// What the store says of a key in the end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Final {
@@ -75,6 +111,7 @@ pub struct Final {
 /// Figures of a run.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Figures {
+    pub history: history::Figures,
     pub grants: usize,
     pub updates: usize,
     pub reads: usize,

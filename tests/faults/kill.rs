@@ -37,5 +37,6 @@ fn killed_processes_lose_nothing_and_leave_nothing() {
     println!("{cycles} kills, {figures:?}, at most {most_temporary} temporary files, {left} at the end, seed {seed}");
     // What a killed process leaves is swept with its key's next revisions, so it cannot pile up.
     assert!(most_temporary < 10 * KEYS, "{most_temporary} temporary files");
+    assert!(figures.history.calls > figures.updates as u64, "the history is not that of these workers");
     assert!(figures.updates as u64 > cycles, "too little was done to prove anything");
 }

@@ -15,8 +15,9 @@ use lockd::store::open::{self, OpenOptions};
 use serde::{Deserialize, Serialize};
 
 use super::cycle::Worker;
-use super::journal::Journal;
+use super::journal::{FileLog, Journal, history_of};
 use super::rng::Rng;
+use crate::history::Recorded;
 use crate::support::world::{ask, key, proof};
 
 const ENV: &str = "LOCKD_TEST_WORKER";
@@ -142,7 +143,9 @@ async fn carry_out(orders: &Orders) {
     let engine = engine(&orders.store, Arc::new(SystemClock)).await.unwrap();
     let journal = Journal::append_to(&orders.journal).unwrap();
     let ttl = Duration::from_millis(orders.ttl_ms);
-    let worker = Worker { engine: &engine, journal: &journal, name: &orders.name, ttl };
+    let log = FileLog::append_to(&history_of(&orders.journal), &orders.name).unwrap();
+    let recorded = Recorded::new(engine.clone(), Arc::new(log));
+    let worker = Worker { engine: &recorded, journal: &journal, name: &orders.name, ttl };
     let mut rng = Rng::new(orders.seed);
     match &orders.task {
         Task::Cycles { keys, cycles, abandon } => cycle(&worker, *keys, *cycles, *abandon, &mut rng).await,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use lockd::clock::UnixMillis;
 use lockd::error::ErrorKind;
 use lockd::lease::invariants::{Broken, check};
 use lockd::lease::step;
@@ -72,6 +73,10 @@ const BREAKS: &[(&str, Break)] = &[
     }),
     ("the committed version was never given out", |r| r.committed.version.0 = r.last_version.0 + 1),
     ("a state was changed before the first grant", |r| {
+        (r.token.0, r.beat, r.lease, r.staged) = (0, 0, None, None);
+    }),
+    ("a run succeeded before the first grant", |r| {
+        r.last_success = Some(UnixMillis(1));
         (r.token.0, r.beat, r.lease, r.staged) = (0, 0, None, None);
     }),
     ("there is a state without a version", |r| r.committed.version = Version(0)),

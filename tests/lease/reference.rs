@@ -21,8 +21,12 @@ pub enum Event {
     Changed { id: RequestId, state: Option<StateRef>, in_txn: bool },
     /// It ended; with what was staged committed, or not.
     Ended(How),
+    /// Its holder told that what it did under the lease succeeded, and when that began.
+    Succeeded(UnixMillis),
     /// A break used up this token.
     Skipped(u64, u32),
+    /// An effect with this token was admitted.
+    Admitted(u64),
 }
 
 /// What happened, oldest first.
@@ -112,6 +116,11 @@ impl Log {
         given.max().unwrap_or(0)
     }
 
+    fn mark(&self) -> u64 {
+        let admitted = self.0.iter().filter_map(|e| if let Event::Admitted(token) = e { Some(*token) } else { None });
+        admitted.last().unwrap_or(0)
+    }
+
     fn next_token(&self, epoch: u32) -> u64 {
         let epochs = self.0.iter().map(|e| match e {
             Event::Began(asked, _) => asked.epoch,
@@ -182,6 +191,11 @@ impl Log {
             },
             Request::Release(r) => self.release(r),
             Request::Update(r) => self.update(r),
+            Request::Admit(r) => match self.mark() {
+                mark if r.token.0 < mark => (Err(Refusal::Stale(FencingToken(mark))), vec![]),
+                mark if r.token.0 == mark => (Ok(Outcome::Admitted), vec![]),
+                _ => (Ok(Outcome::Admitted), vec![Event::Admitted(r.token.0)]),
+            },
             Request::Expire(r) => match self.present() {
                 Some(life) if life.asked.lease_id != r.lease_id => (Ok(Outcome::Expired), vec![]),
                 Some(life) if !may_pass(&life, age) => (Err(Refusal::NotExpired), vec![]),
@@ -207,7 +221,7 @@ impl Log {
         }
         let present = self.present();
         let own = present.as_ref().is_some_and(|life| life.asked.lease_id == r.lease_id);
-        if r.if_not_exists && !own && !self.0.is_empty() {
+        if r.if_not_exists && !own && self.highest_token() > 0 {
             return (Err(Refusal::AlreadyExists), vec![]);
         }
         let happens = match &present {
@@ -254,7 +268,12 @@ impl Log {
         }
         let how = if r.rollback { How::RolledBack } else { How::Released };
         let version = self.and(&[Event::Ended(how)]).committed_now().0;
-        (Ok(Outcome::Released(Released::Released { version })), vec![Event::Ended(how)])
+        let told = r.succeeded.filter(|_| !r.rollback).map(Event::Succeeded);
+        (Ok(Outcome::Released(Released::Released { version })), told.into_iter().chain([Event::Ended(how)]).collect())
+    }
+
+    fn last_success(&self) -> Option<UnixMillis> {
+        self.0.iter().rev().find_map(|e| if let Event::Succeeded(at) = e { Some(*at) } else { None })
     }
 
     fn release_again(&self, r: &Release, held: bool) -> Answer {
@@ -337,6 +356,7 @@ impl Log {
         }
         same("lease", format!("{lease:?}"), format!("{:?}", self.present().map(|life| life.lease())))?;
         same("token", record.token.to_string(), self.highest_token().to_string())?;
+        same("mark", record.fence.to_string(), self.mark().to_string())?;
         let beats = self.count(|e| matches!(e, Event::Began(..) | Event::Alive(..)));
         same("beat", record.beat.to_string(), beats.to_string())?;
         let story = |(version, state): (Version, Option<&StateRef>)| format!("{version} {state:?}");
@@ -344,6 +364,7 @@ impl Log {
         same("visible", story((seen.version, seen.state.as_ref())), story(self.visible()))?;
         let committed = &record.committed;
         same("committed", story((committed.version, committed.state.as_ref())), story(self.committed_now()))?;
+        same("last success", format!("{:?}", record.last_success), format!("{:?}", self.last_success()))?;
         same("last version", record.last_version.to_string(), self.changes().len().to_string())?;
         let remembered: Vec<_> =
             record.ended.iter().map(|e| (&e.id, e.token.0, e.how, e.version, e.discarded)).collect();

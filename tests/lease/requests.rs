@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use lockd::clock::{BootTime, UnixMillis};
 use lockd::entropy::Entropy;
-use lockd::lease::{Acquire, Break, Change, Expire, Release, Renew, Request, Update};
+use lockd::lease::{Acquire, Admit, Break, Change, Expire, Release, Renew, Request, Update};
 use lockd::limits::takeover_age;
 use lockd::model::{
     BlobId, Body, FencingToken, Holder, Key, KeyHash, LeaseId, Namespace, Owner, Reason, Record, RequestId, Stamp,
@@ -136,6 +136,9 @@ pub enum Op {
         who: Who,
         epoch: u32,
     },
+    Admit {
+        token: u64,
+    },
     /// A request made so many before, once more.
     Again {
         back: u8,
@@ -257,7 +260,9 @@ pub fn request(op: Op, record: &Record, past: &[Request], at: u64) -> Option<Req
         Op::Release { who: lease, token: shown, txn: named, rollback } => {
             let lease_id = who(record, lease);
             let (token, txn) = (token(record, &lease_id, shown), txn(&lease_id, named));
-            Request::Release(Release { lease_id, token, txn, rollback, at: now })
+            // Who knows its token may tell of a success, as every other holder does; a rollback then must not record it.
+            let succeeded = token.is_some().then_some(now).filter(|_| !at.is_multiple_of(2));
+            Request::Release(Release { lease_id, token, txn, rollback, succeeded, at: now })
         }
         Op::Update { who, token, txn, id, what, guard } => {
             let (guards, bound) = guarded(record, guard);
@@ -269,6 +274,7 @@ pub fn request(op: Op, record: &Record, past: &[Request], at: u64) -> Option<Req
             let (by, reason) = (owner("operator"), Reason::new("stuck").unwrap());
             Request::Break(Break { lease_id: who(record, lease), by, reason, epoch, at: now })
         }
+        Op::Admit { token } => Request::Admit(Admit { token: FencingToken(token) }),
         Op::Again { back } => past.iter().rev().nth(back.into())?.clone(),
     })
 }

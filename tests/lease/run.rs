@@ -201,6 +201,7 @@ pub fn op() -> impl Strategy<Value = Op> {
         14 => update,
         2 => who().prop_map(|who| Op::Expire { who }),
         1 => (who(), epoch()).prop_map(|(who, epoch)| Op::Break { who, epoch }),
+        1 => (0..12u64).prop_map(|token| Op::Admit { token }),
         4 => (0..24u8).prop_map(|back| Op::Again { back }),
     ]
 }

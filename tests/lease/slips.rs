@@ -132,6 +132,22 @@ pub const SLIPS: &[(&str, Variant)] = &[
         let released = matches!(request, Request::Release(_)) && made.write.is_some();
         if released { refuse(Refusal::LeaseRequired) } else { made }
     }),
+    ("the mark of a resource moves without an admit", |record, request, age| {
+        let release = matches!(request, Request::Release(_));
+        wrote(record, request, age, |next, _| next.fence.0 += u64::from(release))
+    }),
+    ("the mark does not rise to the token admitted", |record, request, age| {
+        let admit = matches!(request, Request::Admit(_));
+        wrote(record, request, age, |next, _| next.fence.0 += u64::from(admit))
+    }),
+    ("an admit touches more than the mark", |record, request, age| {
+        let admit = matches!(request, Request::Admit(_));
+        wrote(record, request, age, |next, _| next.knock = next.knock.take().filter(|_| !admit))
+    }),
+    ("an admit is answered against the mark", |record, request, age| match step(record, request, age) {
+        Step { answer: Err(Refusal::Stale(_)), .. } => Step { write: None, answer: Ok(Outcome::Admitted) },
+        made => made,
+    }),
     ("a change is refused for no reason", |record, request, age| {
         let made = step(record, request, age);
         let changed = matches!(request, Request::Update(_)) && made.write.is_some();

@@ -58,6 +58,8 @@ pub const VARIANTS: &[(&str, Variant)] = &[
     ("a remove of nothing takes a version", remove_nothing),
     ("the previous blob is forgotten", previous_forgotten),
     ("a knock is lost at a grant to another", knock_lost),
+    ("a success is forgotten", success_forgotten),
+    ("a rollback records a success", rollback_succeeds),
     ("unknown fields are lost", unknown_lost),
 ];
 
@@ -429,6 +431,18 @@ fn remove_nothing(record: &Record, request: &Request, age: Duration) -> Step {
 
 fn previous_forgotten(record: &Record, request: &Request, age: Duration) -> Step {
     wrote(record, request, age, |next, _| next.previous = None)
+}
+
+fn success_forgotten(record: &Record, request: &Request, age: Duration) -> Step {
+    wrote(record, request, age, |next, _| next.last_success = None)
+}
+
+fn rollback_succeeds(record: &Record, request: &Request, age: Duration) -> Step {
+    wrote(record, request, age, |next, _| {
+        if let Request::Release(r) = request {
+            next.last_success = r.succeeded.or(next.last_success);
+        }
+    })
 }
 
 fn knock_lost(record: &Record, request: &Request, age: Duration) -> Step {

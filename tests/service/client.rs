@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use lockd::clock::Clock;
+use lockd::clock::{Clock, UnixMillis};
 use lockd::error::ErrorKind;
 use lockd::limits::holder_belief;
-use lockd::service::{LeaseService, Wait};
+use lockd::service::{LeaseService, Released, Wait};
 
 use crate::support::faulty::Faulty;
 use crate::support::world::{TTL, World, ask, key, options};
@@ -100,4 +100,30 @@ async fn dropping_gives_back_and_detaching_does_not() {
     assert_eq!(e.kind(), ErrorKind::Busy);
     let e = client.acquire(options("k", Some(Duration::from_secs(3))), |_| ()).await.err().unwrap();
     assert_eq!(e.kind(), ErrorKind::Busy);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_success_is_told_by_the_release_and_to_the_next_holder() {
+    let w = World::memory();
+    let (a, b) = (w.engine(), w.engine());
+    let client = w.client(&a);
+    let first = client.acquire(options("k", None), |_| ()).await.unwrap();
+    assert_eq!(first.last_success, None);
+    let proof = first.proof();
+    first.release_after_success(UnixMillis(7)).await.unwrap();
+    assert_eq!(b.describe(&key("k")).await.unwrap().last_success, Some(UnixMillis(7)));
+    // Repeated, as after a lost answer, it changes nothing, whatever it says now.
+    b.release_after_success(&key("k"), &proof, UnixMillis(9)).await.unwrap();
+    let second = w.client(&b).acquire(options("k", None), |_| ()).await.unwrap();
+    assert_eq!(second.last_success, Some(UnixMillis(7)));
+    // An end that says nothing of it leaves it; the last word counts, and a clock may have been set back.
+    second.release().await.unwrap();
+    let third = client.acquire(options("k", None), |_| ()).await.unwrap();
+    assert_eq!(third.last_success, Some(UnixMillis(7)));
+    third.release_after_success(UnixMillis(3)).await.unwrap();
+    assert_eq!(a.describe(&key("k")).await.unwrap().last_success, Some(UnixMillis(3)));
+    // Who has lost the lease has no say.
+    let e = a.release_after_success(&key("k"), &proof, UnixMillis(11)).await.unwrap();
+    assert!(matches!(e, Released::Released { .. }), "{e:?}");
+    assert_eq!(a.describe(&key("k")).await.unwrap().last_success, Some(UnixMillis(3)));
 }

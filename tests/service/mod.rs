@@ -3,4 +3,5 @@
 mod ages;
 mod behaviours;
 mod client;
+mod interventions;
 mod outcomes;

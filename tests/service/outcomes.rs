@@ -179,3 +179,21 @@ async fn a_record_that_goes_back_is_refused() {
     let e = engine.update(change("k", proof(&held)), Expected::default(), body("9")).await.unwrap_err();
     assert_eq!(e.kind(), ErrorKind::StoreReplaced);
 }
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_sent_for_a_client_that_went_during_the_read() {
+    let (w, faulty) = world();
+    let engine = w.engine();
+    faulty.silence(true);
+    let gone = {
+        let engine = engine.clone();
+        tokio::spawn(async move { engine.acquire(ask("k", Wait::No)).await })
+    };
+    w.pass(Duration::from_millis(50)).await;
+    gone.abort();
+    faulty.silence(false);
+    w.pass(Duration::from_secs(1)).await;
+    let counts = faulty.counted();
+    assert!(counts.gets > 1, "it was reading when its client went");
+    assert_eq!(counts.puts, 0);
+}

@@ -11,17 +11,22 @@ use lockd::clock::{BootTime, Clock};
 use lockd::engine::{Engine, Options};
 use lockd::error::{Error, ErrorKind, Result};
 use lockd::limits::{INLINE_BYTES, TTL_MIN};
-use lockd::model::{Holder, Key, LeaseId, Owner, RequestId, StateEtag, Ttl};
+use lockd::model::{Holder, Key, LeaseId, Owner, RequestId, StateEtag, Ttl, Version};
 use lockd::service::{ChangeRequest, Changed, Expected, Guards, LeaseService, Proof, Released};
 use lockd::store::{ByteStream, Facts, Store};
 
 use super::blobs::{SimBlobs, broken_off};
 use super::claims::Call;
 use super::counters::Counter as C;
+use super::log::SimLog;
 use super::records::SimRecords;
 use super::rng::{Rng, SimEntropy};
 use super::time::{Boot, SimClock};
 use super::world::{ProcId, Shared};
+use crate::history::Recorded;
+
+/// The highest process number on Linux (`proc_sys_kernel(5)`, `pid_max`).
+const PID_MAX: u32 = 4_194_304;
 
 /// One process: an engine and a client on the simulated store.
 #[derive(Clone)]
@@ -30,7 +35,7 @@ pub struct Actor {
     pub proc: ProcId,
     pub boot: Arc<Boot>,
     pub clock: Arc<SimClock>,
-    pub engine: Arc<Engine>,
+    pub engine: Arc<dyn LeaseService>,
     pub client: Client,
 }
 
@@ -53,7 +58,9 @@ impl Actor {
         let blobs = Arc::new(SimBlobs { world: Arc::clone(world), proc });
         let entropy = Arc::new(SimEntropy::new(rng));
         let store = Store { records, blobs, facts };
-        let engine = Arc::new(Engine::new(store, clock.clone(), entropy.clone(), Options { notes }));
+        let engine = Engine::new(store, clock.clone(), entropy.clone(), Options { notes });
+        let engine: Arc<dyn LeaseService> =
+            Arc::new(Recorded::new(engine, Arc::new(SimLog { world: Arc::clone(world), proc })));
         let client = Client::new(engine.clone(), clock.clone(), entropy);
         Self { world: Arc::clone(world), proc, boot: Arc::clone(boot), clock, engine, client }
     }
@@ -92,7 +99,8 @@ impl Actor {
             ttl: Ttl::new(ttl).unwrap(),
             owner: Owner::new("sim").unwrap(),
             reason: None,
-            holder: Holder::default(),
+            // No process has such a number: whoever looks for it finds it gone.
+            holder: Holder { pid: u32::try_from(self.proc.0).ok().map(|n| PID_MAX + n), ..Holder::default() },
             wait,
             if_not_exists: false,
         }
@@ -148,11 +156,34 @@ impl Actor {
             };
             let result = self.change(rng, key, request, body.as_ref()).await;
             let open = matches!(&result, Err(e) if e.kind() == ErrorKind::OutcomeUnknown);
+            if let Ok(changed) = &result
+                && changed.changed
+                && rng.chance(300)
+            {
+                self.reuse_request(key, proof, &id, changed.version).await;
+            }
             let again = open || (result.is_ok() && rng.chance(500));
             if !again || repeats == 0 {
                 return result;
             }
             repeats -= 1;
+        }
+    }
+
+    /// The id of a request that was just applied, with something else: refused, whatever became of the lease.
+    async fn reuse_request(&self, key: usize, proof: &Proof, id: &RequestId, made: Version) {
+        let request = ChangeRequest {
+            key: self.key(key),
+            proof: proof.clone(),
+            request_id: id.clone(),
+            guards: Guards { version: Some(made), etag: None },
+        };
+        let other = Bytes::from_static(b"\"something else\"");
+        let result = self.engine.update(request, Expected::default(), stream_of(&other, false)).await;
+        let mut w = self.world();
+        w.ensure(result.is_err(), "a request id stands for one change", || format!("{id:?}: {result:?}"));
+        if result.is_err_and(|e| e.kind() == ErrorKind::RequestIdReused) {
+            w.count(C::ReusedRefused);
         }
     }
 
@@ -162,10 +193,11 @@ impl Actor {
             let mut w = self.world();
             let call = w.call(key);
             let etag = body.map(|body| StateEtag::of(body));
-            w.update_begins(self.proc, call, &id, (&lease, r.proof.token.0), etag);
+            w.update_begins(self.proc, call, &id, &r.proof, etag);
             (call, w.calm)
         };
-        let deadline = (!calm && rng.chance(500)).then(|| self.now() + rng.upto(Duration::from_secs(3)));
+        let impatient = self.world().mix.impatient;
+        let deadline = (!calm && rng.chance(impatient)).then(|| self.now() + rng.upto(Duration::from_secs(3)));
         let breaks_off = !calm && body.is_some_and(|body| body.len() > INLINE_BYTES) && rng.chance(500);
         let work = async {
             match body {
@@ -201,6 +233,9 @@ impl Actor {
         while let Some(chunk) = body.next().await {
             match chunk {
                 Ok(chunk) => all.extend_from_slice(&chunk),
+                Err(e) if e.kind() == ErrorKind::Corrupt && self.world().mix.torn_read > 0 => {
+                    return self.count(C::DamageNoticed);
+                }
                 Err(e) => return self.world().plausible("body", &e),
             }
         }

@@ -2,6 +2,7 @@
 
 use lockd::client::Belief;
 use lockd::clock::BootTime;
+use lockd::limits::holder_belief;
 use lockd::model::LeaseId;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -97,8 +98,21 @@ impl Shared {
         }
         for n in extended {
             self.alone(n, now);
+            self.counted_from_before_the_send(n);
         }
         self.beliefs.all.retain(|one| one.until > 0);
+    }
+
+    /// A belief ends a margin before the TTL that its last sign of life began, on the holder's own clock.
+    fn counted_from_before_the_send(&mut self, n: usize) {
+        let mine = &self.beliefs.all[n];
+        let Some(grant) = self.history.keys[mine.key].grants.get(&mine.lease) else { return };
+        if grant.last_beat < mine.boot.born {
+            return;
+        }
+        let latest = mine.boot.read(grant.last_beat) + holder_belief(grant.ttl, grant.ttl);
+        let what = format!("{:?} believes until {:?}, at the most {latest:?}", mine.lease, mine.deadline);
+        self.ensure(self.beliefs.all[n].deadline <= latest, "a holder counts from before its send", || what);
     }
 
     fn alone(&mut self, n: usize, now: Nanos) {

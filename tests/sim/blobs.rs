@@ -124,8 +124,9 @@ impl Shared {
             self.at(course.gives_up, move |w| w.answer(proc, to, Err(no_answer())));
             return;
         }
+        let torn = self.fault(self.mix.torn_read, C::TornRead);
         self.at(course.there, move |w| {
-            let found = w.blobs.there.get(&id).cloned();
+            let found = w.blobs.there.get(&id).cloned().map(|whole| if torn { damaged(&whole) } else { whole });
             if found.is_none() {
                 w.count(C::BlobGone);
             }
@@ -191,6 +192,15 @@ impl Shared {
             w.reply(proc, course, to, Ok(found), || Err(no_answer()));
         });
     }
+}
+
+/// The same length, other bytes.
+fn damaged(whole: &Bytes) -> Bytes {
+    let mut bytes = whole.to_vec();
+    if let Some(last) = bytes.last_mut() {
+        *last ^= 1;
+    }
+    bytes.into()
 }
 
 /// What a body that breaks off on its way in ends with.

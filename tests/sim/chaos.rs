@@ -134,7 +134,7 @@ impl Run {
             w.disbelieve_all(proc);
             w.history.publishing.retain(|(at, _)| *at != proc);
         }
-        drop(gone);
+        self.bury(gone);
         let mut w = self.world.lock().unwrap();
         let ttl = u64::try_from(w.mix.ttl.as_nanos()).unwrap();
         let wait = w.rng.below(ttl);

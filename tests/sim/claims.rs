@@ -2,7 +2,9 @@
 
 use lockd::error::{Error, ErrorKind as K};
 use lockd::model::{How, LeaseId, RequestId, StateEtag};
-use lockd::service::{Changed, Released};
+use lockd::service::{Changed, Proof, Released};
+
+use std::time::Duration;
 
 use super::counters::Counter as C;
 use super::history::Asked;
@@ -48,6 +50,8 @@ impl Shared {
             self.broken("no task panics", format!("{what}: {e}"));
         }
         if message.contains("too many other writes") {
+            let safe = e.hint().is_some_and(|hint| hint.contains("safe"));
+            self.ensure(!safe, "after an overrun nobody is told that a repeat is safe", || format!("{what}: {e}"));
             self.count(C::Indeterminate);
         } else if e.kind() == K::OutcomeUnknown {
             self.count(C::Silent);
@@ -79,6 +83,14 @@ impl Shared {
         let fits = grant.as_ref().is_some_and(|grant| grant.token == token && grant.last_beat >= call.began);
         self.ensure(fits, "a grant is in the record", || format!("{lease:?} t{token}: {grant:?} since {}", call.began));
         self.note("acquired", call.key as u64, token);
+    }
+
+    /// What is left when an acquire is answered: little only after a renewal.
+    pub fn starts_fresh(&mut self, key: usize, lease: &LeaseId, left: Duration, ttl: Duration) {
+        let beats = self.history.keys[key].grants.get(lease).map_or(0, |grant| grant.beats);
+        self.ensure(left >= ttl / 2 || beats > 1, "who was granted late renews before any work", || {
+            format!("{lease:?}: {left:?} of {ttl:?} left")
+        });
     }
 
     pub fn acquire_failed(&mut self, call: Call, lease: &LeaseId, e: &Error) {
@@ -173,21 +185,21 @@ impl Shared {
             if ended.is_some_and(|(at, ..)| at < call.began) {
                 self.count(C::ReleaseReplayed);
             }
+        } else {
+            let before = matches!(ended, Some((at, How::Released | How::RolledBack, _)) if at < call.began);
+            let remembered = self.history.keys[call.key].remembers_end(lease);
+            self.ensure(!(before && remembered), "a repeated release gets its first answer", || {
+                format!("{lease:?}: {released:?}")
+            });
         }
     }
 
-    pub fn update_begins(
-        &mut self,
-        proc: ProcId,
-        call: Call,
-        id: &RequestId,
-        lease: (&LeaseId, u64),
-        etag: Option<StateEtag>,
-    ) {
+    pub fn update_begins(&mut self, proc: ProcId, call: Call, id: &RequestId, proof: &Proof, etag: Option<StateEtag>) {
         let key = &mut self.history.keys[call.key];
         let asked = key.requests.entry(id.clone()).or_insert_with(|| Asked {
-            lease: lease.0.clone(),
-            token: lease.1,
+            lease: proof.lease_id.clone(),
+            token: proof.token.0,
+            staged: proof.txn.is_some(),
             etag,
             under_way: 0,
             calls: 0,

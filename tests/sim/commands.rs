@@ -6,7 +6,7 @@ use std::time::Duration;
 use lockd::clock::BootTime;
 use lockd::error::ErrorKind;
 use lockd::model::{FencingToken, LeaseId};
-use lockd::service::{Guards, LeaseService, Proof};
+use lockd::service::{Guards, Proof};
 
 use super::actor::Actor;
 use super::counters::Counter as C;

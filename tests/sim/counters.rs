@@ -32,6 +32,7 @@ counters! {
     SlowAnswer => "fault: answer late in the tail",
     CutMessage => "fault: message lost at a partition",
     BlobFault => "fault: blob operation failed",
+    TornRead => "fault: blob damaged on its way",
     LateDelete => "fault: blob deleted late",
     StaleList => "fault: stale list of blobs",
     Pause => "fault: process paused",
@@ -70,7 +71,12 @@ counters! {
     BlobPublished => "blobs published",
     BlobDeleted => "blobs deleted",
     CollectorRace => "blob collected while its publisher was at work",
+    DamageNoticed => "damaged blob noticed by its reader",
+    WrongProof => "proof that does not fit refused",
+    ReusedRefused => "request id for another change refused",
     BlobGone => "reader found its blob gone",
+    Calls => "calls in histories that are linearizable",
+    Undecided => "histories whose search was given up",
     HealedGrant => "grant after the faults stopped",
 }
 
@@ -86,6 +92,10 @@ impl Default for Counters {
 impl Counters {
     pub const fn add(&mut self, counter: Counter) {
         self.0[counter as usize] += 1;
+    }
+
+    pub const fn add_many(&mut self, counter: Counter, n: u64) {
+        self.0[counter as usize] += n;
     }
 
     pub const fn get(&self, counter: Counter) -> u64 {
@@ -105,6 +115,10 @@ impl Counters {
     }
 
     pub fn missing(&self) -> Vec<&'static str> {
-        Counter::ALL.iter().filter(|counter| self.get(**counter) == 0).map(|counter| counter.text()).collect()
+        Counter::ALL
+            .iter()
+            .filter(|counter| self.get(**counter) == 0 && !matches!(counter, Counter::Undecided))
+            .map(|counter| counter.text())
+            .collect()
     }
 }

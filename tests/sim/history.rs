@@ -1,13 +1,15 @@
 //! Every applied write of every record, checked against the one before: the chain.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use lockd::model::{How, Key, Lease, LeaseId, Namespace, Record, RequestId, StateEtag, Version, Versioned, WriteId};
 use lockd::store::{Etag, Precondition};
 
 use super::counters::Counter as C;
-use super::records::Watcher;
+use super::records::{Sent, Watcher};
 use super::rng::mix;
 use super::time::Nanos;
 use super::world::{ProcId, Shared};
@@ -23,10 +25,12 @@ pub struct History {
 pub struct KeyHistory {
     pub key: Key,
     pub value: Option<(Bytes, Etag)>,
-    pub head: Record,
+    pub head: Arc<Record>,
     pub written_at_store: Nanos,
     pub watchers: Vec<Watcher>,
     pub writes: HashSet<WriteId>,
+    /// Writes that were sent.
+    pub sent: HashSet<WriteId>,
     pub grants: HashMap<LeaseId, Granted>,
     pub tokens: HashMap<u64, LeaseId>,
     /// The last ended leases, newest last.
@@ -51,6 +55,8 @@ pub struct Granted {
     pub token: u64,
     pub ended: Option<(Nanos, How, u64)>,
     pub last_beat: Nanos,
+    pub beats: u32,
+    pub ttl: Duration,
 }
 
 /// What is known of acquires with one lease id.
@@ -73,6 +79,8 @@ pub struct ReleaseClaim {
 pub struct Asked {
     pub lease: LeaseId,
     pub token: u64,
+    /// In the lease's transaction.
+    pub staged: bool,
     pub etag: Option<StateEtag>,
     pub under_way: u32,
     pub calls: u32,
@@ -100,12 +108,13 @@ impl History {
 impl KeyHistory {
     fn new(key: Key) -> Self {
         Self {
-            head: Record::new(key.clone()),
+            head: Arc::new(Record::new(key.clone())),
             key,
             value: None,
             written_at_store: 0,
             watchers: Vec::new(),
             writes: HashSet::new(),
+            sent: HashSet::new(),
             grants: HashMap::new(),
             tokens: HashMap::new(),
             ended: Vec::new(),
@@ -120,6 +129,11 @@ impl KeyHistory {
         }
     }
 
+    /// Whether the record remembers how this lease ended.
+    pub fn remembers_end(&self, lease: &LeaseId) -> bool {
+        self.ended.iter().rev().take(lockd::limits::ENDED_LEASES).any(|id| id == lease)
+    }
+
     pub fn holds(&self, lease: &LeaseId) -> bool {
         self.head.lease.as_ref().is_some_and(|present| present.id == *lease)
     }
@@ -131,20 +145,20 @@ fn etag_of(versioned: &Versioned) -> Option<StateEtag> {
 
 impl Shared {
     /// A write is applied; returns its etag.
-    pub fn applied(&mut self, proc: ProcId, index: usize, value: &Bytes) -> Etag {
-        let key = self.history.keys[index].key.clone();
-        let next = match Record::decode(&key, value) {
-            Ok(next) => next,
+    pub fn applied(&mut self, proc: ProcId, index: usize, sent: &Sent) -> Etag {
+        let next = match &sent.record {
+            Ok(next) => Arc::clone(next),
             Err(e) => {
                 self.broken("records can be read", e.to_string());
                 return Etag("broken".into());
             }
         };
         self.note("applied", index as u64, next.token.0 << 40 ^ next.beat << 20 ^ next.last_version.0);
-        let before = std::mem::replace(&mut self.history.keys[index].head, next.clone());
+        let before = std::mem::replace(&mut self.history.keys[index].head, Arc::clone(&next));
         self.say(|| {
             format!(
-                "{proc:?} wrote {key} r{} t{} b{} lease {:?} committed {} staged {:?}",
+                "{proc:?} wrote {} r{} t{} b{} lease {:?} committed {} staged {:?}",
+                next.key,
                 next.revision,
                 next.token,
                 next.beat,
@@ -153,17 +167,18 @@ impl Shared {
                 next.staged.as_ref().map(|s| s.version)
             )
         });
+        self.tell_write(proc, &before, &next);
         self.check_chain(index, &before, &next);
         self.check_lease(proc, index, &before, &next);
         self.check_versions(index, &before, &next);
         self.check_requests(index, &before, &next);
         self.check_blobs(index, &before, &next);
-        let etag = self.name_value(&next, value);
+        let etag = self.name_value(&next, &sent.value);
         let store_now = self.now() + self.store_clock_jump;
         let known = &mut self.history.keys[index];
         let shown = (next.visible().version.0, next.done.back().map(|done| done.id.clone()));
         known.named.insert(etag.0.clone(), shown);
-        known.value = Some((value.clone(), etag.clone()));
+        known.value = Some((sent.value.clone(), etag.clone()));
         known.written_at_store = store_now;
         etag
     }
@@ -218,7 +233,11 @@ impl Shared {
             let now = self.now();
             if let Some(grant) = self.history.keys[index].grants.get_mut(&new.id) {
                 grant.last_beat = now;
+                grant.beats += 1;
+                grant.ttl = new.ttl.duration();
             }
+            let fresh = new.stamp.is_none() || old.stamp != new.stamp;
+            self.ensure(fresh, "a stamp belongs to its beat", || format!("{:?}", new.id));
         } else {
             let same = old.stamp == new.stamp && old.ttl == new.ttl;
             self.ensure(same, "only a beat changes stamp and TTL", || format!("{:?}", new.id));
@@ -255,10 +274,13 @@ impl Shared {
         }
         self.ensure(new.token > before.token, "tokens rise", || format!("{} after {}", new.token, before.token));
         let key = &mut self.history.keys[index];
-        let ended_lately = key.ended.iter().rev().take(8).any(|id| *id == new.id);
+        let ended_lately = key.remembers_end(&new.id);
         let claim = key.acquires.get(&new.id).copied().unwrap_or_default();
         let first = key.tokens.insert(new.token.0, new.id.clone()).is_none();
-        key.grants.insert(new.id.clone(), Granted { token: new.token.0, ended: None, last_beat: now });
+        key.grants.insert(
+            new.id.clone(),
+            Granted { token: new.token.0, ended: None, last_beat: now, beats: 1, ttl: new.ttl.duration() },
+        );
         self.ensure(first, "each token to one lease", || format!("{} again", new.token));
         self.ensure(!ended_lately, "an ended lease id is never granted again", || format!("{:?} by {proc:?}", new.id));
         self.ensure(!claim.failed, "failed means never applied (acquire)", || format!("{:?} by {proc:?}", new.id));
@@ -316,9 +338,14 @@ impl Shared {
             let by_commit = before.staged.as_ref().is_some_and(|staged| staged.version == new.version);
             let by_update = next.last_version == new.version && new.version > before.last_version;
             self.ensure(by_commit || by_update, "only a commit or an update commits", || format!("{}", new.version));
-            if by_commit && before.lease.is_some() && next.lease.is_none() {
+            if by_commit {
+                let ended = next.ended.back().filter(|_| next.lease.is_none() && before.lease.is_some());
+                let released = ended.is_some_and(|ended| ended.how == How::Released);
+                self.ensure(released, "a staged change is committed by its release alone", || new.version.to_string());
                 self.count(C::StagedCommit);
             }
+            let kept = next.previous.as_ref() == old.blob();
+            self.ensure(kept, "the blob before is kept for readers", || format!("{:?}", old.blob()));
         }
         let dropped = before.staged.is_some() && next.staged.is_none() && new.version == old.version;
         let same_lease = before.lease.as_ref().map(|l| &l.id) == next.lease.as_ref().map(|l| &l.id);
@@ -344,17 +371,30 @@ impl Shared {
         self.ensure(own, "a fenced-off holder never writes", || {
             format!("{:?} of {:?} while {:?} held it", done.id, asked.lease, before.lease.as_ref().map(|l| &l.id))
         });
+        let made = match asked.staged {
+            true => next.staged.as_ref().is_some_and(|staged| staged.version == done.version),
+            false => next.committed.version == done.version && before.staged.is_none(),
+        };
+        self.ensure(made, "a change in a transaction is staged, any other committed", || format!("{:?}", done.id));
         self.ensure(done.etag == asked.etag, "what was asked is done", || format!("{:?}", done.id));
     }
 
     /// A write is sent: an update is bound to the version that it met first.
-    pub fn check_bound(&mut self, index: usize, value: &Bytes, when: &Precondition) {
+    pub fn check_bound(&mut self, index: usize, sent: &Sent, when: &Precondition) {
         let Precondition::Matches(etag) = when else { return };
         let key = &mut self.history.keys[index];
         let Some((version, last)) = key.named.get(&etag.0) else { return };
-        let Ok(next) = Record::decode(&key.key, value) else { return };
+        let Ok(next) = &sent.record else { return };
         let Some(done) = next.done.back().filter(|done| Some(&done.id) != last.as_ref()) else { return };
-        let Some(asked) = key.requests.get_mut(&done.id).filter(|asked| asked.calls == 1) else { return };
+        let first_send = next.write_id.is_some_and(|id| key.sent.insert(id));
+        let Some(asked) = key.requests.get_mut(&done.id) else { return };
+        if first_send && asked.under_way == 0 {
+            self.broken("nothing is sent for a client that has gone", format!("{:?}", done.id));
+            return;
+        }
+        if asked.calls > 1 {
+            return;
+        }
         let (first, version) = (*asked.bound.get_or_insert(*version), *version);
         self.ensure(first == version, "an update is bound to the version that it met", || {
             format!("{:?} met {first} and is sent for {version}", done.id)

@@ -1,10 +1,12 @@
 //! The end of a run: what must be true once the faults have stopped.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use lockd::client::AcquireOptions;
+use lockd::limits::TTL_MIN;
 use lockd::model::TxnId;
-use lockd::service::{AcquireRequest, Guards, LeaseService, Wait};
+use lockd::service::{AcquireRequest, Guards, Wait};
 
 use super::actor::Actor;
 use super::rng::{Rng, SimEntropy};
@@ -12,7 +14,7 @@ use super::world::Shared;
 
 /// A client that is gone before its grant comes: its engine gives the lease back.
 pub async fn vanish(actor: &Actor, key: usize) {
-    let id = Actor::draw_id(&mut actor.world().rng.clone());
+    let id = Actor::draw_id(&mut actor.world().rng.fork());
     actor.world().acquire_begins(key, &id);
     actor.world().acquire_left_open(key, &id);
     let options = actor.options(key, id.clone(), Duration::from_secs(10), None);
@@ -23,6 +25,61 @@ pub async fn vanish(actor: &Actor, key: usize) {
         actor.pass(Duration::from_millis(500)).await;
         let held = actor.world().history.keys[key].holds(&id);
         actor.world().ensure(!held, "a grant whose client has gone is given back", || format!("{id:?}"));
+    }
+}
+
+/// A grant that its client never saw is gone once the client has given it up.
+pub async fn abandon(actor: &Actor, key: usize) {
+    let id = Actor::draw_id(&mut actor.world().rng.fork());
+    actor.world().acquire_begins(key, &id);
+    actor.world().acquire_left_open(key, &id);
+    actor.world().release_left_open(key, &id);
+    let options = actor.options(key, id.clone(), Duration::from_secs(10), None);
+    let granted = actor.client.service().acquire(request(&options)).await.is_ok();
+    let released = actor.client.abandon(&options.key, &id).await;
+    let held = actor.world().history.keys[key].holds(&id);
+    actor.world().ensure(granted && released.is_some() && !held, "who gives an acquire up gives it back", || {
+        format!("{id:?}: {granted} {released:?}")
+    });
+}
+
+/// The machine was paused: its holder renews at once.
+pub async fn paused(actor: &Actor, key: usize) {
+    let id = Actor::draw_id(&mut actor.world().rng.fork());
+    let call = actor.world().acquire_begins(key, &id);
+    let options = actor.options(key, id.clone(), Duration::from_secs(30), None);
+    let mut lease = match actor.client.acquire(options, |_| ()).await {
+        Ok(lease) => lease,
+        Err(e) => return actor.not_acquired(call, &id, &e),
+    };
+    actor.world().acquired(call, &id, lease.token.0);
+    lease.keep_alive();
+    actor.pass(Duration::from_secs(2)).await;
+    let jumped = actor.world().now();
+    actor.boot.wall.fetch_add(5_000, Ordering::Relaxed);
+    actor.pass(Duration::from_millis(2_500)).await;
+    let beat = actor.world().history.keys[key].grants.get(&id).map_or(0, |grant| grant.last_beat);
+    actor.world().ensure(beat >= jumped, "who was paused renews at once", || format!("{id:?}"));
+    let call = actor.world().release_begins(key, &id);
+    let result = lease.release().await;
+    actor.world().release_ends(call, &id, Some(&result));
+}
+
+/// Takes a key and never renews; with `writes` it writes until it is refused.
+pub async fn hold(actor: &Actor, key: usize, writes: bool) {
+    let mut rng = actor.world().rng.fork();
+    let id = Actor::draw_id(&mut actor.world().rng.fork());
+    let call = actor.world().acquire_begins(key, &id);
+    let options = actor.options(key, id.clone(), TTL_MIN, None);
+    let lease = match actor.client.acquire(options, |_| ()).await {
+        Ok(lease) => lease,
+        Err(e) => return actor.not_acquired(call, &id, &e),
+    };
+    actor.world().acquired(call, &id, lease.token.0);
+    let proof = lease.proof();
+    lease.detach();
+    while writes && actor.update(&mut rng, key, &proof, Guards::default()).await.is_ok() {
+        actor.pass(Duration::from_millis(400)).await;
     }
 }
 
@@ -42,8 +99,8 @@ fn request(o: &AcquireOptions) -> AcquireRequest {
 
 /// Takes a key as anybody would, writes, gives it back and collects.
 pub async fn take(actor: &Actor, key: usize) -> Option<()> {
-    let mut rng = Rng::new(1);
-    let id = Actor::draw_id(&mut actor.world().rng.clone());
+    let mut rng = actor.world().rng.fork();
+    let id = Actor::draw_id(&mut actor.world().rng.fork());
     let call = actor.world().acquire_begins(key, &id);
     let options = actor.options(key, id.clone(), Duration::from_secs(10), None);
     let lease = match actor.client.acquire(options, |_| ()).await {

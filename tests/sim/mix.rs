@@ -23,10 +23,14 @@ pub struct Mix {
     /// Changes made under one lease.
     pub changes: u64,
     pub blob_states: u32,
+    /// Changes whose caller does not wait for the answer.
+    pub impatient: u32,
     pub staged: u32,
     pub ppm: [i64; 4],
     pub stamps: bool,
     pub notes: bool,
+    /// All hosts keep their notes in one place, as with homes on a network file system.
+    pub notes_shared: bool,
     pub store_clock: bool,
     pub poll: Nanos,
     /// ETags are hashes of the body, else numbers.
@@ -47,6 +51,7 @@ pub struct Mix {
     pub failed: u32,
     pub get_error: u32,
     pub blob_fault: u32,
+    pub torn_read: u32,
     pub late_delete: u32,
     pub stale_list: u32,
 
@@ -91,12 +96,14 @@ impl Mix {
             }),
             changes: r.pick(&[1, 3, 6, 14]),
             blob_states: r.pick(&[0, 0, 300, 1_000, 5_000]),
+            impatient: r.pick(&[0, 500, 500, 3_000]),
             staged: r.pick(&[0, 1_000, 3_000, 8_000]),
             ppm: std::array::from_fn(|_| {
                 if extremes { r.pick(&[-4_990, 4_990]) } else { i64::try_from(r.below(9_980)).unwrap() - 4_990 }
             }),
             stamps: r.chance(3_000) && !quiet,
             notes: r.chance(1_500) && !quiet,
+            notes_shared: r.chance(5_000),
             store_clock,
             hashed_etags: r.chance(2_000),
             poll: r.pick(&[20, 200, 1_000]) * MILLI,
@@ -115,6 +122,7 @@ impl Mix {
             failed: share(r, 2_000),
             get_error: share(r, 3_000),
             blob_fault: share(r, 3_000),
+            torn_read: share(r, 1_000),
             late_delete: share(r, 5_000),
             stale_list: share(r, 5_000),
             pause_every: every(r, 5, 120),

@@ -6,6 +6,8 @@
 
 mod actor;
 mod beliefs;
+#[cfg(feature = "mutants")]
+mod bias;
 mod blobs;
 mod chaos;
 mod claims;
@@ -14,6 +16,7 @@ mod counters;
 mod directory;
 mod history;
 mod last;
+mod log;
 mod mix;
 #[cfg(feature = "mutants")]
 mod mutants;

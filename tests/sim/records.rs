@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use lockd::error::{Error, ErrorKind, Result};
-use lockd::model::{Key, Namespace};
+use lockd::model::{Key, Namespace, Record};
 use lockd::store::{Cursor, Etag, Precondition, PutError, RecordStore, Tagged};
 use tokio::sync::oneshot;
 
@@ -64,6 +64,19 @@ impl RecordStore for SimRecords {
         let (to, answer) = oneshot::channel();
         self.world.lock().unwrap().start_watch(self.proc, key, seen.cloned(), to);
         answer.await.unwrap_or_else(|_| Err(gone()))
+    }
+}
+
+/// A put that is under way: its bytes, and what they say, or why they cannot be read.
+pub struct Sent {
+    pub value: Bytes,
+    pub record: Result<Arc<Record>>,
+}
+
+impl Sent {
+    fn new(key: &Key, value: Bytes) -> Self {
+        let record = Record::decode(key, &value).map(Arc::new);
+        Self { value, record }
     }
 }
 
@@ -189,7 +202,8 @@ impl Shared {
     ) {
         let course = self.course();
         let index = self.history.index(key);
-        self.check_bound(index, &value, &when);
+        let sent = Arc::new(Sent::new(key, value));
+        self.check_bound(index, &sent, &when);
         let unknown = || Err(PutError::Unknown(no_answer()));
         if self.fault(self.mix.failed, C::Failed) {
             let kinds = [ErrorKind::Unavailable, ErrorKind::Unavailable, ErrorKind::Throttled, ErrorKind::StoreFull];
@@ -203,7 +217,7 @@ impl Shared {
             let lands = course.gives_up + self.rng.below(4 * ttl);
             self.at(course.gives_up, move |w| w.answer(proc, to, unknown()));
             self.at(lands, move |w| {
-                if w.arrive(proc, index, &value, &when).is_some() {
+                if w.arrive(proc, index, &sent, &when).is_some() {
                     w.count(C::LateApplied);
                 }
             });
@@ -224,9 +238,9 @@ impl Shared {
         if self.fault(self.mix.duplicate, C::Duplicate) {
             let ttl = u64::try_from(self.mix.ttl.as_nanos()).unwrap();
             let again = course.there + self.rng.below(4 * ttl);
-            let (value, when) = (value.clone(), when.clone());
+            let (sent, when) = (Arc::clone(&sent), when.clone());
             self.at(again, move |w| {
-                if w.arrive(proc, index, &value, &when).is_some() {
+                if w.arrive(proc, index, &sent, &when).is_some() {
                     w.count(C::LateApplied);
                 }
             });
@@ -240,7 +254,7 @@ impl Shared {
         };
         let lost = self.fault(self.mix.lost_reply, C::LostReply);
         self.at(course.there, move |w| {
-            let applied = w.arrive(proc, index, &value, &when);
+            let applied = w.arrive(proc, index, &sent, &when);
             if applied.is_some() && (lost || spoiled.is_some()) {
                 let version = w.history.keys[index].head.last_version.0;
                 w.history.unanswered.insert((index, version));
@@ -259,7 +273,7 @@ impl Shared {
     }
 
     /// A put arrives at the store: the atomic moment.
-    fn arrive(&mut self, proc: ProcId, index: usize, value: &Bytes, when: &Precondition) -> Option<Etag> {
+    fn arrive(&mut self, proc: ProcId, index: usize, sent: &Sent, when: &Precondition) -> Option<Etag> {
         let present = self.history.keys[index].value.as_ref().map(|(_, etag)| etag.clone());
         let holds = match when {
             Precondition::Absent => present.is_none(),
@@ -269,7 +283,7 @@ impl Shared {
         if !holds {
             return None;
         }
-        let etag = self.applied(proc, index, value);
+        let etag = self.applied(proc, index, sent);
         self.count(C::Writes);
         self.tell_watchers(index);
         Some(etag)

@@ -12,10 +12,12 @@ use super::beliefs::Source;
 use super::chaos::Kind;
 use super::commands::{self, Command, Printed, Script};
 use super::counters::{Counter as C, Counters};
+use super::mix::Mix;
 use super::proc::Proc;
 use super::time::{Boot, MILLI, Nanos, SECOND};
 use super::worker;
 use super::world::{ProcId, Shared, Todo, Violation};
+use crate::history::Event;
 
 pub struct Run {
     pub world: Arc<Mutex<Shared>>,
@@ -32,20 +34,21 @@ pub struct Report {
     pub simulated: Nanos,
     pub counters: Counters,
     pub violation: Option<Violation>,
+    pub history: Vec<Event>,
 }
 
-/// Runs a seed to its end, or to the first rule that is broken.
-pub fn run(seed: u64, trace: bool) -> Report {
-    let mut run = Run::new(seed, trace);
+/// Runs a seed to its end, or to the first rule that is broken. `shape` may bend what the seed drew.
+pub fn run(seed: u64, shape: fn(&mut Mix), trace: bool) -> Report {
+    let mut run = Run::new(seed, shape, trace);
     run.safety();
     run.liveness();
     run.report(seed)
 }
 
 impl Run {
-    fn new(seed: u64, trace: bool) -> Self {
+    fn new(seed: u64, shape: fn(&mut Mix), trace: bool) -> Self {
         super::panics::forget();
-        let world = Arc::new(Mutex::new(Shared::new(seed, trace)));
+        let world = Arc::new(Mutex::new(Shared::new(seed, shape, trace)));
         let mut run = Self { world, procs: BTreeMap::new(), scripts: Vec::new(), notes: None };
         let (hosts, procs, scripts, keys, notes) = {
             let w = run.world();
@@ -124,9 +127,9 @@ impl Run {
 
     /// The next command of a script.
     fn command(&mut self, n: usize) {
-        let (ttl, stopping) = {
+        let (ttl, stopping, shared) = {
             let w = self.world();
-            (w.mix.ttl, w.stopping)
+            (w.mix.ttl, w.stopping, w.mix.notes_shared)
         };
         let script = &mut self.scripts[n];
         let Some(command) = script.next(ttl, stopping) else { return };
@@ -138,7 +141,8 @@ impl Run {
         }
         let (host, key, output) = (script.host, script.key, Arc::clone(&script.output));
         let rng = script.rng.fork();
-        let notes = self.notes.as_ref().map(|dir| dir.path().join(format!("host-{host}")));
+        let notes =
+            self.notes.as_ref().map(|dir| dir.path().join(if shared { "home".into() } else { format!("host-{host}") }));
         let (proc, actor) = self.spawn(host, Some(n), notes);
         self.world().say(|| format!("{proc:?} runs {command:?}"));
         self.procs[&proc].spawn(commands::run(actor, rng, key, command, output));
@@ -242,11 +246,20 @@ impl Run {
         }
         if one.done.load(Ordering::Relaxed) {
             let script = one.script;
-            drop(self.procs.remove(&proc));
+            if let Some(gone) = self.procs.remove(&proc) {
+                self.bury(gone);
+            }
             if let Some(script) = script {
                 self.command_over(script);
             }
         }
+    }
+
+    /// Drops a process with its tasks, in whatever order that happens: what they leave behind is told in one.
+    pub fn bury(&self, gone: Proc) {
+        let told = self.world().told.len();
+        drop(gone);
+        self.world().told[told..].sort_by_key(|event| event.call);
     }
 
     fn safety(&mut self) {
@@ -310,21 +323,57 @@ impl Run {
             w.nothing_left_over(key);
             drop(w);
             let (proc, actor) = self.spawn(0, None, None);
-            self.procs[&proc].spawn(async move { super::last::vanish(&actor, key).await });
+            self.procs[&proc].spawn(async move {
+                super::last::vanish(&actor, key).await;
+                super::last::abandon(&actor, key).await;
+                super::last::paused(&actor, key).await;
+            });
             let now = self.world().now();
-            self.until(now + 10 * SECOND);
+            self.until(now + 20 * SECOND);
+        }
+        for writes in [false, true] {
+            if self.world().violation.is_none() {
+                self.takeover(bound, writes);
+            }
         }
     }
 
-    fn report(self, seed: u64) -> Report {
-        let Self { world, procs, .. } = self;
-        drop(procs);
+    /// A holder that does not renew holds nobody up, not even when it goes on writing.
+    fn takeover(&mut self, bound: Nanos, writes: bool) {
+        let (proc, holder) = self.spawn(0, None, None);
+        self.procs[&proc].spawn(async move { super::last::hold(&holder, 0, writes).await });
+        let now = self.world().now();
+        self.until(now + SECOND);
+        let (proc, taker) = self.spawn(0, None, None);
+        let granted = Arc::new(Mutex::new(None));
+        let told = Arc::clone(&granted);
+        self.procs[&proc].spawn(async move {
+            *told.lock().unwrap() = super::last::take(&taker, 0).await;
+        });
+        let now = self.world().now();
+        self.until(now + bound);
+        if granted.lock().unwrap().is_none() {
+            self.world()
+                .broken("a free or expired key is granted in time", format!("its last holder writes on: {writes}"));
+        }
+    }
+
+    fn report(mut self, seed: u64) -> Report {
+        for (_, proc) in std::mem::take(&mut self.procs) {
+            self.bury(proc);
+        }
+        let world = self.world;
         let mut w = world.lock().unwrap();
+        if w.violation.is_none() {
+            w.check_history();
+        }
         let end = w.now();
         let committed: u64 = w.history.keys.iter().map(|key| key.head.committed.version.0).sum();
         let operations = w.counters.get(C::Operations);
         w.note("end", committed, operations);
         w.drop_events();
-        Report { seed, hash: w.hash, simulated: end, counters: w.counters.clone(), violation: w.violation.clone() }
+        let history = std::mem::take(&mut w.told);
+        let (counters, violation) = (w.counters.clone(), w.violation.clone());
+        Report { seed, hash: w.hash, simulated: end, counters, violation, history }
     }
 }

@@ -1,6 +1,7 @@
 //! Many seeds: a short sample in every run, the seeds that once broke something, and the full amount.
 
 use std::fmt::Write;
+use std::io::Write as _;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -8,7 +9,8 @@ use std::time::Duration;
 use lockd::clock::{BootTime, Clock, SystemClock};
 
 use super::counters::{Counter as C, Counters};
-use super::run::{Report, run};
+use super::run::{self, Report};
+use crate::history::{self, Event};
 use crate::support;
 
 /// Seeds that broke something once, each with what it was.
@@ -37,7 +39,8 @@ impl Totals {
             && self.simulated >= HOURS * 3_600_000_000_000
     }
 
-    fn add(&mut self, report: Report) {
+    fn add(&mut self, mut report: Report) {
+        export(report.seed, std::mem::take(&mut report.history));
         self.seeds += 1;
         self.simulated += report.simulated;
         self.counters.merge(&report.counters);
@@ -46,17 +49,18 @@ impl Totals {
         }
     }
 
-    /// The totals, and how to see again what was broken.
-    fn told(&self, took: Duration) -> String {
-        let mut text = String::new();
+    fn sum(&self, took: Duration) -> String {
         let hours = self.simulated as f64 / 3.6e12;
         let (operations, faults) = (self.counters.get(C::Operations), self.counters.faults());
-        let _fits = writeln!(
-            text,
-            "{} seeds, {hours:.1} simulated hours, {operations} store operations, {faults} faults in {:.0} s",
-            self.seeds,
-            took.as_secs_f64()
-        );
+        let (seeds, seconds) = (self.seeds, took.as_secs_f64());
+        format!(
+            "{seeds} seeds, {hours:.1} simulated hours, {operations} store operations, {faults} faults in {seconds:.0} s"
+        )
+    }
+
+    /// The totals, and how to see again what was broken.
+    fn told(&self, took: Duration) -> String {
+        let mut text = self.sum(took) + "\n";
         for counter in C::ALL {
             let _fits = writeln!(text, "{:>12} {}", self.counters.get(*counter), counter.text());
         }
@@ -65,6 +69,10 @@ impl Totals {
         }
         text
     }
+}
+
+fn run(seed: u64, trace: bool) -> Report {
+    run::run(seed, |_| (), trace)
 }
 
 fn complaint(report: &Report) -> String {
@@ -86,12 +94,12 @@ fn run_twice(seed: u64) -> Report {
     report
 }
 
-/// Runs seeds from `first` on two threads until there are enough, or a few have broken a rule.
+/// Runs seeds from `first` until there are enough, or a few have broken a rule.
 fn run_all(first: u64, twice: u64, enough: impl Fn(&Totals) -> bool + Sync) -> Totals {
-    let next = AtomicU64::new(first);
+    let (next, start) = (AtomicU64::new(first), SystemClock.boot());
     let totals = Mutex::new(Totals::default());
     std::thread::scope(|scope| {
-        for _ in 0..2 {
+        for _ in 0..threads() {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
@@ -102,7 +110,11 @@ fn run_all(first: u64, twice: u64, enough: impl Fn(&Totals) -> bool + Sync) -> T
                         }
                     }
                     let report = if seed.is_multiple_of(twice) { run_twice(seed) } else { run(seed, false) };
-                    totals.lock().unwrap().add(report);
+                    let mut totals = totals.lock().unwrap();
+                    totals.add(report);
+                    if totals.seeds.is_multiple_of(500) {
+                        println!("{}; never reached: {:?}", totals.sum(since(start)), totals.counters.missing());
+                    }
                 }
             });
         }
@@ -110,12 +122,25 @@ fn run_all(first: u64, twice: u64, enough: impl Fn(&Totals) -> bool + Sync) -> T
     totals.into_inner().unwrap()
 }
 
-fn number(name: &str) -> Option<u64> {
+/// Threads: two, as CI has; `LOCKD_SIM_THREADS` says otherwise.
+pub fn threads() -> u64 {
+    number("LOCKD_SIM_THREADS").unwrap_or(2)
+}
+
+pub fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
 fn since(start: BootTime) -> Duration {
     SystemClock.boot().since(start)
+}
+
+/// With `LOCKD_HISTORY` the histories go to that file, one after the other.
+fn export(seed: u64, history: Vec<Event>) {
+    let Some(path) = std::env::var_os("LOCKD_HISTORY") else { return };
+    let named: Vec<Event> = history.into_iter().map(|event| Event { run: Some(seed), ..event }).collect();
+    let mut file = std::fs::OpenOptions::new().append(true).create(true).open(path).unwrap();
+    file.write_all(history::lines(&named).as_bytes()).unwrap();
 }
 
 /// A few seeds, each twice. `LOCKD_SIM_SEEDS` and `LOCKD_SIM_FIRST` ask for others.
@@ -160,5 +185,6 @@ fn replay() {
     let Some(seed) = number("LOCKD_SIM_SEED") else { return };
     let report = run(seed, true);
     println!("hash {:016x}\n{}", report.hash, complaint(&report));
+    export(seed, report.history);
     assert_eq!(report.violation, None);
 }

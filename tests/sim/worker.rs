@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use lockd::client::Lease;
 use lockd::error::ErrorKind;
-use lockd::model::LeaseId;
-use lockd::service::{Guards, LeaseService, Proof, Released};
+use lockd::model::{FencingToken, LeaseId, TxnId};
+use lockd::service::{Guards, Proof, Released};
 
 use super::actor::Actor;
 use super::beliefs::Source;
 use super::counters::Counter as C;
-use super::rng::Rng;
+use super::rng::{Rng, SimEntropy};
 
 pub async fn work(actor: Actor, mut rng: Rng) {
     loop {
@@ -113,6 +113,7 @@ async fn acquire(
             let mut w = actor.world();
             w.acquired(call, &lease.id, lease.token.0);
             w.release_not_needed(key, id);
+            w.starts_fresh(key, id, lease.deadline().since(actor.now()), lease.ttl.duration());
             if waited {
                 w.count(C::WaitedGrant);
             }
@@ -141,6 +142,9 @@ async fn held(actor: &Actor, rng: &mut Rng, key: usize, mut lease: Lease) {
     let proof = Proof { txn: staged.then(|| lease.txn.clone()), ..lease.proof() };
     if !staged && rng.chance(2_000) {
         actor.world().history.keys[key].handed = Some(proof.clone());
+    }
+    if rng.chance(800) {
+        wrong_proof(actor, rng, key, &proof, &lease.txn).await;
     }
     let mut last = 0;
     let mut version = None;
@@ -172,6 +176,27 @@ async fn held(actor: &Actor, rng: &mut Rng, key: usize, mut lease: Lease) {
         actor.count(if by_deadline { C::LostByDeadline } else { C::LostByAnswer });
     }
     give_up(actor, rng, key, lease, &proof, last).await;
+}
+
+/// A proof of which one part does not fit is refused.
+async fn wrong_proof(actor: &Actor, rng: &mut Rng, key: usize, proof: &Proof, txn: &TxnId) {
+    let wrong = match rng.below(3) {
+        0 => Proof { token: FencingToken(proof.token.0 + 1), ..proof.clone() },
+        1 => Proof { txn: Some(TxnId::random(&SimEntropy::new(rng.fork()))), ..proof.clone() },
+        _ => {
+            // A change past the transaction, while something is staged.
+            let staged = Proof { txn: Some(txn.clone()), ..proof.clone() };
+            let made = actor.update(rng, key, &staged, Guards::default()).await;
+            if !made.is_ok_and(|changed| changed.changed) {
+                return;
+            }
+            Proof { txn: None, ..proof.clone() }
+        }
+    };
+    let result = actor.update(rng, key, &wrong, Guards::default()).await;
+    let mut w = actor.world();
+    w.ensure(result.is_err(), "a proof is good as a whole or not at all", || format!("{wrong:?}: {result:?}"));
+    w.count(C::WrongProof);
 }
 
 /// Some time, or until the lease is lost.

@@ -13,6 +13,7 @@ use super::history::History;
 use super::mix::Mix;
 use super::rng::{Rng, mix};
 use super::time::{Boot, Nanos};
+use crate::history;
 
 /// A process, over the whole run: a restarted one is another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -69,15 +70,19 @@ pub struct Shared {
     pub stalled_until: Nanos,
     pub store_clock_jump: Nanos,
     pub history: History,
+    /// Every call and every write, for the checks that know nothing of this world.
+    pub told: Vec<history::Event>,
+    pub calls: u64,
     pub blobs: Blobs,
     pub beliefs: Beliefs,
     pub trace: bool,
 }
 
 impl Shared {
-    pub fn new(seed: u64, trace: bool) -> Self {
+    pub fn new(seed: u64, shape: fn(&mut Mix), trace: bool) -> Self {
         let mut rng = Rng::new(mix(seed ^ 0x006c_6f63_6b64));
-        let mix = Mix::draw(&mut rng);
+        let mut mix = Mix::draw(&mut rng);
+        shape(&mut mix);
         let keys = mix.keys;
         Self {
             now: Arc::default(),
@@ -99,6 +104,8 @@ impl Shared {
             stalled_until: 0,
             store_clock_jump: 0,
             history: History::new(keys),
+            told: Vec::new(),
+            calls: 0,
             blobs: Blobs::default(),
             beliefs: Beliefs::default(),
             trace,

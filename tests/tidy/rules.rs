@@ -13,7 +13,7 @@ pub struct Source {
 
 /// The modules of the library, and which others each may use (ARCHITECTURE.md, "Where things live").
 const LIBRARY: [(&str, &[&str]); 15] = [
-    ("client", &["clock", "entropy", "error", "limits", "model", "mutants", "service"]),
+    ("client", &["clock", "entropy", "error", "json", "limits", "model", "mutants", "service"]),
     ("clock", &[]),
     ("connect", &["clock", "engine", "entropy", "error", "limits", "service", "store"]),
     ("engine", &["clock", "entropy", "error", "json", "lease", "limits", "model", "mutants", "service", "store"]),

@@ -65,6 +65,10 @@ pub(super) fn without_write(
             let broken = before.ended(&r.lease_id).is_some_and(|ended| ended.how == How::Broken);
             B::unless(!present && *answer == Ok(Outcome::Broken(broken)), "a break tells another story than the record")
         }
+        Request::Admit(r) => {
+            let wanted = if r.token < before.fence { Err(Refusal::Stale(before.fence)) } else { Ok(Outcome::Admitted) };
+            B::unless(*answer == wanted && r.token <= before.fence, "an admit is answered against the mark")
+        }
     }
 }
 

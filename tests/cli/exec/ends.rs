@@ -106,6 +106,7 @@ fn a_command_that_runs_too_long_is_ended_with_all_that_it_started() {
     assert!(sandbox.is_free("k"));
     // One that is done in time is none of this.
     assert_eq!(sandbox.run(&["--max-runtime", "10m", "k"], "exit 4").status.code(), Some(4));
+    assert_eq!(sandbox.run(&["--max-runtime", "0", "k"], "exit 4").status.code(), Some(4), "no limit, as with timeout");
 }
 
 #[test]
@@ -136,4 +137,13 @@ fn what_cannot_be_ended_is_named_and_nothing_is_released() {
     assert!(said.contains(&format!("cannot end {pid} (sleep)")) && said.contains("not released"), "{said}");
     assert_eq!(sandbox.processes(), [(pid, "sleep 600".to_owned())]);
     assert!(!sandbox.is_free("k"));
+    // Too many for one message: the first are named, the rest are counted.
+    let many = script.replace(" k -- ", " many -- ").replace(
+        "echo $$ >$D/pid; exec sleep 600",
+        "n=0; while [ $n -lt 40 ]; do sleep 600 & n=$((n + 1)); done; echo >$D/many; wait",
+    );
+    let running = super::sandbox::Running::of(sandbox.any("sh").args(["-c", &many]));
+    sandbox.wait_for("many");
+    let (_, said) = running.end();
+    assert!(said.contains("(sleep)") && said.contains(" and 25 more; the lease is not released"), "{said}");
 }

@@ -2,8 +2,14 @@
 
 mod contend;
 mod ends;
+mod hosts;
+mod nested;
+mod options;
 mod plain;
-mod sandbox;
+mod report;
+pub mod sandbox;
+mod several;
 mod signals;
+mod state_file;
 mod terminal;
 mod waits;

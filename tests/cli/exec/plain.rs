@@ -214,3 +214,12 @@ fn what_is_left_in_the_group_is_asked_first() {
     sandbox.wait_for("asked");
     assert_eq!(sandbox.processes(), []);
 }
+
+#[test]
+fn an_env_file_that_could_not_be_handed_on_is_refused() {
+    let sandbox = Sandbox::new();
+    std::fs::write(sandbox.path("a:b.env"), "LOCKD_OWNER=me\n").unwrap();
+    let out = sandbox.lockd(&["--env-file", "a:b.env", "exec", "k", "--", "true"]).output().unwrap();
+    assert_eq!(out.status.code(), Some(64), "{out:?}");
+    assert!(String::from_utf8_lossy(&out.stderr).contains("a:b.env has a `:`"), "{out:?}");
+}

@@ -7,9 +7,12 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
-use lockd::clock::{BootTime, Clock, SystemClock};
+use lockd::clock::{BootTime, Clock, SystemClock, UnixMillis};
 use lockd::entropy::{Entropy, KernelEntropy};
-use lockd::model::LeaseId;
+use lockd::lease::{Break, Request, step};
+use lockd::model::{Key, LeaseId, Namespace, Owner, Reason, Record, WriteId};
+use lockd::store::Precondition;
+use lockd::store::open::{self, OpenOptions};
 use rustix::process::{Pid, Signal};
 
 /// How long something may take that must happen: the machine may be slow, and a test never measures its speed with this.
@@ -84,6 +87,31 @@ impl Sandbox {
         let out = self.lockd(&["exec", "-n", key, "--", "true"]).output().unwrap();
         assert!(matches!(out.status.code(), Some(0 | 75)), "{out:?}");
         out.status.success()
+    }
+
+    /// Breaks the lease of a key, as an operator does.
+    pub fn break_lease(&self, key: &str) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let options = OpenOptions { create: false, ..OpenOptions::system() };
+            let store = open::open(&self.store(), options).await.unwrap().store;
+            let key = Key::new(Namespace::default(), key).unwrap();
+            let (by, reason) = (Owner::new("operator").unwrap(), Reason::new("stuck").unwrap());
+            // Its holder renews it meanwhile.
+            for _ in 0..100 {
+                let tagged = store.records.get(&key).await.unwrap().unwrap();
+                let record = Record::decode(&key, &tagged.value).unwrap();
+                let lease_id = record.lease.as_ref().expect("it is held").id.clone();
+                let (by, reason, epoch) = (by.clone(), reason.clone(), store.facts.epoch);
+                let broken = Request::Break(Break { lease_id, by, reason, epoch, at: UnixMillis(1) });
+                let next =
+                    step(&record, &broken, Duration::ZERO).write.unwrap().sealed(WriteId::random(&KernelEntropy));
+                if store.records.put(&key, next.encode().unwrap(), Precondition::Matches(tagged.etag)).await.is_ok() {
+                    return;
+                }
+            }
+            panic!("it could not be broken");
+        });
     }
 
     /// The processes started here that still run, by id and command line.

@@ -1,44 +1,60 @@
 //! `lockd acquire`: take a lease and print it for the shell.
+//!
+//! - [`print`]: the forms in which it is printed. [`keep`]: the keeper that renews it while a shell lives.
+
+mod keep;
+mod print;
 
 use std::ffi::OsString;
+use std::time::Duration;
 
-use lockd::client::{AcquireOptions, Lease};
-use lockd::clock::UnixMillis;
+use lockd::client::AcquireOptions;
 use lockd::error::{Error, ErrorKind, Result};
 use lockd::model::{LeaseId, Reason};
-use serde::Serialize;
 
 use super::context::{Context, Session, usage};
 use super::interrupt::{self, Either};
-use super::output::{self, Format};
+use super::output;
 use super::patience::Patience;
+use super::process::shell::Shell;
 use super::target::Need;
-use super::variables::OF_A_LEASE;
-use super::{duration, identity, text, variables, waiting};
+use super::{duration, identity, variables, waiting};
+use print::{Form, Taken, form, print_code};
 
 /// Take a lease and print it for the shell
 #[derive(clap::Args)]
 #[command(
     long_about = "Take a lease and print it for the shell. Nobody renews it: it ends by itself when its TTL has passed, unless \
-`lockd keepalive` extends it. To hold a lease while a command runs, use `lockd exec`.
+`lockd keepalive` extends it, or a keeper was asked for. To hold a lease while a command runs, use `lockd exec`.
 
   l=$(lockd acquire deploy/web --ttl 10m) && eval \"$l\" || exit
+  l=$(lockd acquire --keep deploy/web) && eval \"$l\" || exit
   lockd acquire -o fish deploy/web | source
   lockd acquire -o json -n deploy/web
 
+With --keep a small process renews the lease while the shell lives, and gives it back when the shell has ended, however it \
+ended. It cannot end what the shell started: for that, use `lockd exec`.
+
 Values are quoted, so that nothing in a name runs as code. On failure it prints code that unsets the lease's variables and \
-fails, because `eval \"\"` succeeds."
+fails, because `eval \"\"` succeeds; with `--if-busy skip` or `-E 0` it prints code that ends the script with success."
 )]
 pub struct Args {
     /// The key to take
     key: String,
     #[command(flatten)]
     patience: Patience,
-    /// What to do when somebody else holds the key: wait, fail (as --no-wait) or skip (exit 0 without a lease) [default: wait]
+    /// What to do when somebody else holds the key: wait, fail (as --no-wait) or skip (the script ends with success) [default: wait]
     #[arg(long, value_name = "WHAT", help_heading = "Waiting")]
     if_busy: Option<String>,
     #[command(flatten)]
     asking: Asking,
+    /// Leave a keeper behind that renews the lease while the shell lives and gives it back when that has ended: the process
+    /// that runs this command, or the shell that its subshell comes from
+    #[arg(long, help_heading = "Lease")]
+    keep: bool,
+    /// The process whose life counts for --keep, where it is not that shell
+    #[arg(long, value_name = "PID", requires = "keep", help_heading = "Lease")]
+    for_pid: Option<String>,
 }
 
 /// Flags about the lease that is asked for.
@@ -55,36 +71,12 @@ pub struct Asking {
     pub reason: Option<String>,
 }
 
-/// Forms in which a lease is printed.
+/// What to do when somebody else holds the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
-    Sh,
-    Fish,
-    Dotenv,
-    Document(Format),
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum IfBusy {
     Wait,
     Fail,
     Skip,
-}
-
-#[derive(Serialize)]
-struct Body<'a> {
-    key: &'a str,
-    namespace: &'a str,
-    lease_id: &'a str,
-    fencing_token: u64,
-    owner: &'a str,
-    store: &'a str,
-    expires: &'a str,
-    expires_in_ms: u64,
-    ttl_ms: u64,
-    version: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    etag: Option<&'a str>,
 }
 
 /// Runs the command.
@@ -100,28 +92,43 @@ pub fn run(context: &Context, args: &Args) -> Result<u8> {
         return Err(usage("--if-busy", "`fail` does not wait; leave --wait out"));
     }
     if if_busy != IfBusy::Wait && options.wait.is_none() {
-        options.wait = Some(std::time::Duration::ZERO);
+        options.wait = Some(Duration::ZERO);
     }
-    let busy_exit = args.patience.busy_exit()?;
+    let busy_exit = args.patience.busy_exit()?.unwrap_or(ErrorKind::Busy.exit_code());
+    if args.keep {
+        let shell = shell(args.for_pid.as_deref())?;
+        options.holder = identity::of_process(shell.pid());
+        options.owner = context.owner(args.asking.owner.as_deref(), &options.holder)?;
+        context.place(Need::Lease)?;
+        return keep::run(context, keep::Wish { options, form, if_busy, busy_exit, shell });
+    }
     let result = context.block_on(async {
         let session = context.open(Need::Lease).await?;
         let result = take(context, &session, options, form).await;
         session.client.service().close().await;
         result
     });
-    match (result, busy_exit) {
-        (Err(error), _) if error.kind() == ErrorKind::Busy && if_busy == IfBusy::Skip => {
+    match result {
+        Err(error) if error.kind() == ErrorKind::Busy && if_busy == IfBusy::Skip => {
             context.voice.detail(&format!("skipped: {}", output::message(&error, context.clock.wall())));
-            print_code(form, None);
+            print_code(form, 0);
             Ok(0)
         }
-        (Err(error), Some(exit)) if error.kind() == ErrorKind::Busy => {
-            context.voice.error(&error, exit, context.clock.wall());
-            print_code(form, Some(exit));
-            Ok(exit)
+        Err(error) if error.kind() == ErrorKind::Busy => {
+            context.voice.error(&error, busy_exit, context.clock.wall());
+            print_code(form, busy_exit);
+            Ok(busy_exit)
         }
-        (result, _) => result,
+        result => result,
     }
+}
+
+/// The process whose life counts for a keeper.
+fn shell(named: Option<&str>) -> Result<Shell> {
+    let Some(text) = named else { return Shell::of_caller() };
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let pid = digits.then(|| text.parse().ok()).flatten().filter(|pid| *pid > 0);
+    Shell::named(pid.ok_or_else(|| usage("--for-pid", &format!("{text:?} is not the number of a process")))?)
 }
 
 /// What to ask for, without the wait.
@@ -149,15 +156,12 @@ async fn take(context: &Context, session: &Session, options: AcquireOptions, for
         Either::Done(lease) => lease?,
         Either::Signal(signal) => {
             session.client.abandon(&key, &id).await;
-            print_code(form, Some(interrupt::exit_code(signal)));
+            print_code(form, interrupt::exit_code(signal));
             return Ok(interrupt::exit_code(signal));
         }
     };
-    let left = lease.deadline().since(context.clock.boot());
-    let millis = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
-    let expires = text::rfc3339(UnixMillis(context.clock.wall().0.saturating_add(millis)));
-    let printed = printed(form, &lease, &session.place.url, &expires, millis)?;
-    if let Err(e) = output::write(printed) {
+    let taken = Taken::of(&lease, &session.place.url, &*context.clock);
+    if let Err(e) = output::write(taken.printed(form, &variables::around_by_exec(&context.environment))?) {
         // Nobody will ever know this lease: it goes back at once.
         let released = lease.release().await;
         let hint =
@@ -165,60 +169,13 @@ async fn take(context: &Context, session: &Session, options: AcquireOptions, for
         return Err(output::unwritten(&e).with_hint(hint));
     }
     context.voice.note(&format!(
-        "the lease of {} ends at {expires}, in {}; nobody renews it but `lockd keepalive`",
+        "the lease of {} ends at {}, in {}; nobody renews it but `lockd keepalive`",
         lease.key,
-        duration::human(left)
+        taken.expires,
+        duration::human(Duration::from_millis(taken.expires_in_ms))
     ));
     lease.detach();
     Ok(0)
-}
-
-fn printed(form: Form, lease: &Lease, store: &str, expires: &str, expires_in_ms: u64) -> Result<String> {
-    let mut variables = variables::of(lease, store);
-    variables.push(("LOCKD_LEASE_EXPIRES", expires.to_owned()));
-    let lines = |line: &dyn Fn(&str, &str) -> String| variables.iter().map(|(name, value)| line(name, value)).collect();
-    Ok(match form {
-        Form::Sh => {
-            let exports: String = lines(&|name, value| format!("export {name}={}\n", text::sh_quoted(value)));
-            exports + "unset LOCKD_SERVER LOCKD_LEASES\n"
-        }
-        Form::Fish => {
-            let exports: String = lines(&|name, value| format!("set -gx {name} {}\n", text::fish_quoted(value)));
-            // In fish, to erase what is not set fails, and to set something does not change the status.
-            exports + "set -e LOCKD_SERVER\nset -e LOCKD_LEASES\ntrue\n"
-        }
-        Form::Dotenv => lines(&|name, value| format!("{name}={}\n", text::dotenv_quoted(value))),
-        Form::Document(format) => {
-            let body = Body {
-                key: lease.key.name(),
-                namespace: lease.key.namespace().as_str(),
-                lease_id: lease.id.as_str(),
-                fencing_token: lease.token.0,
-                owner: lease.owner.as_str(),
-                store,
-                expires,
-                expires_in_ms,
-                ttl_ms: lease.ttl.millis(),
-                version: lease.version.0,
-                etag: lease.etag.as_ref().map(lockd::model::StateEtag::as_str),
-            };
-            output::document(format, &body)?
-        }
-    })
-}
-
-fn form(name: Option<&str>) -> Result<Form> {
-    Ok(match name {
-        None | Some("sh") => Form::Sh,
-        Some("fish") => Form::Fish,
-        Some("dotenv") => Form::Dotenv,
-        Some("json") => Form::Document(Format::Json),
-        Some("yaml") => Form::Document(Format::Yaml),
-        Some(other) => {
-            let why = format!("{other:?} is no form of a lease; there are sh, fish, dotenv, json and yaml");
-            return Err(usage("--output", &why));
-        }
-    })
 }
 
 fn if_busy(text: Option<&str>) -> Result<IfBusy> {
@@ -230,30 +187,9 @@ fn if_busy(text: Option<&str>) -> Result<IfBusy> {
     }
 }
 
-/// Code that takes back an earlier lease and ends as the command did; without an exit code it only takes back.
-fn code(form: Form, exit: Option<u8>) -> String {
-    match form {
-        Form::Sh => {
-            let end = exit.map_or_else(String::new, |exit| format!("; (exit {exit})"));
-            format!("unset {}{end}\n", OF_A_LEASE.join(" "))
-        }
-        Form::Fish => {
-            let end = exit.filter(|exit| *exit != 0).map_or("; true", |_| "; false");
-            OF_A_LEASE.map(|name| format!("set -e {name}")).join("; ") + end + "\n"
-        }
-        // These are read and not run.
-        Form::Dotenv | Form::Document(_) => String::new(),
-    }
-}
-
-fn print_code(form: Form, exit: Option<u8>) {
-    // The exit code says the same to who does not read.
-    let _unread = output::write(code(form, exit));
-}
-
 /// Prints the code that fails, for errors that end the command anywhere else.
 pub fn print_failure(form_name: Option<&str>, exit: u8) {
-    print_code(form(form_name).unwrap_or(Form::Sh), Some(exit));
+    print_code(form(form_name).unwrap_or(Form::Sh), exit);
 }
 
 /// Whether a command line that could not be parsed asks for `acquire`; then also in which form.
@@ -307,16 +243,5 @@ mod tests {
         assert_eq!(asked("lockd exec k -- lockd acquire"), None);
         assert_eq!(asked("lockd --store acquire get"), None);
         assert_eq!(asked("lockd"), None);
-    }
-
-    #[test]
-    fn failing_code_takes_the_lease_back_and_no_setting() {
-        assert_eq!(
-            code(Form::Sh, Some(75)),
-            "unset LOCKD_KEY LOCKD_LEASE_ID LOCKD_FENCING_TOKEN LOCKD_LEASE_EXPIRES; (exit 75)\n"
-        );
-        assert!(code(Form::Fish, Some(75)).ends_with("; false\n"));
-        assert_eq!(code(Form::Dotenv, Some(75)), "");
-        assert!(!code(Form::Sh, None).contains("exit"));
     }
 }

@@ -1,0 +1,119 @@
+//! Editing a state: read, edit, compare and swap, until nobody was faster.
+
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt};
+
+use crate::entropy::Entropy;
+use crate::error::{Error, ErrorKind, Result};
+use crate::json::edit::{Edit, apply};
+use crate::limits::{EDIT_REPEATS, EDIT_TRIES};
+use crate::model::{RequestId, StateEtag, Version};
+use crate::service::{ChangeRequest, Changed, Expected, LeaseService};
+
+/// What is there.
+struct Present {
+    version: Version,
+    etag: Option<StateEtag>,
+    bytes: Option<Vec<u8>>,
+}
+
+/// Applies edits to a state, all or none, under the lease of `request`. `now` is what `NOW` stands for. A change by others in
+/// between is met by reading again, unless the caller's own guards say otherwise. What changes nothing writes nothing.
+///
+/// # Errors
+/// `InvalidState` when the edits do not fit what is there; those of [`LeaseService::update`]. After `OutcomeUnknown` it was
+/// tried again with the same ids, and nobody can say whether the edits were applied.
+pub async fn edit(
+    service: &dyn LeaseService,
+    entropy: &dyn Entropy,
+    request: ChangeRequest,
+    edits: &[Edit],
+    now: &str,
+) -> Result<Changed> {
+    let own_guards = request.guards.version.is_some() || request.guards.etag.is_some();
+    let mut request = request;
+    for _ in 0..EDIT_TRIES {
+        let present = present(service, &request).await?;
+        guarded(&request, &present)?;
+        let new = apply(present.bytes.as_deref(), edits, now)
+            .map_err(|e| e.context(format!("the state of {} at version {}", request.key, present.version)))?;
+        let Some(new) = new.filter(|new| Some(new) != present.bytes.as_ref()) else {
+            let bytes = present.bytes.map_or(0, |bytes| bytes.len() as u64);
+            return Ok(Changed { version: present.version, etag: present.etag, bytes, changed: false });
+        };
+        let mut attempt = request.clone();
+        attempt.guards.version = Some(present.version);
+        match insisted(service, attempt, &new.into()).await {
+            Err(e) if e.kind() == ErrorKind::VersionConflict && !own_guards => {}
+            answer => return answer,
+        }
+        request.request_id = RequestId::random(entropy);
+    }
+    Err(Error::new(
+        ErrorKind::Unavailable,
+        format!("the state of {} changed each time before it was edited", request.key),
+    )
+    .with_hint("it was not edited; try again later"))
+}
+
+/// The state and its version. That there is none has a version, too.
+async fn present(service: &dyn LeaseService, request: &ChangeRequest) -> Result<Present> {
+    for _ in 0..EDIT_TRIES {
+        if let Some(mut state) = service.get(&request.key, Some(&request.proof)).await? {
+            let mut bytes = Vec::with_capacity(usize::try_from(state.len).unwrap_or(0));
+            while let Some(chunk) = state.body.next().await {
+                bytes.extend_from_slice(&chunk?);
+            }
+            return Ok(Present { version: state.version, etag: Some(state.etag), bytes: Some(bytes) });
+        }
+        let known = service.describe(&request.key).await?;
+        if known.etag.is_none() {
+            return Ok(Present { version: known.version, etag: None, bytes: None });
+        }
+    }
+    Err(Error::new(ErrorKind::Unavailable, format!("the state of {} comes and goes", request.key))
+        .with_hint("try again"))
+}
+
+/// The caller's guards, for edits that change nothing and so are never sent.
+fn guarded(request: &ChangeRequest, present: &Present) -> Result<()> {
+    let guards = &request.guards;
+    let (kind, holds) = match (guards.version, &guards.etag) {
+        (Some(version), _) if version != present.version => (ErrorKind::VersionConflict, false),
+        (_, Some(etag)) if Some(etag) != present.etag.as_ref() => (ErrorKind::EtagMismatch, false),
+        _ => (ErrorKind::VersionConflict, true),
+    };
+    if holds {
+        return Ok(());
+    }
+    let message = format!("the state of {} is not the expected one: it is at version {}", request.key, present.version);
+    let details = crate::error::Details {
+        current_version: Some(present.version),
+        current_etag: present.etag.as_ref().map(ToString::to_string),
+        busy: None,
+    };
+    Err(Error::new(kind, message)
+        .with_hint("read it again and repeat the change on what is there")
+        .with_details(details))
+}
+
+/// Sends the same request again while nobody can say what became of it: it is applied once.
+async fn insisted(service: &dyn LeaseService, request: ChangeRequest, new: &Bytes) -> Result<Changed> {
+    let mut tried = 0;
+    loop {
+        let body = new.clone();
+        let answer =
+            service.update(request.clone(), Expected::default(), stream::once(async { Ok(body) }).boxed()).await;
+        tried += 1;
+        match answer {
+            Err(e) if e.kind() == ErrorKind::OutcomeUnknown && tried < EDIT_REPEATS => {}
+            Err(e) if e.kind() == ErrorKind::OutcomeUnknown => {
+                return Err(Error::new(e.kind(), e.message()).with_hint(format!(
+                    "see what `lockd get {}` says before you repeat it: a sum would be added twice",
+                    request.key
+                )));
+            }
+            answer => return answer,
+        }
+    }
+}

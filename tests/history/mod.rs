@@ -1,0 +1,239 @@
+//! Histories: every call of the service with its beginning, its end and its answer, as lines of JSON, and two checks of them
+//! that know nothing of how they came about. `docs/history.md` has the format.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+mod agree;
+mod chain;
+mod outside;
+mod recorder;
+mod search;
+mod spec;
+
+pub use recorder::{Log, Recorded};
+
+/// One line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Which run it belongs to: the seed, in the simulation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<u64>,
+    /// Nanoseconds on one clock for all lines.
+    pub at: u64,
+    /// The process.
+    pub by: String,
+    /// The call, among those of the process.
+    pub call: u64,
+    pub key: String,
+    #[serde(flatten)]
+    pub what: What,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum What {
+    Invoke(Op),
+    Return(Answer),
+    /// The store applied a write: simulation only. `call` is the number of the write then.
+    Wrote(Wrote),
+}
+
+/// What was asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "snake_case")]
+pub enum Op {
+    Acquire {
+        lease: String,
+    },
+    Renew {
+        lease: String,
+        token: u64,
+    },
+    Update {
+        lease: String,
+        token: u64,
+        request: String,
+        txn: bool,
+        remove: bool,
+    },
+    Release {
+        lease: String,
+        token: Option<u64>,
+        txn: bool,
+        rollback: bool,
+    },
+    /// What is committed; with a proof, what its holder sees.
+    Get {
+        proof: Option<(String, u64)>,
+    },
+}
+
+/// What was answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "snake_case")]
+pub enum Answer {
+    Granted {
+        token: u64,
+        version: u64,
+    },
+    Renewed,
+    Updated {
+        version: u64,
+        etag: Option<String>,
+        changed: bool,
+    },
+    Released {
+        version: u64,
+    },
+    Gone,
+    Fenced,
+    State {
+        version: u64,
+        etag: String,
+    },
+    NoState,
+    /// Refused, by the state of the key.
+    Refused {
+        why: String,
+        holder: Option<String>,
+    },
+    /// Not applied, for other reasons.
+    Failed {
+        why: String,
+    },
+    /// It may have been applied, or may be later.
+    Unknown {
+        why: String,
+    },
+    /// The caller did not wait for the answer.
+    Left,
+}
+
+/// One write of a record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wrote {
+    pub write: String,
+    pub before: Option<String>,
+    pub revision: u64,
+    pub token: u64,
+    pub lease: Option<String>,
+    pub committed: u64,
+    pub last: u64,
+    pub request: Option<String>,
+}
+
+/// One call with its answer. Times are positions in the history, so that no two are the same.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub op: Op,
+    pub answer: Option<Answer>,
+    pub invoked: usize,
+    pub returned: Option<usize>,
+}
+
+/// What happened to one key.
+#[derive(Clone, Debug, Default)]
+pub struct OfKey {
+    pub calls: Vec<Call>,
+    pub writes: Vec<(usize, Wrote)>,
+}
+
+/// Figures of a check.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    pub calls: u64,
+    pub unanswered: u64,
+    /// The most states that the search had in hand at once.
+    pub widest: u64,
+    /// Keys whose search was given up: none in a good history.
+    pub undecided: u64,
+}
+
+/// Calls by run and key.
+pub fn by_key(events: &[Event]) -> BTreeMap<(Option<u64>, &str), OfKey> {
+    let mut keys: BTreeMap<_, OfKey> = BTreeMap::new();
+    let mut open: BTreeMap<(Option<u64>, &str, u64), usize> = BTreeMap::new();
+    for (position, event) in events.iter().enumerate() {
+        let of = keys.entry((event.run, event.key.as_str())).or_default();
+        let id = (event.run, event.by.as_str(), event.call);
+        match &event.what {
+            What::Invoke(op) => {
+                open.insert(id, of.calls.len());
+                of.calls.push(Call { op: op.clone(), answer: None, invoked: position, returned: None });
+            }
+            What::Return(answer) => {
+                if let Some(call) = open.remove(&id).and_then(|n| of.calls.get_mut(n)) {
+                    call.answer = Some(answer.clone());
+                    call.returned = Some(position);
+                    let hidden = hidden(call, position);
+                    of.calls.extend(hidden);
+                }
+            }
+            What::Wrote(wrote) => of.writes.push((position, wrote.clone())),
+        }
+    }
+    keys
+}
+
+/// What a call may have done beside its answer.
+fn hidden(call: &Call, returned: usize) -> Option<Call> {
+    let Op::Acquire { lease } = &call.op else { return None };
+    let (op, invoked) = match call.answer.as_ref()? {
+        // A grant whose client has gone is given back by whoever wrote it.
+        Answer::Left => {
+            let op = Op::Release { lease: lease.clone(), token: None, txn: false, rollback: true };
+            (op, returned)
+        }
+        // It is over: whether it was granted before that, by this very call, is not said.
+        Answer::Refused { why, .. } if why == "LeaseEnded" => (call.op.clone(), call.invoked),
+        _ => return None,
+    };
+    Some(Call { op, answer: None, invoked, returned: None })
+}
+
+/// Both checks, of every key.
+///
+/// # Errors
+/// What cannot be explained.
+pub fn check(events: &[Event]) -> Result<Figures, String> {
+    let mut figures = Figures::default();
+    for ((run, key), of) in by_key(events) {
+        let named = |why: String| match run {
+            Some(run) => format!("{key} of run {run}: {why}"),
+            None => format!("{key}: {why}"),
+        };
+        chain::check(&of).map_err(named)?;
+        let found = search::check(&of).map_err(named)?;
+        figures.calls += of.calls.len() as u64;
+        figures.unanswered += of.calls.iter().filter(|call| call.is_open()).count() as u64;
+        figures.widest = figures.widest.max(found.widest);
+        figures.undecided += u64::from(found.undecided);
+    }
+    Ok(figures)
+}
+
+impl Call {
+    /// Whether it may have had an effect that nobody was told of.
+    pub fn is_open(&self) -> bool {
+        matches!(self.answer, None | Some(Answer::Unknown { .. } | Answer::Left))
+    }
+}
+
+/// The lines of a file.
+pub fn read(path: &Path) -> Vec<Event> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}"))).collect()
+}
+
+/// The lines to be written.
+pub fn lines(events: &[Event]) -> String {
+    let mut text = String::new();
+    for event in events {
+        text.push_str(&serde_json::to_string(event).unwrap());
+        text.push('\n');
+    }
+    text
+}

@@ -1,0 +1,121 @@
+//! Histories from files: `LOCKD_HISTORY_CHECK=FILE` checks one.
+
+use std::path::Path;
+
+use super::{Answer, Event, Op, What, check, read};
+
+#[test]
+fn of_a_file() {
+    let Some(path) = std::env::var_os("LOCKD_HISTORY_CHECK") else { return };
+    let figures = check(&read(Path::new(&path))).unwrap_or_else(|why| panic!("{why}"));
+    println!("{figures:?}");
+    assert_eq!(figures.undecided, 0, "keys whose search was given up");
+}
+
+/// A history by hand: who, when it asks, what, when it is answered.
+pub fn history(calls: &[(usize, Op, usize, Answer)]) -> Vec<Event> {
+    let mut moments = Vec::new();
+    for (n, (begins, op, ends, answer)) in calls.iter().enumerate() {
+        moments.push((*begins, n, What::Invoke(op.clone())));
+        moments.push((*ends, n, What::Return(answer.clone())));
+    }
+    moments.sort_by_key(|(at, ..)| *at);
+    let event =
+        |(at, n, what)| Event { run: None, at: at as u64, by: "p".into(), call: n as u64, key: "k".into(), what };
+    moments.into_iter().map(event).collect()
+}
+
+fn acquire(lease: &str) -> Op {
+    Op::Acquire { lease: lease.into() }
+}
+
+fn granted(token: u64, version: u64) -> Answer {
+    Answer::Granted { token, version }
+}
+
+fn update(lease: &str, token: u64, request: &str) -> Op {
+    Op::Update { lease: lease.into(), token, request: request.into(), txn: false, remove: false }
+}
+
+fn updated(version: u64) -> Answer {
+    Answer::Updated { version, etag: Some(format!("e{version}")), changed: true }
+}
+
+fn release(lease: &str, token: u64) -> Op {
+    Op::Release { lease: lease.into(), token: Some(token), txn: false, rollback: false }
+}
+
+fn get() -> Op {
+    Op::Get { proof: None }
+}
+
+fn state(version: u64) -> Answer {
+    Answer::State { version, etag: format!("e{version}") }
+}
+
+fn unknown() -> Answer {
+    Answer::Unknown { why: "silent".into() }
+}
+
+#[test]
+fn good_histories_pass() {
+    let plain = [
+        (1, acquire("a"), 2, granted(1, 0)),
+        (3, update("a", 1, "r"), 6, updated(1)),
+        (4, get(), 5, Answer::NoState),
+        (7, get(), 8, state(1)),
+        (9, release("a", 1), 10, Answer::Released { version: 1 }),
+        (11, acquire("b"), 12, granted(2, 1)),
+    ];
+    assert_eq!(check(&history(&plain)).map(|figures| figures.undecided), Ok(0));
+    let doubtful = [
+        (1, acquire("a"), 2, granted(1, 0)),
+        (3, update("a", 1, "r"), 4, unknown()),
+        (5, get(), 6, Answer::NoState),
+        (7, get(), 8, state(1)),
+        (9, acquire("c"), 10, unknown()),
+        (11, acquire("b"), 12, granted(3, 1)),
+    ];
+    assert_eq!(check(&history(&doubtful)).map(|figures| figures.unanswered), Ok(2));
+}
+
+#[test]
+fn bad_histories_do_not() {
+    let (a, granted_a) = ((1, acquire("a"), 2, granted(1, 0)), granted(1, 0));
+    let bad: Vec<(&str, Vec<_>)> = vec![
+        ("a token twice", vec![a.clone(), (3, acquire("b"), 4, granted_a.clone())]),
+        ("a skipped token", vec![a.clone(), (3, acquire("b"), 4, granted(3, 0))]),
+        ("a lost update", vec![a.clone(), (3, update("a", 1, "r"), 4, updated(1)), (5, get(), 6, Answer::NoState)]),
+        (
+            "a fenced-off write",
+            vec![a.clone(), (3, acquire("b"), 4, granted(2, 0)), (5, update("a", 1, "r"), 6, updated(1))],
+        ),
+        (
+            "a write after the release",
+            vec![
+                a.clone(),
+                (3, release("a", 1), 4, Answer::Released { version: 0 }),
+                (5, update("a", 1, "r"), 6, updated(1)),
+            ],
+        ),
+        ("a grant of what ended", {
+            let released = (3, release("a", 1), 4, Answer::Released { version: 0 });
+            vec![a.clone(), released, (5, acquire("a"), 6, granted(2, 0))]
+        }),
+        ("an applied failure", {
+            let failed = (3, update("a", 1, "r"), 4, Answer::Failed { why: "Unavailable".into() });
+            vec![a.clone(), failed, (5, get(), 6, state(1))]
+        }),
+        ("busy without a holder", {
+            let busy = Answer::Refused { why: "Busy".into(), holder: Some("z".into()) };
+            vec![a.clone(), (3, acquire("b"), 4, busy)]
+        }),
+        ("a stale read", {
+            let (one, two) = ((3, update("a", 1, "r"), 4, updated(1)), (5, update("a", 1, "s"), 6, updated(2)));
+            vec![a.clone(), one, two, (7, get(), 8, state(1))]
+        }),
+    ];
+    for (what, calls) in bad {
+        assert!(check(&history(&calls)).is_err(), "{what} passes");
+    }
+}
