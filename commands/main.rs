@@ -40,6 +40,7 @@ mod target;
 mod text;
 mod update;
 mod variables;
+mod verify;
 mod waiting;
 mod watch;
 mod whole_file;

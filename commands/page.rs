@@ -30,6 +30,14 @@ impl Color {
             Self::Red => "\x1b[31m",
         }
     }
+
+    /// A text in this colour, where there are colours.
+    pub fn painted(self, text: &str, paints: bool) -> String {
+        match paints && self != Self::Plain {
+            true => format!("{}{text}\x1b[0m", self.code()),
+            false => text.to_owned(),
+        }
+    }
 }
 
 /// Lines of a name and a value; empty values are left out.
@@ -50,7 +58,7 @@ impl Page {
     pub fn title(&mut self, name: &str, value: &str, color: Color) {
         let name = text::shown(name);
         let (bold, end) = if self.paints { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
-        let value = self.painted(value, color);
+        let value = color.painted(value, self.paints);
         self.out.push_str(&format!("{bold}{name}{end}  {value}\n"));
     }
 
@@ -67,7 +75,7 @@ impl Page {
         let room = self.screen.map(|screen| screen.max(NARROWEST) - INDENT);
         for (i, part) in wrapped(&text::shown(value), room).into_iter().enumerate() {
             let name = if i == 0 { name } else { "" };
-            let part = self.painted(&part, color);
+            let part = color.painted(&part, self.paints);
             self.out.push_str(&format!("  {name:<9} {part}\n"));
         }
     }
@@ -76,17 +84,10 @@ impl Page {
     pub fn finish(self) -> String {
         self.out
     }
-
-    fn painted(&self, value: &str, color: Color) -> String {
-        match self.paints && color != Color::Plain {
-            true => format!("{}{value}\x1b[0m", color.code()),
-            false => value.to_owned(),
-        }
-    }
 }
 
 /// A text cut into lines at blanks; a word that is longer than a line is left whole, so that it can be copied.
-fn wrapped(value: &str, room: Option<usize>) -> Vec<String> {
+pub fn wrapped(value: &str, room: Option<usize>) -> Vec<String> {
     let Some(room) = room.filter(|room| width(value) > *room) else { return vec![value.to_owned()] };
     let mut lines = vec![String::new()];
     for word in value.split(' ') {

@@ -155,3 +155,24 @@ pub const POLL_MAX: Duration = Duration::from_secs(1);
 pub const POLL_WATCHED: Duration = Duration::from_secs(2);
 /// Shortest TTL that makes sense on a network file system, where one write may take several round trips.
 pub const TTL_MIN_NETWORK: Duration = Duration::from_secs(5);
+
+/// Writes that `lockd verify store` times.
+pub const SPEED_WRITES: usize = 30;
+/// So many writes as slow as the slowest one seen must fit between a renewal and the end of the work, for a TTL to be called safe.
+pub const TTL_SAFETY: u32 = 3;
+/// How long a host that verifies a store together with another waits for that one to come.
+pub const PEER_WAIT: Duration = Duration::from_secs(600);
+/// How long it waits for the other's next step before it says that it cannot see it.
+pub const PEER_PATIENCE: Duration = Duration::from_secs(20);
+/// Rounds of each race between two hosts.
+pub const PEER_ROUNDS: usize = 30;
+/// Times that the directory of a run of checks is tried to be removed.
+pub const SCRATCH_TRIES: u32 = 40;
+/// Free space of a directory below which a store there fails its verification, and below which it is warned about.
+pub const ROOM_LEAST: u64 = 2 * 1024 * 1024;
+/// See [`ROOM_LEAST`].
+pub const ROOM_WANTED: u64 = 256 * 1024 * 1024;
+/// Free inodes below which a store there fails its verification, and below which it is warned about. A key takes about 20.
+pub const INODES_LEAST: u64 = 1_000;
+/// See [`INODES_LEAST`].
+pub const INODES_WANTED: u64 = 10_000;

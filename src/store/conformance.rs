@@ -3,6 +3,7 @@
 //!
 //! Values are real records of keys in a reserved namespace, since a store may read the key's name out of them.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use bytes::Bytes;
@@ -15,8 +16,12 @@ use crate::error::{Error, Result};
 use crate::model::{Key, Namespace, Record, WriteId};
 
 mod blobs;
+pub mod large;
+pub mod peer;
 pub mod race;
 mod records;
+pub mod round;
+pub mod speed;
 
 /// How a check went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,14 +49,49 @@ impl fmt::Display for Outcome {
 pub struct Report {
     /// The check's name.
     pub id: &'static str,
-    /// The clause of the contract.
+    /// The clause of the contract; empty for what is asked of the place and not of the store.
     pub clause: &'static str,
     /// How it went.
     pub outcome: Outcome,
     /// What was seen.
     pub saw: String,
     /// What to do, when there is something to do.
-    pub advice: Option<&'static str>,
+    pub advice: Option<Cow<'static, str>>,
+}
+
+impl Report {
+    /// All is well.
+    #[must_use]
+    pub fn ok(id: &'static str, saw: impl Into<String>) -> Self {
+        Self { id, clause: "", outcome: Outcome::Ok, saw: saw.into(), advice: None }
+    }
+
+    /// It can be used, with this reservation.
+    #[must_use]
+    pub fn warn(id: &'static str, saw: impl Into<String>, advice: impl Into<Cow<'static, str>>) -> Self {
+        Self { outcome: Outcome::Warn, advice: Some(advice.into()), ..Self::ok(id, saw) }
+    }
+
+    /// It cannot be used.
+    #[must_use]
+    pub fn fail(id: &'static str, saw: impl Into<String>, advice: impl Into<Cow<'static, str>>) -> Self {
+        Self { outcome: Outcome::Fail, advice: Some(advice.into()), ..Self::ok(id, saw) }
+    }
+
+    /// The same for a clause of the contract.
+    #[must_use]
+    pub fn of(self, clause: &'static str) -> Self {
+        Self { clause, ..self }
+    }
+
+    /// What a check that says `Ok` or `Err` in words found.
+    #[must_use]
+    pub fn from_seen(id: &'static str, seen: Result<String, String>, advice: &'static str) -> Self {
+        match seen {
+            Ok(saw) => Self::ok(id, saw),
+            Err(saw) => Self::fail(id, saw, advice),
+        }
+    }
 }
 
 /// What a check has in hand: the store, time, randomness and a namespace of its own.
@@ -65,6 +105,8 @@ pub struct Scratch<'a> {
     pub entropy: &'a dyn Entropy,
     /// A namespace that nothing else uses.
     pub namespace: Namespace,
+    /// Whether there are seconds only: fewer repetitions.
+    pub quick: bool,
 }
 
 /// What a check saw: `Ok` and `Err` both say it in words.
@@ -91,15 +133,12 @@ impl fmt::Debug for Check {
 impl Check {
     /// Runs it. Never panics; an error of the store is a failed check.
     pub async fn run(&self, scratch: &Scratch<'_>) -> Report {
-        let (outcome, saw, advice) = match (self.run)(scratch).await {
-            Ok(saw) => (Outcome::Ok, saw, None),
-            Err(saw) => (Outcome::Fail, saw, Some(self.advice)),
-        };
-        Report { id: self.id, clause: self.clause, outcome, saw, advice }
+        Report::from_seen(self.id, (self.run)(scratch).await, self.advice).of(self.clause)
     }
 }
 
-const NOT_A_STORE: &str = "do not use this store: two holders could own one lease";
+/// What to do with a store that does not keep writers apart.
+pub const NOT_A_STORE: &str = "do not use this store: two holders could own one lease";
 const NO_BLOBS: &str = "do not use this store for large states: look at its permissions and its free space";
 
 /// Every check, cheap ones first.
@@ -112,20 +151,20 @@ pub fn checks() -> &'static [Check] {
         Check { id, clause, advice: NO_BLOBS, run }
     }
     const ALL: &[Check] = &[
-        record("record-create-and-swap", "R1", |s| Box::pin(records::create_and_swap(s))),
-        record("record-read-after-write", "R3", |s| Box::pin(records::read_after_write(s))),
-        record("record-stale-etag-refused", "R2", |s| Box::pin(records::stale_etags(s))),
-        record("record-etag-names-one-value", "R4", |s| Box::pin(records::etags_differ(s))),
-        record("record-refusal-applies-nothing", "R5", |s| Box::pin(records::refusals(s))),
-        record("record-list", "R3", |s| Box::pin(records::listed(s))),
-        record("record-create-race", "R2", |s| Box::pin(race::creates(s))),
-        record("record-swap-race", "R2", |s| Box::pin(race::swaps(s))),
-        record("record-changed", "R6", |s| Box::pin(records::changed(s))),
-        blob("blob-written-once", "B1", |s| Box::pin(blobs::round_trip(s))),
-        blob("blob-invisible-until-complete", "B1", |s| Box::pin(blobs::invisible(s))),
-        blob("blob-dropped-write", "B2", |s| Box::pin(blobs::dropped(s))),
-        blob("blob-failed-write", "B2", |s| Box::pin(blobs::failed(s))),
-        blob("blob-delete-idempotent", "B3", |s| Box::pin(blobs::deleted(s))),
+        record("create-and-swap", "R1", |s| Box::pin(records::create_and_swap(s))),
+        record("read-after-write", "R3", |s| Box::pin(records::read_after_write(s))),
+        record("stale-etag", "R2", |s| Box::pin(records::stale_etags(s))),
+        record("etag-unique", "R4", |s| Box::pin(records::etags_differ(s))),
+        record("refusal", "R5", |s| Box::pin(records::refusals(s))),
+        record("list", "R3", |s| Box::pin(records::listed(s))),
+        record("create-race", "R2", |s| Box::pin(race::creates(s))),
+        record("swap-race", "R2", |s| Box::pin(race::swaps(s))),
+        record("changed", "R6", |s| Box::pin(records::changed(s))),
+        blob("blob-once", "B1", |s| Box::pin(blobs::round_trip(s))),
+        blob("blob-hidden", "B1", |s| Box::pin(blobs::invisible(s))),
+        blob("blob-dropped", "B2", |s| Box::pin(blobs::dropped(s))),
+        blob("blob-failed", "B2", |s| Box::pin(blobs::failed(s))),
+        blob("blob-delete", "B3", |s| Box::pin(blobs::deleted(s))),
         blob("blob-list", "B4", |s| Box::pin(blobs::listed(s))),
     ];
     ALL
@@ -145,7 +184,24 @@ impl<'a> Scratch<'a> {
     #[must_use]
     pub fn new(store: &'a Store, clock: &'a dyn Clock, entropy: &'a dyn Entropy) -> Self {
         let namespace = Namespace::reserved(&format!("verify-{}", hex::encode(entropy.bytes::<8>())));
-        Self { store, clock, entropy, namespace }
+        Self { store, clock, entropy, namespace, quick: false }
+    }
+
+    /// The same namespace for several processes: a reserved one with this name.
+    #[must_use]
+    pub fn shared(store: &'a Store, clock: &'a dyn Clock, entropy: &'a dyn Entropy, name: &str) -> Self {
+        Self { namespace: Namespace::reserved(name), ..Self::new(store, clock, entropy) }
+    }
+
+    /// With fewer repetitions.
+    #[must_use]
+    pub fn hurried(self, quick: bool) -> Self {
+        Self { quick, ..self }
+    }
+
+    /// So many repetitions, or a quarter of them.
+    const fn times(&self, all: usize) -> usize {
+        if self.quick { all.div_ceil(4) } else { all }
     }
 
     /// A key of the namespace. The names used here are good ones.

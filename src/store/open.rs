@@ -82,6 +82,39 @@ impl StoreUrl {
     }
 }
 
+impl StoreUrl {
+    /// The place of another store inside the one that this names, for checks. Memory has no places.
+    #[must_use]
+    pub fn inside(&self, name: &str) -> Self {
+        match self {
+            Self::Memory => Self::Memory,
+            Self::Disk(path) => Self::Disk(path.join(name)),
+        }
+    }
+}
+
+/// Removes all that is at a place that [`StoreUrl::inside`] gave.
+///
+/// # Errors
+/// When something stays.
+pub async fn remove(place: &StoreUrl, options: &OpenOptions) -> Result<()> {
+    match place {
+        StoreUrl::Memory => Ok(()),
+        StoreUrl::Disk(path) => disk::scratch::remove(path, &*options.clock).await,
+    }
+}
+
+/// Raises the epoch of a store that was restored from a backup. Gives the old one and the new one.
+///
+/// # Errors
+/// [`ErrorKind::StoreMissing`] when there is no store; [`ErrorKind::Usage`] where nothing can be restored; those of the place.
+pub async fn raise_epoch(place: &StoreUrl, options: &OpenOptions) -> Result<(u32, u32)> {
+    match place {
+        StoreUrl::Memory => Err(Error::new(ErrorKind::Usage, "mem:// cannot be restored")),
+        StoreUrl::Disk(path) => disk::restored::raise_epoch(path, &*options.entropy),
+    }
+}
+
 /// Opens the store that a URL names.
 ///
 /// # Errors

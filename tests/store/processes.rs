@@ -4,7 +4,6 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use lockd::entropy::KernelEntropy;
-use lockd::model::Namespace;
 use lockd::store::Store;
 use lockd::store::conformance::Scratch;
 use lockd::store::conformance::race::{Wins, counter, worker};
@@ -16,7 +15,7 @@ const PROCESSES: u64 = 4;
 const ROUNDS: u64 = 60;
 
 fn scratch(store: &Store) -> Scratch<'_> {
-    Scratch { store, clock: &CLOCK, entropy: &KernelEntropy, namespace: Namespace::reserved("race") }
+    Scratch::shared(store, &CLOCK, &KernelEntropy, "race")
 }
 
 /// Does nothing in an ordinary run: what each process of the race below executes.

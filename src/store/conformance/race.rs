@@ -15,21 +15,23 @@ const ROUNDS: usize = 10;
 
 /// Writers at once, all creating one key: one wins, and its value stands.
 pub(super) async fn creates(s: &Scratch<'_>) -> Seen {
-    for round in 0..ROUNDS {
+    let rounds = s.times(ROUNDS);
+    for round in 0..rounds {
         let key = s.key(&format!("create/{round}"))?;
         one_winner(s, &key, &Precondition::Absent).await?;
     }
-    Ok(format!("{ROUNDS} rounds of {WRITERS} writers, one winner each"))
+    Ok(format!("{rounds} rounds of {WRITERS} writers, one winner each"))
 }
 
 /// Writers at once, all swapping one value: one wins, and its value stands.
 pub(super) async fn swaps(s: &Scratch<'_>) -> Seen {
     let key = s.key("swap")?;
     let mut etag = s.must_put(&key, &s.value(&key)?, Precondition::Absent).await?;
-    for _ in 0..ROUNDS {
+    let rounds = s.times(ROUNDS);
+    for _ in 0..rounds {
         etag = one_winner(s, &key, &Precondition::Matches(etag)).await?;
     }
-    Ok(format!("{ROUNDS} rounds of {WRITERS} writers, one winner each"))
+    Ok(format!("{rounds} rounds of {WRITERS} writers, one winner each"))
 }
 
 async fn one_winner(s: &Scratch<'_>, key: &Key, when: &Precondition) -> Result<Etag, String> {
@@ -76,10 +78,21 @@ pub async fn worker(s: &Scratch<'_>, rounds: u64) -> Result<Wins, String> {
         }
         ensure(s.get(&key).await?.is_some(), || format!("round {round}: no value after a create or a conflict"))?;
     }
-    while wins.counted < rounds {
-        wins.counted += u64::from(increment(s).await?);
-    }
+    increments(s, rounds).await?;
+    wins.counted = rounds;
     Ok(wins)
+}
+
+/// Adds 1 to the counter so many times, among others who do the same.
+///
+/// # Errors
+/// In words, whatever a put did that it may not do.
+pub async fn increments(s: &Scratch<'_>, rounds: u64) -> Result<(), String> {
+    let mut counted = 0;
+    while counted < rounds {
+        counted += u64::from(increment(s).await?);
+    }
+    Ok(())
 }
 
 /// Adds 1 to the counter, once; whether it was applied.

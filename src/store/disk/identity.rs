@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fs::{Errno, Fs, Stat, Whole};
 use super::io_error;
-use super::layout::{IDENTITY, RECORDS, RESERVE};
+use super::layout::{IDENTITY, RECORDS, own_name};
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -117,10 +117,7 @@ pub async fn make<F: Fs>(fs: &F, root: &F::Dir, entropy: &dyn Entropy) -> Result
     if names.iter().any(|name| name == RECORDS) && !names.iter().any(|name| name == IDENTITY) {
         return Err(foreign(&format!("it has {RECORDS}, but {IDENTITY} is gone")));
     }
-    let own = |name: &String| {
-        name.starts_with(IDENTITY) || [RECORDS, "blobs", RESERVE, "lost+found"].contains(&name.as_str())
-    };
-    if let Some(name) = names.iter().find(|name| !own(name)) {
+    if let Some(name) = names.iter().find(|name| !own_name(name)) {
         return Err(foreign(&format!("it has {name:?}")));
     }
     let id = hex::encode(entropy.bytes::<16>());

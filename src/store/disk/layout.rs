@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! store.json                                  who this store is
+//! verify.<random>                             checks by `lockd verify store`, while they run
 //! reserve                                     room for the records of leases, when the disk is full
 //! records/<2 hex>/<key hash>/floor            its length x 8: revisions up to there are pruned
 //!                            r.<n>            a published revision
@@ -20,6 +21,15 @@ pub const FLOOR: &str = "floor";
 pub const RESERVE: &str = "reserve";
 /// The directory of all records.
 pub const RECORDS: &str = "records";
+/// The directory of all blobs.
+pub const BLOBS: &str = "blobs";
+
+/// Whether a name in the root is one that a store may have, or that may be there before it: only then is a store made.
+#[must_use]
+pub fn own_name(name: &str) -> bool {
+    let known = [RECORDS, BLOBS, RESERVE, "lost+found"].contains(&name);
+    known || name.starts_with(IDENTITY) || name.starts_with(super::scratch::PREFIX)
+}
 
 /// The directory of one key, of its records or its blobs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +48,7 @@ impl Place {
     /// Of a key's blobs.
     #[must_use]
     pub fn blobs(key: KeyHash) -> Self {
-        Self::below("blobs", key)
+        Self::below(BLOBS, key)
     }
 
     fn below(top: &str, key: KeyHash) -> Self {

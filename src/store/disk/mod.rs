@@ -7,6 +7,7 @@
 //! - [`fs`], [`real`], [`root`]: the seam for system calls, this machine's, and the directory that a store is in.
 //! - [`layout`], [`etag`]: names on disk and in hand.
 //! - [`publish`], [`head`], [`floor`], [`prune`], [`durable`]: the protocol, one rule each.
+//! - [`examine`], [`probe`], [`names`], [`scratch`], [`restored`]: for `lockd verify store`.
 //! - [`blob`]: large bodies. [`identity`]: whether the store is still the same. [`known`], [`age`], [`watch`], [`keys`]: the rest.
 
 use std::fmt;
@@ -28,6 +29,7 @@ pub mod age;
 pub mod blob;
 pub mod durable;
 pub mod etag;
+pub mod examine;
 pub mod floor;
 pub mod fs;
 pub mod head;
@@ -35,11 +37,15 @@ pub mod identity;
 pub mod keys;
 pub mod known;
 pub mod layout;
+pub mod names;
+pub mod probe;
 pub mod prune;
 pub mod publish;
 pub mod real;
+pub mod restored;
 pub mod room;
 pub mod root;
+pub mod scratch;
 pub mod watch;
 
 use fs::{Errno, Fs};

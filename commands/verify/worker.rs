@@ -1,0 +1,139 @@
+//! One of the processes that race: it takes orders from the one that started it, line by line, and answers each.
+//!
+//! When that one is gone without a word, the workers remove what was made for the checks, and end.
+
+use std::io::{BufRead, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use lockd::error::Result;
+use lockd::store::conformance::Scratch;
+use lockd::store::conformance::race::increments;
+use lockd::store::conformance::round::{Part, part};
+use lockd::store::disk::names::{Act, Saw, act};
+use lockd::store::disk::scratch;
+use lockd::store::open::{self, Opened};
+use lockd::store::{Etag, Precondition};
+use serde::{Deserialize, Serialize};
+
+use super::super::context::Context;
+use super::store::{options, wire_error};
+
+/// The namespace that all of them use.
+pub const NAMESPACE: &str = "verify-processes";
+
+/// The first line: where the race is.
+#[derive(Serialize, Deserialize)]
+pub struct Begin {
+    /// The store of the checks.
+    pub url: String,
+    /// The directory of the checks, for directories.
+    pub directory: Option<PathBuf>,
+}
+
+/// What a worker is to do.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// Put once: if absent, or when this etag matches.
+    Put { name: String, etag: Option<String> },
+    /// Add to the counter so many times.
+    Count { rounds: u64 },
+    /// Add to the counter for so long.
+    Soak { millis: u64 },
+    /// Do something with a name in the directory.
+    Act(Act),
+    /// Nothing more is to come.
+    End,
+}
+
+/// What came of it.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply {
+    /// The store is open.
+    Ready,
+    /// Of `Put`.
+    Part(Part),
+    /// Of `Count` and `Soak`: how often.
+    Counted(u64),
+    /// Of `Act`.
+    Saw(Saw),
+    /// It could not be done.
+    Failed(String),
+}
+
+/// Takes orders until none come any more.
+///
+/// # Errors
+/// When the first line is not one of lockd's.
+pub fn run(context: &Context) -> Result<u8> {
+    let mut lines = std::io::stdin().lock().lines();
+    let first = lines.next().transpose().map_err(wire_error)?.unwrap_or_default();
+    let begin: Begin = serde_json::from_str(&first).map_err(wire_error)?;
+    context.block_on(async {
+        let dismissed = match open::open(&begin.url, options(context)).await {
+            Err(e) => answer(&Reply::Failed(e.to_string())).is_ok(),
+            Ok(opened) => answer(&Reply::Ready).is_ok() && serve(context, &begin, &opened, lines).await,
+        };
+        if let (false, Some(directory)) = (dismissed, &begin.directory) {
+            scratch::remove(directory, &*context.clock).await?;
+        }
+        Ok(0)
+    })
+}
+
+/// Whether it was sent home; otherwise whoever gave the orders is gone.
+async fn serve(
+    context: &Context,
+    begin: &Begin,
+    opened: &Opened,
+    lines: impl Iterator<Item = std::io::Result<String>>,
+) -> bool {
+    let scratch = Scratch::shared(&opened.store, &*context.clock, &*context.entropy, NAMESPACE);
+    for line in lines.map_while(|line| line.ok()) {
+        let reply = match serde_json::from_str(&line) {
+            Ok(Order::End) => return true,
+            Ok(order) => follow(context, begin, &scratch, order).await,
+            Err(e) => Reply::Failed(e.to_string()),
+        };
+        if answer(&reply).is_err() {
+            return false;
+        }
+    }
+    false
+}
+
+async fn follow(context: &Context, begin: &Begin, scratch: &Scratch<'_>, order: Order) -> Reply {
+    let done = match order {
+        Order::Put { name, etag } => {
+            let when = etag.map_or(Precondition::Absent, |etag| Precondition::Matches(Etag(etag.into())));
+            part(scratch, &name, when).await.map(Reply::Part)
+        }
+        Order::Count { rounds } => increments(scratch, rounds).await.map(|()| Reply::Counted(rounds)),
+        Order::Soak { millis } => soak(scratch, Duration::from_millis(millis)).await.map(Reply::Counted),
+        Order::Act(what) => match &begin.directory {
+            Some(directory) => Ok(Reply::Saw(act(directory, &what, &*context.entropy))),
+            None => Err("there is no directory".to_owned()),
+        },
+        Order::End => Err("the end is no question".to_owned()),
+    };
+    done.unwrap_or_else(Reply::Failed)
+}
+
+async fn soak(scratch: &Scratch<'_>, time: Duration) -> Result<u64, String> {
+    let until = scratch.clock.boot() + time;
+    let mut counted = 0;
+    while scratch.clock.boot() < until {
+        increments(scratch, 10).await?;
+        counted += 10;
+    }
+    Ok(counted)
+}
+
+fn answer(reply: &Reply) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    serde_json::to_writer(&mut out, reply)?;
+    out.write_all(b"\n")?;
+    out.flush()
+}
