@@ -22,7 +22,7 @@ const SILENCE: Duration = Duration::from_secs(2);
 /// How often it moves.
 const TICK: Duration = Duration::from_millis(100);
 /// Where what was seen begins.
-const INDENT: usize = 23;
+const INDENT: usize = 24;
 /// On a narrower terminal nothing is wrapped further.
 const NARROWEST: usize = 50;
 
@@ -209,13 +209,13 @@ impl Board {
         let advice = report.advice.as_deref().map(text::shown);
         let Some(screen) = self.screen else {
             let advice = advice.map_or_else(String::new, |advice| format!("; {advice}"));
-            return format!("{word}  {:<15}  {saw}{advice}\n", report.id);
+            return format!("{word}  {:<16}  {saw}{advice}\n", report.id);
         };
         let room = Some(screen.max(NARROWEST) - INDENT);
         let mut out = String::new();
         for (i, line) in wrapped(&saw, room).iter().enumerate() {
             match i {
-                0 => out.push_str(&format!("{word}  {:<15}  {line}\n", report.id)),
+                0 => out.push_str(&format!("{word}  {:<16}  {line}\n", report.id)),
                 _ => out.push_str(&format!("{:INDENT$}{line}\n", "")),
             }
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use lockd::clock::Clock;
+use lockd::store::conformance::Flaw;
 use serde::Serialize;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
@@ -35,18 +36,13 @@ impl<'a> Crew<'a> {
     ///
     /// # Errors
     /// In words.
-    pub async fn start(
-        count: usize,
-        url: &str,
-        directory: Option<&Path>,
-        clock: &'a dyn Clock,
-    ) -> Result<Self, String> {
+    pub async fn start(count: usize, url: &str, directory: Option<&Path>, clock: &'a dyn Clock) -> Result<Self, Flaw> {
         let begin = Begin { url: url.to_owned(), directory: directory.map(Path::to_owned) };
         let workers = (0..count).map(|_| Worker::start()).collect::<Result<Vec<_>, _>>()?;
         let mut crew = Self { workers, clock };
         for reply in crew.ask(&begin, Duration::ZERO).await? {
             if !matches!(reply, Reply::Ready) {
-                return Err("a process gave a strange answer".to_owned());
+                return Err(strange());
             }
         }
         Ok(crew)
@@ -61,7 +57,7 @@ impl<'a> Crew<'a> {
     ///
     /// # Errors
     /// In words, when one of them failed or is gone.
-    pub async fn all(&mut self, order: &Order) -> Result<Vec<Reply>, String> {
+    pub async fn all(&mut self, order: &Order) -> Result<Vec<Reply>, Flaw> {
         let asked = if let Order::Soak { millis } = order { Duration::from_millis(*millis) } else { Duration::ZERO };
         self.ask(order, asked).await
     }
@@ -70,23 +66,23 @@ impl<'a> Crew<'a> {
     ///
     /// # Errors
     /// As [`Crew::all`].
-    pub async fn one(&mut self, worker: usize, order: &Order) -> Result<Reply, String> {
+    pub async fn one(&mut self, worker: usize, order: &Order) -> Result<Reply, Flaw> {
         let line = line(order)?;
         let until = self.clock.boot() + PATIENCE;
         let count = self.workers.len();
         let worker = &mut self.workers[worker % count];
         worker.tell(&line).await?;
-        self.clock.timeout_at(until, worker.hear()).await.ok_or("a process did not answer")?
+        self.clock.timeout_at(until, worker.hear()).await.ok_or_else(|| trouble("a process did not answer"))?
     }
 
-    async fn ask(&mut self, what: &impl Serialize, asked: Duration) -> Result<Vec<Reply>, String> {
+    async fn ask(&mut self, what: &impl Serialize, asked: Duration) -> Result<Vec<Reply>, Flaw> {
         let line = line(what)?;
         let until = self.clock.boot() + PATIENCE + asked;
         for worker in &mut self.workers {
             worker.tell(&line).await?;
         }
         let replies = join_all(self.workers.iter_mut().map(Worker::hear));
-        let replies = self.clock.timeout_at(until, replies).await.ok_or("a process did not answer")?;
+        let replies = self.clock.timeout_at(until, replies).await.ok_or_else(|| trouble("a process did not answer"))?;
         replies.into_iter().collect()
     }
 
@@ -103,8 +99,8 @@ impl<'a> Crew<'a> {
 }
 
 impl Worker {
-    fn start() -> Result<Self, String> {
-        let failed = |e: std::io::Error| format!("a process cannot be started: {e}");
+    fn start() -> Result<Self, Flaw> {
+        let failed = |e: std::io::Error| trouble(format!("a process cannot be started: {e}"));
         // A group of its own: Ctrl-C is for the one that gives the orders. This very program, even if its file was replaced.
         let mut child = Command::new("/proc/self/exe")
             .args(arguments(std::env::args_os().skip(1)))
@@ -115,36 +111,46 @@ impl Worker {
             .spawn()
             .map_err(failed)?;
         let (orders, replies) = (child.stdin.take(), child.stdout.take());
-        let (Some(orders), Some(replies)) = (orders, replies) else { return Err("a process has no pipes".to_owned()) };
+        let (Some(orders), Some(replies)) = (orders, replies) else { return Err(trouble("a process has no pipes")) };
         Ok(Self { child, orders, replies: BufReader::new(replies).lines() })
     }
 
-    async fn tell(&mut self, line: &str) -> Result<(), String> {
+    async fn tell(&mut self, line: &str) -> Result<(), Flaw> {
         match self.orders.write_all(line.as_bytes()).await {
             Ok(()) => Ok(()),
             Err(_) => Err(self.obituary().await),
         }
     }
 
-    async fn hear(&mut self) -> Result<Reply, String> {
-        let line = self.replies.next_line().await.map_err(|e| e.to_string())?;
+    async fn hear(&mut self) -> Result<Reply, Flaw> {
+        let line = self.replies.next_line().await.map_err(|e| trouble(e.to_string()))?;
         let Some(line) = line else { return Err(self.obituary().await) };
-        match serde_json::from_str(&line).map_err(|e| format!("a process gave a strange answer: {e}"))? {
+        match serde_json::from_str(&line).map_err(|_| strange())? {
             Reply::Failed(why) => Err(why),
             reply => Ok(reply),
         }
     }
 
-    async fn obituary(&mut self) -> String {
+    async fn obituary(&mut self) -> Flaw {
         match self.child.wait().await {
-            Ok(status) => format!("one of the processes ended before its time: {status}"),
-            Err(e) => format!("one of the processes ended before its time: {e}"),
+            Ok(status) => trouble(format!("one of the processes ended before its time: {status}")),
+            Err(e) => trouble(format!("one of the processes ended before its time: {e}")),
         }
     }
 }
 
-fn line(what: &impl Serialize) -> Result<String, String> {
-    serde_json::to_string(what).map(|text| text + "\n").map_err(|e| e.to_string())
+/// An answer to another question.
+pub fn strange() -> Flaw {
+    trouble("a process gave a strange answer")
+}
+
+/// Something between the processes: it says nothing of the store.
+pub fn trouble(what: impl Into<String>) -> Flaw {
+    Flaw::Error(what.into(), Some("run it again".to_owned()))
+}
+
+fn line(what: &impl Serialize) -> Result<String, Flaw> {
+    serde_json::to_string(what).map(|text| text + "\n").map_err(|e| trouble(e.to_string()))
 }
 
 /// The same settings as this process: its arguments, and the word that makes it a worker, before a `--` that ends options.

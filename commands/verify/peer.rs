@@ -1,7 +1,7 @@
 //! `--peer`: two hosts run this at the same time, meet through the store, and race each other.
 
 use lockd::store::Store;
-use lockd::store::conformance::{NOT_A_STORE, Report, Scratch, peer as meeting};
+use lockd::store::conformance::{Flaw, NOT_A_STORE, Report, Scratch, peer as meeting};
 use lockd::store::disk::names;
 use lockd::store::open::StoreUrl;
 
@@ -32,7 +32,7 @@ pub async fn check(job: &Job<'_>, store: &Store) -> Leave {
     let mut peer = match meeting::meet(&scratch, &name).await {
         Ok(peer) => peer,
         Err(why) => {
-            job.board.add(Report::fail(ID, why, ALONE));
+            job.board.add(Report::from_seen(ID, Err(why), ALONE));
             return Leave::Remove;
         }
     };
@@ -45,7 +45,7 @@ pub async fn check(job: &Job<'_>, store: &Store) -> Leave {
 
 /// All races; the first one that is lost ends them, since the two sides are out of step then.
 async fn race(job: &Job<'_>, peer: &mut meeting::Peer<'_>) -> Result<(), ()> {
-    let add = |id, clause, seen: Result<String, String>| {
+    let add = |id, clause, seen: Result<String, Flaw>| {
         let lost = seen.is_err();
         job.board.add(Report::from_seen(id, seen, NOT_A_STORE).of(clause));
         if lost { Err(()) } else { Ok(()) }

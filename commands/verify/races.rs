@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use lockd::store::conformance::round::{head, part, verdict};
-use lockd::store::conformance::{NOT_A_STORE, Report, Scratch, race};
+use lockd::store::conformance::{Flaw, NOT_A_STORE, Report, Scratch, race};
 use lockd::store::disk::names::{Act, Saw, all_see, one_maker};
 use lockd::store::{Precondition, Store};
 
-use super::crew::Crew;
+use super::crew::{Crew, strange};
 use super::store::Job;
 use super::worker::{NAMESPACE, Order, Reply};
 
-type Seen = Result<String, String>;
+type Seen = Result<String, Flaw>;
 
 /// Runs them all.
 pub async fn run(job: &Job<'_>, store: &Store, crew: &mut Crew<'_>, soak: Option<Duration>) {
@@ -50,24 +50,24 @@ async fn names(crew: &mut Crew<'_>, rounds: usize, make: fn(String) -> Act) -> S
             all_see(&acts(crew, Act::Look(name())).await?, Some(content))?;
             saw(crew.one(round, &Order::Act(Act::Remove(name()))).await?).map(drop)
         };
-        result.await.map_err(|e| format!("round {round}: {e}"))?;
+        result.await.map_err(|e| e.within(format_args!("round {round}")))?;
     }
     Ok(format!("{rounds} rounds of {} processes, each name made once and seen by all", crew.len()))
 }
 
-async fn acts(crew: &mut Crew<'_>, act: Act) -> Result<Vec<Saw>, String> {
+async fn acts(crew: &mut Crew<'_>, act: Act) -> Result<Vec<Saw>, Flaw> {
     crew.all(&Order::Act(act)).await?.into_iter().map(saw).collect()
 }
 
-fn saw(reply: Reply) -> Result<Saw, String> {
-    if let Reply::Saw(saw) = reply { Ok(saw) } else { Err("a process gave a strange answer".to_owned()) }
+fn saw(reply: Reply) -> Result<Saw, Flaw> {
+    if let Reply::Saw(saw) = reply { Ok(saw) } else { Err(strange()) }
 }
 
 async fn creates(scratch: &Scratch<'_>, crew: &mut Crew<'_>, rounds: usize) -> Seen {
     let mut unsure = 0;
     for round in 0..rounds {
         let name = format!("create/{round}");
-        unsure += one_round(scratch, crew, &name, None).await.map_err(|e| format!("round {round}: {e}"))?;
+        unsure += one_round(scratch, crew, &name, None).await.map_err(|e| e.within(format_args!("round {round}")))?;
     }
     Ok(told(rounds, crew.len(), unsure))
 }
@@ -79,7 +79,7 @@ async fn swaps(scratch: &Scratch<'_>, crew: &mut Crew<'_>, rounds: usize) -> See
     for round in 0..rounds {
         let (_, etag) = head(scratch, name).await?.ok_or("the value to swap is absent")?;
         let etag = Some(etag.0.into_string());
-        unsure += one_round(scratch, crew, name, etag).await.map_err(|e| format!("round {round}: {e}"))?;
+        unsure += one_round(scratch, crew, name, etag).await.map_err(|e| e.within(format_args!("round {round}")))?;
     }
     Ok(told(rounds, crew.len(), unsure))
 }
@@ -89,12 +89,12 @@ async fn one_round(
     crew: &mut Crew<'_>,
     name: &str,
     etag: Option<String>,
-) -> Result<usize, String> {
+) -> Result<usize, Flaw> {
     let mut parts = Vec::new();
     for reply in crew.all(&Order::Put { name: name.to_owned(), etag }).await? {
         match reply {
             Reply::Part(part) => parts.push(part),
-            _ => return Err("a process gave a strange answer".to_owned()),
+            _ => return Err(strange()),
         }
     }
     verdict(&parts, head(scratch, name).await?.map(|(id, _)| id))
@@ -106,7 +106,7 @@ fn told(rounds: usize, processes: usize, unsure: usize) -> String {
 }
 
 /// All add to one counter. Gives the sum, and what was seen.
-async fn counts(scratch: &Scratch<'_>, crew: &mut Crew<'_>, order: &Order) -> Result<(u64, String), String> {
+async fn counts(scratch: &Scratch<'_>, crew: &mut Crew<'_>, order: &Order) -> Result<(u64, String), Flaw> {
     let before = match head(scratch, "counter").await? {
         None => 0,
         Some(_) => race::counter(scratch).await?,
@@ -115,12 +115,12 @@ async fn counts(scratch: &Scratch<'_>, crew: &mut Crew<'_>, order: &Order) -> Re
     for reply in crew.all(order).await? {
         match reply {
             Reply::Counted(counted) => sum += counted,
-            _ => return Err("a process gave a strange answer".to_owned()),
+            _ => return Err(strange()),
         }
     }
     let counter = race::counter(scratch).await? - before;
     if counter != sum {
-        return Err(format!("{} processes added {sum}, and the counter rose by {counter}", crew.len()));
+        return Err(format!("{} processes added {sum}, and the counter rose by {counter}", crew.len()).into());
     }
     Ok((sum, format!("{} processes added {sum}, and the counter rose by {counter}", crew.len())))
 }

@@ -267,7 +267,7 @@ impl Job<'_> {
         drop(running);
         self.board.doing("measuring its speed");
         match speed::measure(&new()).await {
-            Err(why) => self.board.add(Report::fail("speed", why, NOT_A_STORE)),
+            Err(why) => self.board.add(Report::from_seen("speed", Err(why), NOT_A_STORE)),
             Ok(speed) => {
                 self.board.add(Report::ok("speed", speed.to_string()));
                 let shortest = speed.shortest_ttl(store.facts.ttl_min);
@@ -291,7 +291,7 @@ impl Job<'_> {
         let started = Crew::start(count, &inner.to_text(), self.directory().as_deref(), &*self.context.clock).await;
         let mut crew = match started {
             Ok(crew) => crew,
-            Err(why) => return self.board.add(Report::fail("processes", why, "run it again")),
+            Err(why) => return self.board.add(Report::from_seen("processes", Err(why), NOT_A_STORE)),
         };
         races::run(self, store, &mut crew, soak).await;
         crew.end().await;

@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use lockd::error::Result;
-use lockd::store::conformance::Scratch;
 use lockd::store::conformance::race::increments;
 use lockd::store::conformance::round::{Part, part};
+use lockd::store::conformance::{Flaw, Scratch};
 use lockd::store::disk::names::{Act, Saw, act};
 use lockd::store::disk::scratch;
 use lockd::store::open::{self, Opened};
@@ -60,7 +60,7 @@ pub enum Reply {
     /// Of `Act`.
     Saw(Saw),
     /// It could not be done.
-    Failed(String),
+    Failed(Flaw),
 }
 
 /// Takes orders until none come any more.
@@ -73,7 +73,7 @@ pub fn run(context: &Context) -> Result<u8> {
     let begin: Begin = serde_json::from_str(&first).map_err(wire_error)?;
     context.block_on(async {
         let dismissed = match open::open(&begin.url, options(context)).await {
-            Err(e) => answer(&Reply::Failed(e.to_string())).is_ok(),
+            Err(e) => answer(&Reply::Failed(e.into())).is_ok(),
             Ok(opened) => answer(&Reply::Ready).is_ok() && serve(context, &begin, &opened, lines).await,
         };
         if let (false, Some(directory)) = (dismissed, &begin.directory) {
@@ -95,7 +95,7 @@ async fn serve(
         let reply = match serde_json::from_str(&line) {
             Ok(Order::End) => return true,
             Ok(order) => follow(context, begin, &scratch, order).await,
-            Err(e) => Reply::Failed(e.to_string()),
+            Err(e) => Reply::Failed(e.to_string().into()),
         };
         if answer(&reply).is_err() {
             return false;
@@ -114,14 +114,14 @@ async fn follow(context: &Context, begin: &Begin, scratch: &Scratch<'_>, order: 
         Order::Soak { millis } => soak(scratch, Duration::from_millis(millis)).await.map(Reply::Counted),
         Order::Act(what) => match &begin.directory {
             Some(directory) => Ok(Reply::Saw(act(directory, &what, &*context.entropy))),
-            None => Err("there is no directory".to_owned()),
+            None => Err("there is no directory".into()),
         },
-        Order::End => Err("the end is no question".to_owned()),
+        Order::End => Err("the end is no question".into()),
     };
     done.unwrap_or_else(Reply::Failed)
 }
 
-async fn soak(scratch: &Scratch<'_>, time: Duration) -> Result<u64, String> {
+async fn soak(scratch: &Scratch<'_>, time: Duration) -> Result<u64, Flaw> {
     let until = scratch.clock.boot() + time;
     let mut counted = 0;
     while scratch.clock.boot() < until {

@@ -86,10 +86,58 @@ impl Report {
 
     /// What a check that says `Ok` or `Err` in words found.
     #[must_use]
-    pub fn from_seen(id: &'static str, seen: Result<String, String>, advice: &'static str) -> Self {
+    pub fn from_seen(id: &'static str, seen: Result<String, Flaw>, advice: &'static str) -> Self {
         match seen {
             Ok(saw) => Self::ok(id, saw),
-            Err(saw) => Self::fail(id, saw, advice),
+            Err(Flaw::Broken(saw)) => Self::fail(id, saw, advice),
+            Err(Flaw::Error(saw, Some(hint))) => Self::fail(id, saw, hint),
+            Err(Flaw::Error(saw, None)) => Self::fail(id, saw, "it could not be tried: look at the place itself"),
+        }
+    }
+}
+
+/// Why a check did not end well.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Flaw {
+    /// The store did what it may not do.
+    Broken(String),
+    /// It could not be tried: an error, and what to do about it.
+    Error(String, Option<String>),
+}
+
+impl Flaw {
+    /// Puts `context` and a colon before it.
+    #[must_use]
+    pub fn within(self, context: impl fmt::Display) -> Self {
+        match self {
+            Self::Broken(what) => Self::Broken(format!("{context}: {what}")),
+            Self::Error(what, hint) => Self::Error(format!("{context}: {what}"), hint),
+        }
+    }
+}
+
+impl From<String> for Flaw {
+    fn from(what: String) -> Self {
+        Self::Broken(what)
+    }
+}
+
+impl From<&str> for Flaw {
+    fn from(what: &str) -> Self {
+        Self::Broken(what.to_owned())
+    }
+}
+
+impl From<Error> for Flaw {
+    fn from(error: Error) -> Self {
+        Self::Error(error.message().to_owned(), error.hint().map(str::to_owned))
+    }
+}
+
+impl fmt::Display for Flaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Broken(what) | Self::Error(what, _) => f.write_str(what),
         }
     }
 }
@@ -110,7 +158,7 @@ pub struct Scratch<'a> {
 }
 
 /// What a check saw: `Ok` and `Err` both say it in words.
-type Seen = Result<String, String>;
+type Seen = Result<String, Flaw>;
 type Run = for<'a> fn(&'a Scratch<'a>) -> BoxFuture<'a, Seen>;
 
 /// One check.
@@ -205,16 +253,16 @@ impl<'a> Scratch<'a> {
     }
 
     /// A key of the namespace. The names used here are good ones.
-    fn key(&self, name: &str) -> Result<Key, String> {
+    fn key(&self, name: &str) -> Result<Key, Flaw> {
         Key::new(self.namespace.clone(), name).map_err(said)
     }
 
     /// A record of a key that no other has.
-    fn value(&self, key: &Key) -> Result<Bytes, String> {
+    fn value(&self, key: &Key) -> Result<Bytes, Flaw> {
         Record::new(key.clone()).sealed(WriteId::random(self.entropy)).encode().map_err(said)
     }
 
-    async fn get(&self, key: &Key) -> Result<Option<Tagged>, String> {
+    async fn get(&self, key: &Key) -> Result<Option<Tagged>, Flaw> {
         self.store.records.get(key).await.map_err(said)
     }
 
@@ -223,24 +271,25 @@ impl<'a> Scratch<'a> {
     }
 
     /// Puts, and has no reason to fail.
-    async fn must_put(&self, key: &Key, value: &Bytes, when: Precondition) -> Result<Etag, String> {
-        self.put(key, value, when).await.map_err(|e| format!("a put that nothing stands against: {}", lost(&e)))
+    async fn must_put(&self, key: &Key, value: &Bytes, when: Precondition) -> Result<Etag, Flaw> {
+        self.put(key, value, when).await.map_err(|e| lost("a put that nothing stands against", e))
     }
 }
 
-fn said(error: Error) -> String {
-    error.to_string()
+fn said(error: Error) -> Flaw {
+    error.into()
 }
 
-fn lost(error: &PutError) -> String {
+/// A put that should have succeeded, or conflicted, did not.
+fn lost(what: &str, error: PutError) -> Flaw {
     match error {
-        PutError::Conflict => "conflict".to_owned(),
-        PutError::Unknown(e) => format!("outcome unknown: {e}"),
-        PutError::Failed(e) => format!("failed: {e}"),
+        PutError::Conflict => format!("{what}: conflict").into(),
+        PutError::Unknown(e) => Flaw::from(e).within("outcome unknown").within(what),
+        PutError::Failed(e) => Flaw::from(e).within(what),
     }
 }
 
 /// An error in words unless a claim holds.
-fn ensure(claim: bool, otherwise: impl FnOnce() -> String) -> Result<(), String> {
-    if claim { Ok(()) } else { Err(otherwise()) }
+fn ensure(claim: bool, otherwise: impl FnOnce() -> String) -> Result<(), Flaw> {
+    if claim { Ok(()) } else { Err(otherwise().into()) }
 }

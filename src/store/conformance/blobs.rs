@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use futures_util::stream;
 
-use super::{Scratch, Seen, ensure, said};
+use super::{Flaw, Scratch, Seen, ensure, said};
 use crate::error::{Error, ErrorKind};
 use crate::limits::CHUNK_BYTES;
 use crate::model::{BlobId, FencingToken, KeyHash};
@@ -29,15 +29,15 @@ fn stream_of(body: &Bytes) -> ByteStream {
     stream::iter(chunks).boxed()
 }
 
-fn new_id(s: &Scratch<'_>, token: u64) -> Result<BlobId, String> {
+fn new_id(s: &Scratch<'_>, token: u64) -> Result<BlobId, Flaw> {
     Ok(BlobId::random(hash(s)?, FencingToken(token), s.entropy))
 }
 
-fn hash(s: &Scratch<'_>) -> Result<KeyHash, String> {
+fn hash(s: &Scratch<'_>) -> Result<KeyHash, Flaw> {
     Ok(s.key("blob")?.hash())
 }
 
-async fn read(s: &Scratch<'_>, id: &BlobId, range: Range<u64>) -> Result<Option<Bytes>, String> {
+async fn read(s: &Scratch<'_>, id: &BlobId, range: Range<u64>) -> Result<Option<Bytes>, Flaw> {
     let Some(mut stream) = s.store.blobs.read(id, range).await.map_err(said)? else { return Ok(None) };
     let mut all = BytesMut::new();
     while let Some(chunk) = stream.next().await {
@@ -48,7 +48,7 @@ async fn read(s: &Scratch<'_>, id: &BlobId, range: Range<u64>) -> Result<Option<
     Ok(Some(all.freeze()))
 }
 
-async fn gone(s: &Scratch<'_>, id: &BlobId, what: &str) -> Result<(), String> {
+async fn gone(s: &Scratch<'_>, id: &BlobId, what: &str) -> Result<(), Flaw> {
     ensure(s.store.blobs.read(id, 0..u64::MAX).await.map_err(said)?.is_none(), || format!("{what} can be read"))
 }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use sha2::{Digest, Sha256};
 
-use super::{Scratch, ensure, said};
+use super::{Flaw, Scratch, ensure, said};
 use crate::limits::CHUNK_BYTES;
 use crate::model::{BlobId, FencingToken};
 
@@ -24,7 +24,7 @@ pub struct Trip {
 ///
 /// # Errors
 /// In words, when something fails or comes back otherwise.
-pub async fn round_trip(s: &Scratch<'_>, chunks: usize) -> Result<Trip, String> {
+pub async fn round_trip(s: &Scratch<'_>, chunks: usize) -> Result<Trip, Flaw> {
     let id = BlobId::random(s.key("large")?.hash(), FencingToken(1), s.entropy);
     let seed: [u8; 32] = s.entropy.bytes();
     let mut wanted = Sha256::new();
@@ -40,7 +40,7 @@ pub async fn round_trip(s: &Scratch<'_>, chunks: usize) -> Result<Trip, String> 
     Ok(Trip { up: wrote.since(began), down })
 }
 
-async fn hash_of(s: &Scratch<'_>, id: &BlobId) -> Result<[u8; 32], String> {
+async fn hash_of(s: &Scratch<'_>, id: &BlobId) -> Result<[u8; 32], Flaw> {
     let mut body = s.store.blobs.read(id, 0..u64::MAX).await.map_err(said)?.ok_or("the large object is absent")?;
     let mut hash = Sha256::new();
     while let Some(chunk) = body.next().await {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::race::{counter, increments};
 use super::round::{Part, head, part, verdict};
-use super::{Scratch, ensure, lost, said};
+use super::{Flaw, Scratch, ensure, lost, said};
 use crate::limits::{PEER_PATIENCE, PEER_ROUNDS, PEER_WAIT};
 use crate::model::{Record, WriteId};
 use crate::store::{Etag, Precondition, PutError};
@@ -39,7 +39,7 @@ pub struct Peer<'a> {
 ///
 /// # Errors
 /// In words: nobody came, or two are here already.
-pub async fn meet<'a>(scratch: &'a Scratch<'a>, name: &str) -> Result<Peer<'a>, String> {
+pub async fn meet<'a>(scratch: &'a Scratch<'a>, name: &str) -> Result<Peer<'a>, Flaw> {
     let me = hex::encode(scratch.entropy.bytes::<8>());
     let side = enter(scratch, &me).await?;
     let until = scratch.clock.boot() + PEER_WAIT;
@@ -54,15 +54,15 @@ pub async fn meet<'a>(scratch: &'a Scratch<'a>, name: &str) -> Result<Peer<'a>, 
 }
 
 /// Those who have come, with the record and etag that say so.
-async fn guests(s: &Scratch<'_>) -> Result<(Vec<String>, Record, Option<Etag>), String> {
+async fn guests(s: &Scratch<'_>) -> Result<(Vec<String>, Record, Option<Etag>), Flaw> {
     let key = s.key("meeting")?;
     let Some(got) = s.get(&key).await? else { return Ok((Vec::new(), Record::new(key), None)) };
     let record = Record::decode(&key, &got.value).map_err(said)?;
     let guests = record.unknown.get("guests").cloned().unwrap_or_default();
-    Ok((serde_json::from_value(guests).map_err(|e| e.to_string())?, record, Some(got.etag)))
+    Ok((serde_json::from_value(guests).map_err(|e| Flaw::from(e.to_string()))?, record, Some(got.etag)))
 }
 
-async fn enter(s: &Scratch<'_>, me: &str) -> Result<usize, String> {
+async fn enter(s: &Scratch<'_>, me: &str) -> Result<usize, Flaw> {
     loop {
         let (mut all, mut record, etag) = guests(s).await?;
         if let Some(side) = all.iter().position(|guest| guest == me) {
@@ -77,7 +77,7 @@ async fn enter(s: &Scratch<'_>, me: &str) -> Result<usize, String> {
             Ok(_) => return Ok(side),
             // Who knows is who looks again.
             Err(PutError::Conflict | PutError::Unknown(_)) => {}
-            Err(other) => return Err(format!("joining the meeting: {}", lost(&other))),
+            Err(other) => return Err(lost("joining the meeting", other)),
         }
     }
 }
@@ -93,13 +93,13 @@ impl Peer<'_> {
     ///
     /// # Errors
     /// In words, when the other says nothing for [`PEER_PATIENCE`] or its writes are not seen here.
-    pub async fn exchange<T: Serialize + DeserializeOwned>(&mut self, mine: &T) -> Result<T, String> {
+    pub async fn exchange<T: Serialize + DeserializeOwned>(&mut self, mine: &T) -> Result<T, Flaw> {
         self.step += 1;
-        self.say(serde_json::to_value(mine).map_err(|e| e.to_string())?).await?;
-        serde_json::from_value(self.hear().await?).map_err(|e| format!("the other host says nonsense: {e}"))
+        self.say(serde_json::to_value(mine).map_err(|e| Flaw::from(e.to_string()))?).await?;
+        serde_json::from_value(self.hear().await?).map_err(|e| format!("the other host says nonsense: {e}").into())
     }
 
-    async fn say(&mut self, what: Value) -> Result<(), String> {
+    async fn say(&mut self, what: Value) -> Result<(), Flaw> {
         self.said.push((self.step, what));
         let step = self.step;
         self.said.retain(|(said, _)| said + KEPT > step);
@@ -111,14 +111,14 @@ impl Peer<'_> {
         Ok(())
     }
 
-    async fn hear(&self) -> Result<Value, String> {
+    async fn hear(&self) -> Result<Value, Flaw> {
         let key = self.scratch.key(&format!("side/{}", 1 - self.side))?;
         let until = self.scratch.clock.boot() + PEER_PATIENCE;
         loop {
             if let Some(got) = self.scratch.get(&key).await? {
                 let record = Record::decode(&key, &got.value).map_err(said)?;
                 let all = record.unknown.get("said").cloned().unwrap_or_default();
-                let all: Vec<(u64, Value)> = serde_json::from_value(all).map_err(|e| e.to_string())?;
+                let all: Vec<(u64, Value)> = serde_json::from_value(all).map_err(|e| Flaw::from(e.to_string()))?;
                 if let Some((_, what)) = all.into_iter().find(|(step, _)| *step == self.step) {
                     return Ok(what);
                 }
@@ -136,7 +136,7 @@ impl Peer<'_> {
     ///
     /// # Errors
     /// In words, when it does not.
-    pub async fn sees_writes(&mut self) -> Result<String, String> {
+    pub async fn sees_writes(&mut self) -> Result<String, Flaw> {
         for round in 0..PEER_ROUNDS {
             let name = format!("seen/{round}");
             let early = head(self.scratch, &name).await?;
@@ -162,12 +162,12 @@ impl Peer<'_> {
     ///
     /// # Errors
     /// In words, when not exactly one wins.
-    pub async fn creates(&mut self) -> Result<String, String> {
+    pub async fn creates(&mut self) -> Result<String, Flaw> {
         for round in 0..PEER_ROUNDS {
             self.exchange(&()).await?;
             self.round(&format!("create/{round}"), Precondition::Absent)
                 .await
-                .map_err(|e| format!("round {round}: {e}"))?;
+                .map_err(|e| e.within(format_args!("round {round}")))?;
         }
         Ok(format!("{PEER_ROUNDS} rounds of 2 hosts, one winner each"))
     }
@@ -176,7 +176,7 @@ impl Peer<'_> {
     ///
     /// # Errors
     /// In words, when not exactly one wins.
-    pub async fn swaps(&mut self) -> Result<String, String> {
+    pub async fn swaps(&mut self) -> Result<String, Flaw> {
         if self.is_first() {
             let key = self.scratch.key("swap")?;
             self.scratch.must_put(&key, &self.scratch.value(&key)?, Precondition::Absent).await?;
@@ -187,12 +187,14 @@ impl Peer<'_> {
             let mine = etag.0.to_string();
             let theirs = self.exchange(&mine).await?;
             ensure(mine == theirs, || format!("round {round}: the two hosts read different values"))?;
-            self.round("swap", Precondition::Matches(etag)).await.map_err(|e| format!("round {round}: {e}"))?;
+            self.round("swap", Precondition::Matches(etag))
+                .await
+                .map_err(|e| e.within(format_args!("round {round}")))?;
         }
         Ok(format!("{PEER_ROUNDS} rounds of 2 hosts, one winner each"))
     }
 
-    async fn round(&mut self, name: &str, when: Precondition) -> Result<(), String> {
+    async fn round(&mut self, name: &str, when: Precondition) -> Result<(), Flaw> {
         let mine: Part = part(self.scratch, name, when).await?;
         let theirs = self.exchange(&mine).await?;
         let head = head(self.scratch, name).await?.map(|(id, _)| id);
@@ -203,7 +205,7 @@ impl Peer<'_> {
     ///
     /// # Errors
     /// In words, when it is not the sum.
-    pub async fn counts(&mut self) -> Result<String, String> {
+    pub async fn counts(&mut self) -> Result<String, Flaw> {
         let rounds = PEER_ROUNDS as u64;
         self.exchange(&()).await?;
         increments(self.scratch, rounds).await?;
@@ -217,7 +219,7 @@ impl Peer<'_> {
     ///
     /// # Errors
     /// In words, when the other is not heard of.
-    pub async fn part_company(&mut self) -> Result<(), String> {
+    pub async fn part_company(&mut self) -> Result<(), Flaw> {
         if self.is_first() {
             self.step += 1;
             return self.hear().await.map(drop);

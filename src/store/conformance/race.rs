@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::{Scratch, Seen, ensure, lost, said};
+use super::{Flaw, Scratch, Seen, ensure, lost, said};
 use crate::error::ErrorKind;
 use crate::model::{FencingToken, Key, Record, WriteId};
 use crate::store::{Etag, Precondition, PutError};
@@ -34,7 +34,7 @@ pub(super) async fn swaps(s: &Scratch<'_>) -> Seen {
     Ok(format!("{rounds} rounds of {WRITERS} writers, one winner each"))
 }
 
-async fn one_winner(s: &Scratch<'_>, key: &Key, when: &Precondition) -> Result<Etag, String> {
+async fn one_winner(s: &Scratch<'_>, key: &Key, when: &Precondition) -> Result<Etag, Flaw> {
     let values = (0..WRITERS).map(|_| s.value(key)).collect::<Result<Vec<_>, _>>()?;
     let puts = join_all(values.iter().map(|value| s.put(key, value, when.clone()))).await;
     let mut winners = Vec::new();
@@ -42,11 +42,11 @@ async fn one_winner(s: &Scratch<'_>, key: &Key, when: &Precondition) -> Result<E
         match put {
             Ok(etag) => winners.push((etag, value)),
             Err(PutError::Conflict) => {}
-            Err(other) => return Err(format!("a put in a race: {}", lost(&other))),
+            Err(other) => return Err(lost("a put in a race", other)),
         }
     }
     let [(etag, value)] = winners.as_slice() else {
-        return Err(format!("{} of {WRITERS} writers won", winners.len()));
+        return Err(format!("{} of {WRITERS} writers won", winners.len()).into());
     };
     let got = s.get(key).await?.ok_or("the winner's value is absent")?;
     ensure(got.value == **value && got.etag == *etag, || "the value is not the winner's".to_owned())?;
@@ -67,14 +67,14 @@ pub struct Wins {
 ///
 /// # Errors
 /// In words, whatever a put did that it may not do.
-pub async fn worker(s: &Scratch<'_>, rounds: u64) -> Result<Wins, String> {
+pub async fn worker(s: &Scratch<'_>, rounds: u64) -> Result<Wins, Flaw> {
     let mut wins = Wins::default();
     for round in 0..rounds {
         let key = s.key(&format!("race/{round}"))?;
         match s.put(&key, &s.value(&key)?, Precondition::Absent).await {
             Ok(_) => wins.created += 1,
             Err(PutError::Conflict) => {}
-            Err(other) => return Err(format!("a create in a race: {}", lost(&other))),
+            Err(other) => return Err(lost("a create in a race", other)),
         }
         ensure(s.get(&key).await?.is_some(), || format!("round {round}: no value after a create or a conflict"))?;
     }
@@ -87,7 +87,7 @@ pub async fn worker(s: &Scratch<'_>, rounds: u64) -> Result<Wins, String> {
 ///
 /// # Errors
 /// In words, whatever a put did that it may not do.
-pub async fn increments(s: &Scratch<'_>, rounds: u64) -> Result<(), String> {
+pub async fn increments(s: &Scratch<'_>, rounds: u64) -> Result<(), Flaw> {
     let mut counted = 0;
     while counted < rounds {
         counted += u64::from(increment(s).await?);
@@ -96,7 +96,7 @@ pub async fn increments(s: &Scratch<'_>, rounds: u64) -> Result<(), String> {
 }
 
 /// Adds 1 to the counter, once; whether it was applied.
-async fn increment(s: &Scratch<'_>) -> Result<bool, String> {
+async fn increment(s: &Scratch<'_>) -> Result<bool, Flaw> {
     let key = s.key("counter")?;
     let present = s.get(&key).await?;
     let (record, when) = match present {
@@ -117,12 +117,12 @@ async fn increment(s: &Scratch<'_>) -> Result<bool, String> {
         }
         // A writer held up for so long that its revision is gone: the record's ring of writes tells.
         Err(PutError::Unknown(e)) if e.kind() == ErrorKind::OutcomeUnknown => applied(s, &key, id, revision).await,
-        Err(other) => Err(format!("a swap in a race: {}", lost(&other))),
+        Err(other) => Err(lost("a swap in a race", other)),
     }
 }
 
 /// Whether the record remembers a write.
-async fn applied(s: &Scratch<'_>, key: &Key, id: WriteId, revision: u64) -> Result<bool, String> {
+async fn applied(s: &Scratch<'_>, key: &Key, id: WriteId, revision: u64) -> Result<bool, Flaw> {
     let got = s.get(key).await?.ok_or("there is no counter")?;
     let record = Record::decode(key, &got.value).map_err(said)?;
     ensure(record.remembers(revision), || "a swap in a race: too long ago to be remembered".to_owned())?;
@@ -133,7 +133,7 @@ async fn applied(s: &Scratch<'_>, key: &Key, id: WriteId, revision: u64) -> Resu
 ///
 /// # Errors
 /// In words, when it cannot be read.
-pub async fn counter(s: &Scratch<'_>) -> Result<u64, String> {
+pub async fn counter(s: &Scratch<'_>) -> Result<u64, Flaw> {
     let key = s.key("counter")?;
     let got = s.get(&key).await?.ok_or("there is no counter")?;
     let record = Record::decode(&key, &got.value).map_err(said)?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::future::{Either, select};
 
-use super::{Scratch, Seen, ensure, lost, said};
+use super::{Flaw, Scratch, Seen, ensure, lost, said};
 use crate::store::{Cursor, Etag, Precondition, PutError};
 
 /// How long a change may take to be noticed.
@@ -61,11 +61,11 @@ pub(super) async fn stale_etags(s: &Scratch<'_>) -> Seen {
     Ok(format!("{} stale preconditions, each refused", swaps + 2))
 }
 
-async fn refused(s: &Scratch<'_>, key: &crate::model::Key, when: Precondition, what: &str) -> Result<(), String> {
+async fn refused(s: &Scratch<'_>, key: &crate::model::Key, when: Precondition, what: &str) -> Result<(), Flaw> {
     match s.put(key, &s.value(key)?, when).await {
         Err(PutError::Conflict) => Ok(()),
-        Err(other) => Err(format!("{what}: {}", lost(&other))),
-        Ok(_) => Err(format!("{what} was accepted")),
+        Err(other) => Err(lost(what, other)),
+        Ok(_) => Err(format!("{what} was accepted").into()),
     }
 }
 
@@ -141,7 +141,7 @@ async fn notices(
     key: &crate::model::Key,
     seen: Option<&Etag>,
     when: Precondition,
-) -> Result<Etag, String> {
+) -> Result<Etag, Flaw> {
     let value = s.value(key)?;
     let waiting = std::pin::pin!(s.store.records.changed(key, seen));
     let putting = std::pin::pin!(s.must_put(key, &value, when));

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Scratch, said};
+use super::{Flaw, Scratch, said};
 use crate::model::{Record, WriteId};
 use crate::store::{Etag, Precondition, PutError};
 
@@ -36,7 +36,7 @@ pub struct Part {
 ///
 /// # Errors
 /// In words, when nothing can be read.
-pub async fn part(s: &Scratch<'_>, name: &str, when: Precondition) -> Result<Part, String> {
+pub async fn part(s: &Scratch<'_>, name: &str, when: Precondition) -> Result<Part, Flaw> {
     let key = s.key(name)?;
     let id = WriteId::random(s.entropy);
     let value = Record::new(key.clone()).sealed(id).encode().map_err(said)?;
@@ -53,7 +53,7 @@ pub async fn part(s: &Scratch<'_>, name: &str, when: Precondition) -> Result<Par
 ///
 /// # Errors
 /// In words, when it cannot be read.
-pub async fn head(s: &Scratch<'_>, name: &str) -> Result<Option<(WriteId, Etag)>, String> {
+pub async fn head(s: &Scratch<'_>, name: &str) -> Result<Option<(WriteId, Etag)>, Flaw> {
     let key = s.key(name)?;
     let Some(got) = s.get(&key).await? else { return Ok(None) };
     let record = Record::decode(&key, &got.value).map_err(said)?;
@@ -65,27 +65,27 @@ pub async fn head(s: &Scratch<'_>, name: &str) -> Result<Option<(WriteId, Etag)>
 ///
 /// # Errors
 /// What is not true, in words.
-pub fn verdict(parts: &[Part], head: Option<WriteId>) -> Result<usize, String> {
+pub fn verdict(parts: &[Part], head: Option<WriteId>) -> Result<usize, Flaw> {
     let winners = parts.iter().filter(|part| part.answer == Answer::Won).count();
     if winners > 1 {
-        return Err(format!("{winners} of {} writers were told that they won", parts.len()));
+        return Err(format!("{winners} of {} writers were told that they won", parts.len()).into());
     }
     if let Some(Answer::Failed(why)) = parts.iter().map(|part| &part.answer).find(|a| matches!(a, Answer::Failed(_))) {
-        return Err(format!("a put in a race failed: {why}"));
+        return Err(Flaw::Error(format!("a put in a race failed: {why}"), None));
     }
     let head = head.ok_or("nobody's value is there after the race")?;
     let applied = parts.iter().find(|part| part.id == head).ok_or("the value is none that was put in the race")?;
     if winners == 1 && applied.answer != Answer::Won {
-        return Err("the value is not the winner's".to_owned());
+        return Err("the value is not the winner's".into());
     }
     if applied.answer == Answer::Conflict {
-        return Err("a put that was refused was applied".to_owned());
+        return Err("a put that was refused was applied".into());
     }
     let blind = parts.iter().filter(|part| part.answer != Answer::Won && part.then != Some(head)).count();
     let unsure = parts.iter().filter(|part| matches!(part.answer, Answer::Unknown(_))).count();
     // Who was told nothing may have read before the winner wrote.
     if blind > unsure || parts.iter().any(|part| part.answer == Answer::Won && part.then != Some(head)) {
-        return Err("a read after the race did not see the winner's value".to_owned());
+        return Err("a read after the race did not see the winner's value".into());
     }
     Ok(unsure)
 }
@@ -129,7 +129,7 @@ mod tests {
             (round(&[(1, Won, 1), (2, Conflict, 1)]), 9, "none that was put"),
             (round(&[(1, Won, 1), (2, Failed("EIO".to_owned()), 1)]), 1, "EIO"),
         ] {
-            let why = verdict(&parts, (head > 0).then(|| id(head))).unwrap_err();
+            let why = verdict(&parts, (head > 0).then(|| id(head))).unwrap_err().to_string();
             assert!(why.contains(says), "{parts:?}: {why}");
         }
     }

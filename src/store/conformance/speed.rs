@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::Scratch;
+use super::{Flaw, Scratch};
 use crate::limits::{SPEED_WRITES, TTL_MAX, TTL_SAFETY, holder_belief, kill_grace_default, renew_every};
 use crate::store::Precondition;
 
@@ -18,7 +18,7 @@ pub struct Speed {
 ///
 /// # Errors
 /// In words, when one fails.
-pub async fn measure(s: &Scratch<'_>) -> Result<Speed, String> {
+pub async fn measure(s: &Scratch<'_>) -> Result<Speed, Flaw> {
     let key = s.key("speed")?;
     let mut when = Precondition::Absent;
     let (mut writes, mut reads) = (Vec::new(), Vec::new());

@@ -13,7 +13,7 @@ use super::real::RealFs;
 use super::{io_error, lost, scratch};
 use crate::limits::{INODES_LEAST, INODES_WANTED, ROOM_LEAST, ROOM_WANTED};
 use crate::platform::mounts::{Mount, missing_mount, mount_of, mounts};
-use crate::store::conformance::Report;
+use crate::store::conformance::{Outcome, Report};
 
 /// What is asked.
 #[derive(Clone, Debug)]
@@ -72,7 +72,13 @@ pub fn look(question: &Question) -> Answer {
         answer.reports.push(mode(&base));
         answer.reports.push(contents(&base));
     }
-    answer.reports.extend(room(&base));
+    let room = room(&base);
+    let full = room.iter().any(|report| report.outcome == Outcome::Fail);
+    answer.reports.extend(room);
+    if full {
+        // What failed for want of room would say nothing.
+        return answer;
+    }
     let dir = base.join(&question.scratch);
     match scratch::make(&dir) {
         Err(e) => {

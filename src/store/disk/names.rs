@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::probe::make;
 use crate::entropy::{Entropy, KernelEntropy};
 use crate::limits::PEER_ROUNDS;
+use crate::store::conformance::Flaw;
 use crate::store::conformance::peer::Peer;
 
 /// What one of them is to do in the directory of the checks.
@@ -76,20 +77,20 @@ fn look(dir: &Path, name: &str) -> io::Result<String> {
 ///
 /// # Errors
 /// What is not true, in words.
-pub async fn with_peer(peer: &mut Peer<'_>, dir: &Path) -> Result<String, String> {
+pub async fn with_peer(peer: &mut Peer<'_>, dir: &Path) -> Result<String, Flaw> {
     let dir = Arc::new(dir.to_owned());
     for round in 0..PEER_ROUNDS {
         let name = format!("names.{round}");
         let early = do_there(&dir, Act::Look(name.clone())).await;
-        all_see(&[early], None).map_err(|e| format!("round {round}: {e}"))?;
+        all_see(&[early], None).map_err(|e| e.within(format_args!("round {round}")))?;
         peer.exchange(&()).await?;
         let act = if round % 2 == 0 { Act::Create(name.clone()) } else { Act::Link(name.clone()) };
         let mine = do_there(&dir, act).await;
         let theirs = peer.exchange(&mine).await?;
         let both = [mine, theirs];
-        let content = one_maker(&both).map_err(|e| format!("round {round}: {e}"))?;
+        let content = one_maker(&both).map_err(|e| e.within(format_args!("round {round}")))?;
         let seen = do_there(&dir, Act::Look(name)).await;
-        all_see(&[seen], Some(content)).map_err(|e| format!("round {round}: {e}"))?;
+        all_see(&[seen], Some(content)).map_err(|e| e.within(format_args!("round {round}")))?;
     }
     Ok(format!("{PEER_ROUNDS} names, each made by one of 2 hosts and seen by the other"))
 }
@@ -104,20 +105,20 @@ async fn do_there(dir: &Arc<PathBuf>, what: Act) -> Saw {
 ///
 /// # Errors
 /// What is not true, in words.
-pub fn one_maker(saw: &[Saw]) -> Result<&str, String> {
+pub fn one_maker(saw: &[Saw]) -> Result<&str, Flaw> {
     let mut makers = Vec::new();
     for saw in saw {
         match saw {
             Saw::There(content) => makers.push(content),
             Saw::Taken => {}
-            Saw::Absent => return Err("making a name: its directory was not there".to_owned()),
-            Saw::Failed(why) => return Err(format!("making a name: {why}")),
+            Saw::Absent => return Err("making a name: its directory was not there".into()),
+            Saw::Failed(why) => return Err(Flaw::Error(format!("making a name: {why}"), None)),
         }
     }
     match makers[..] {
         [content] => Ok(content),
-        [] => Err(format!("none of {} made a name that was not there", saw.len())),
-        _ => Err(format!("{} of {} made the same name", makers.len(), saw.len())),
+        [] => Err(format!("none of {} made a name that was not there", saw.len()).into()),
+        _ => Err(format!("{} of {} made the same name", makers.len(), saw.len()).into()),
     }
 }
 
@@ -125,16 +126,16 @@ pub fn one_maker(saw: &[Saw]) -> Result<&str, String> {
 ///
 /// # Errors
 /// What is not true, in words.
-pub fn all_see(saw: &[Saw], content: Option<&str>) -> Result<(), String> {
+pub fn all_see(saw: &[Saw], content: Option<&str>) -> Result<(), Flaw> {
     for saw in saw {
         match (saw, content) {
             (Saw::There(seen), Some(content)) if seen == content => {}
             (Saw::Absent, None) => {}
-            (Saw::Failed(why), _) => return Err(format!("looking at a name: {why}")),
-            (Saw::There(_), None) => return Err("a name that one removed is still seen by another".to_owned()),
-            (Saw::There(_), Some(_)) => return Err("a name leads to something else for another".to_owned()),
+            (Saw::Failed(why), _) => return Err(Flaw::Error(format!("looking at a name: {why}"), None)),
+            (Saw::There(_), None) => return Err("a name that one removed is still seen by another".into()),
+            (Saw::There(_), Some(_)) => return Err("a name leads to something else for another".into()),
             (Saw::Absent | Saw::Taken, _) => {
-                return Err("a name that one made is not seen by another".to_owned());
+                return Err("a name that one made is not seen by another".into());
             }
         }
     }
@@ -175,7 +176,7 @@ mod tests {
             (vec![there("a"), Saw::Failed("EIO".to_owned())], "EIO"),
             (vec![there("a"), Saw::Absent], "not there"),
         ] {
-            let why = one_maker(&saw).unwrap_err();
+            let why = one_maker(&saw).unwrap_err().to_string();
             assert!(why.contains(says), "{why}");
         }
         assert_eq!(all_see(&[there("a"), there("a")], Some("a")), Ok(()));
@@ -186,7 +187,7 @@ mod tests {
             (Saw::Absent, Some("a"), "not seen"),
             (Saw::Failed("EIO".to_owned()), None, "EIO"),
         ] {
-            let why = all_see(&[saw], content).unwrap_err();
+            let why = all_see(&[saw], content).unwrap_err().to_string();
             assert!(why.contains(says), "{why}");
         }
     }

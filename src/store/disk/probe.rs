@@ -9,8 +9,9 @@ use std::time::Duration;
 use rustix::io::Errno;
 
 use crate::clock::Clock;
+use crate::error::Error;
 use crate::platform::mounts::Mount;
-use crate::store::conformance::{NOT_A_STORE, Report};
+use crate::store::conformance::{Flaw, NOT_A_STORE, Report};
 
 /// A server's clock further from this host's than this is worth a word.
 const CLOCK_OFF: Duration = Duration::from_secs(60);
@@ -44,38 +45,44 @@ pub(super) fn make(path: &Path, content: &[u8]) -> io::Result<()> {
     file.sync_data()
 }
 
-fn step<T>(what: &str, result: io::Result<T>) -> Result<T, String> {
-    result.map_err(|e| format!("{what}: {e}"))
+/// What cannot be done is an error, and says nothing of the rule that is tried.
+fn step<T>(what: &str, result: io::Result<T>) -> Result<T, Flaw> {
+    result.map_err(|e| Error::io(what, &e).into())
 }
 
-fn fsync(dir: &Path) -> Result<String, String> {
+/// A sync that fails is what is looked for.
+fn sync(what: &str, result: io::Result<()>) -> Result<(), Flaw> {
+    result.map_err(|e| format!("{what}: {e}").into())
+}
+
+fn fsync(dir: &Path) -> Result<String, Flaw> {
     let path = dir.join("fsync");
     let mut file = step("make a file", new(&path))?;
     for _ in 0..3 {
         step("write to a file", file.write_all(&[b'x'; 8_192]))?;
-        step("fdatasync of a file", file.sync_data())?;
-        step("fsync of a file", file.sync_all())?;
-        step("fsync of a directory", File::open(dir).and_then(|dir| dir.sync_all()))?;
+        sync("fdatasync of a file", file.sync_data())?;
+        sync("fsync of a file", file.sync_all())?;
+        sync("fsync of a directory", File::open(dir).and_then(|dir| dir.sync_all()))?;
     }
     let len = step("look at a file", std::fs::metadata(&path))?.len();
     if len != 3 * 8_192 {
-        return Err(format!("a file has {len} bytes after 24576 were written and synced"));
+        return Err(format!("a file has {len} bytes after 24576 were written and synced").into());
     }
     step("remove a file", std::fs::remove_file(&path))?;
     Ok("files and directories can be synced; whether that survives a loss of power shows only then".to_owned())
 }
 
-fn exclusive_create(dir: &Path) -> Result<String, String> {
+fn exclusive_create(dir: &Path) -> Result<String, Flaw> {
     let path = dir.join("exclusive");
     step("make a file", make(&path, b"first"))?;
     match new(&path) {
         Err(e) if e.kind() == E::AlreadyExists => {}
-        Err(e) => return Err(format!("making a file that is there already: {e}")),
-        Ok(_) => return Err("a file that is there already was made a second time".to_owned()),
+        Err(e) => return Err(format!("making a file that is there already: {e}").into()),
+        Ok(_) => return Err("a file that is there already was made a second time".into()),
     }
     let content = step("read a file", std::fs::read(&path))?;
     if content != b"first" {
-        return Err("a refused create changed the file".to_owned());
+        return Err("a refused create changed the file".into());
     }
     step("remove a file", std::fs::remove_file(&path))?;
     Ok("a name is made once".to_owned())
@@ -108,17 +115,17 @@ fn is_unsupported(e: &io::Error) -> bool {
     [Errno::PERM, Errno::OPNOTSUPP, Errno::NOSYS].iter().any(|errno| e.raw_os_error() == Some(errno.raw_os_error()))
 }
 
-fn atomic_link(dir: &Path) -> Result<String, String> {
+fn atomic_link(dir: &Path) -> Result<String, Flaw> {
     let (first, second, name) = (dir.join("first"), dir.join("second"), dir.join("linked"));
     step("make a file", make(&first, b"first").and_then(|()| make(&second, b"second")))?;
     step("make a hard link", std::fs::hard_link(&first, &name))?;
     match std::fs::hard_link(&second, &name) {
         Err(e) if e.kind() == E::AlreadyExists => {}
-        Err(e) => return Err(format!("linking to a name that is taken: {e}")),
-        Ok(()) => return Err("a name that is taken was linked to another file".to_owned()),
+        Err(e) => return Err(format!("linking to a name that is taken: {e}").into()),
+        Ok(()) => return Err("a name that is taken was linked to another file".into()),
     }
     if step("read a file", std::fs::read(&name))? != b"first" {
-        return Err("a refused link changed the file".to_owned());
+        return Err("a refused link changed the file".into());
     }
     for path in [first, second, name] {
         step("remove a file", std::fs::remove_file(path))?;
