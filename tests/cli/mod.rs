@@ -24,4 +24,5 @@ mod shells;
 mod speed;
 mod state;
 mod stores;
+mod verifying;
 mod workflows;

@@ -4,7 +4,7 @@ use super::lab::{Lab, Ran, is_root, ran};
 use crate::support::left_out;
 
 /// Runs a script where mounts are the script's own; `$D` is the lab, `$S` its store's directory.
-fn apart(lab: &Lab, script: &str) -> Option<Ran> {
+pub fn apart(lab: &Lab, script: &str) -> Option<Ran> {
     if !is_root() {
         left_out("mounts in a namespace", "needs root");
         return None;

@@ -8,6 +8,7 @@ mod crew;
 mod cycle;
 mod ext4;
 mod fast_clock;
+mod flawed;
 mod full_disk;
 mod guest;
 mod injected;

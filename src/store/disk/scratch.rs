@@ -48,6 +48,8 @@ pub async fn remove(dir: &Path, clock: &dyn Clock) -> Result<()> {
         match removed.unwrap_or_else(|e| Err(std::io::Error::other(e))) {
             Ok(()) => return Ok(()),
             Err(e) if e.kind() == E::NotFound && !dir.exists() => return Ok(()),
+            // A file stands where the directory around it should: nothing was made.
+            Err(e) if e.kind() == E::NotADirectory => return Ok(()),
             Err(e) => last = Some(e),
         }
         clock.sleep(PAUSE).await;

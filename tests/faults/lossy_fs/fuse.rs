@@ -92,13 +92,15 @@ const fn kind(inode: &Inode) -> FileType {
 }
 
 impl Filesystem for Served {
-    fn lookup(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+    fn lookup(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         let state = self.disk.state();
         if state.dead {
             return reply.error(FuseErrno::EIO);
         }
-        let found =
-            text(name).and_then(|name| state.model.lookup(parent.0, name)).and_then(|ino| attr(&state.model, ino));
+        let found = match text(name) {
+            Ok(name) if state.hides(parent.0, name, req.pid()) => Err(Errno::NOENT),
+            name => name.and_then(|name| state.model.lookup(parent.0, name)).and_then(|ino| attr(&state.model, ino)),
+        };
         if found == Err(Errno::NOENT) && !self.caching.absences.is_zero() {
             // An entry with inode 0 is an absence that may be remembered.
             let Ok(mut none) = attr(&state.model, parent.0) else { return reply.error(FuseErrno::EIO) };
@@ -184,7 +186,8 @@ impl Filesystem for Served {
         empty(reply, done);
     }
 
-    fn link(&self, _req: &Request, ino: INodeNo, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+    fn link(&self, req: &Request, ino: INodeNo, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        self.disk.make_way(parent.0, text(name).unwrap_or_default(), req.pid());
         let done = self.disk.operate(Op::Link, |model| {
             model.link(ino.0, parent.0, text(name)?)?;
             attr(model, ino.0)
@@ -202,7 +205,7 @@ impl Filesystem for Served {
 
     fn create(
         &self,
-        _req: &Request,
+        req: &Request,
         parent: INodeNo,
         name: &OsStr,
         mode: u32,
@@ -210,6 +213,7 @@ impl Filesystem for Served {
         flags: i32,
         reply: ReplyCreate,
     ) {
+        self.disk.make_way(parent.0, text(name).unwrap_or_default(), req.pid());
         // Linux, all architectures: O_EXCL (fcntl.h).
         let exclusive = flags & 0o200 != 0;
         let done = self.disk.operate(Op::Create, |model| {

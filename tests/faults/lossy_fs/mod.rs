@@ -5,10 +5,12 @@
 
 mod cut;
 pub mod faults;
+mod flaws;
 mod fuse;
 mod model;
 mod tests;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -45,6 +47,18 @@ struct State {
     dead: bool,
     /// Syncs that succeed and do nothing.
     lies_about: Option<Op>,
+    flaw: Option<Flaw>,
+    /// Who made a name last, where that matters: by directory and name.
+    makers: HashMap<(u64, String), u32>,
+}
+
+/// A rule of file systems that is broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flaw {
+    /// `O_EXCL` and `link` do not look whether the name is taken.
+    TakenNamesAreMadeAgain,
+    /// A process sees the names of files that it made itself, and no others: what holds within one process only.
+    NamesWithinProcess,
 }
 
 /// How long the kernel may answer from what it saw before: zero is never.
@@ -73,6 +87,8 @@ impl Disk {
             cut_at: None,
             dead: false,
             lies_about: None,
+            flaw: None,
+            makers: HashMap::new(),
         };
         Self { shared: Arc::new(Shared { state: Mutex::new(state), died: Notify::new() }) }
     }
@@ -140,6 +156,11 @@ impl Disk {
     /// From now on these syncs say that they succeeded, and do nothing: as if lockd had left them out.
     pub fn lie_about(&self, sync: Op) {
         self.state().lies_about = Some(sync);
+    }
+
+    /// From now on it breaks a rule.
+    pub fn break_rule(&self, flaw: Flaw) {
+        self.state().flaw = Some(flaw);
     }
 
     /// Makes operations fail.

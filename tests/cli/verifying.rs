@@ -1,0 +1,194 @@
+//! `verify store` at a terminal: good places are accepted, bad ones refused with what to do, and nothing stays behind.
+
+use std::os::unix::fs::PermissionsExt;
+
+use serde_json::Value;
+
+use super::lab::{Lab, Ran, ran};
+use super::mounts::apart;
+
+fn place(lab: &Lab, name: &str, mode: u32) -> String {
+    let path = lab.path(name);
+    std::fs::create_dir(&path).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+fn quick(lab: &Lab, path: &str) -> Ran {
+    lab.run(["verify", "store", "--quick", path])
+}
+
+/// A line of the answer: the word, the check, and what it says.
+fn says(ran: &Ran, word: &str, check: &str, text: &str) {
+    let found = ran.out.lines().any(|line| {
+        let mut words = line.split_whitespace();
+        (words.next(), words.next()) == (Some(word), Some(check)) && line.contains(text)
+    });
+    assert!(found, "no {word} {check} with {text:?} in:\n{}{}", ran.out, ran.err);
+}
+
+#[test]
+fn a_good_directory_is_accepted_and_left_as_it_was() {
+    let lab = Lab::new();
+    let good = place(&lab, "good", 0o700);
+    let ran = quick(&lab, &good);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    assert!(ran.out.ends_with("s\n") && ran.out.contains("it can hold locks"), "{}", ran.out);
+    assert_eq!(std::fs::read_dir(&good).unwrap().count(), 0, "nothing stays");
+    assert!(!ran.out.contains('\x1b'), "no colours in a pipe");
+}
+
+#[test]
+fn it_works_on_a_store_in_use_and_with_no_configuration() {
+    let lab = Lab::new();
+    let none = lab.run(["verify", "store", "--quick"]);
+    assert_eq!(none.code, 0, "{}{}", none.out, none.err);
+    says(&none, "ok", "directory", "will be made");
+    assert!(!lab.path("state/lockd").exists());
+
+    assert_eq!(lab.feed(&["update", "k"], "1").code, 0);
+    let before = lab.status("k");
+    let used = lab.run(["verify", "store", "--quick"]);
+    assert_eq!(used.code, 0, "{}{}", used.out, used.err);
+    says(&used, "ok", "contents", "epoch 0");
+    assert_eq!(lab.status("k")["version"], before["version"]);
+    assert_eq!(lab.run(["list"]).out.lines().count(), 1, "none of its keys stays");
+}
+
+#[test]
+fn json_has_one_entry_for_each_check() {
+    let lab = Lab::new();
+    let ran = lab.run(["verify", "store", "--quick", "--json", &place(&lab, "good", 0o700)]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let body: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((&body["schema"], &body["ok"]), (&1.into(), &true.into()));
+    let checks = body["checks"].as_array().unwrap();
+    assert_eq!(body["summary"]["ok"], checks.len());
+    for check in checks {
+        assert!(check["id"].is_string() && check["outcome"] == "ok" && check["saw"].is_string(), "{check}");
+    }
+    assert!(body["speed"]["write_us"].as_u64() > Some(0) && body["took_ms"].is_u64(), "{body}");
+    let yaml = lab.run(["verify", "store", "--quick", "-o", "yaml", "mem://"]);
+    assert!(yaml.code == 0 && yaml.out.starts_with("schema: 1"), "{}", yaml.out);
+}
+
+#[test]
+fn what_is_no_place_for_a_store_is_refused_with_what_to_do() {
+    let lab = Lab::new();
+    let missing = quick(&lab, lab.path("none").to_str().unwrap());
+    says(&missing, "FAIL", "directory", "mkdir -m 700");
+    assert!(!lab.path("none").exists());
+
+    let file = lab.file("file", "hello");
+    let in_its_place = quick(&lab, file.to_str().unwrap());
+    says(&in_its_place, "FAIL", "directory", "is a file; name a directory");
+    assert_eq!(in_its_place.err, "");
+
+    let open = quick(&lab, &place(&lab, "open", 0o777));
+    says(&open, "FAIL", "mode", "chmod o-w");
+    let closed = quick(&lab, &place(&lab, "closed", 0o500));
+    says(&closed, "FAIL", "mode", "chmod u+rwx");
+    for ran in [missing, in_its_place, open, closed] {
+        assert_eq!(ran.code, 1, "{}", ran.out);
+        assert!(ran.out.contains("do not keep locks in it"), "{}", ran.out);
+    }
+}
+
+#[test]
+fn a_directory_of_another_user_is_refused() {
+    let lab = Lab::new();
+    std::fs::set_permissions(lab.path("work"), std::fs::Permissions::from_mode(0o777)).unwrap();
+    let path = place(&lab, "theirs", 0o700);
+    let ran = ran(lab.as_nobody().args(["verify", "store", "--quick", &path]));
+    if super::lab::is_root() {
+        assert_eq!(ran.code, 1, "{}", ran.out);
+        assert!(ran.out.contains("FAIL"), "{}", ran.out);
+    } else {
+        assert_eq!(ran.code, 0, "{}", ran.out);
+    }
+}
+
+#[test]
+fn mounts_that_cannot_hold_locks_are_refused() {
+    let lab = Lab::new();
+    for name in ["ro", "mnt", "fst"] {
+        place(&lab, name, 0o700);
+    }
+    lab.file("fstab", format!("srv:/x {} nfs defaults 0 0\n", lab.path("fst").display()));
+    let script = "set +e
+        mount --bind $D/ro $D/ro && mount -o remount,bind,ro $D/ro
+        lockd verify store --quick $D/ro; echo code $?
+        mount -t tmpfs -o size=64m,mode=700 none $D/mnt
+        lockd verify store --quick $D/mnt; echo code $?
+        lockd verify store --quick --allow-volatile $D/mnt; echo code $?
+        dd if=/dev/zero of=$D/mnt/fill bs=64k 2>/dev/null
+        lockd verify store --quick --allow-volatile $D/mnt; echo code $?
+        umount $D/mnt
+        mount -t tmpfs -o size=64m,mode=700,nr_inodes=10 none $D/mnt
+        lockd verify store --quick --allow-volatile $D/mnt; echo code $?
+        [ -e /etc/fstab ] || : >/etc/fstab
+        mount --bind $D/fstab /etc/fstab
+        lockd verify store --quick $D/fst; echo code $?";
+    let Some(ran) = apart(&lab, script) else { return };
+    let codes: Vec<&str> = ran.out.lines().filter_map(|line| line.strip_prefix("code ")).collect();
+    assert_eq!(codes, ["1", "1", "0", "1", "1", "1"], "{}{}", ran.out, ran.err);
+    says(&ran, "FAIL", "writable", "remount it read-write");
+    says(&ran, "FAIL", "durable", "--allow-volatile");
+    says(&ran, "WARN", "durable", "keep in it only what may be gone");
+    says(&ran, "FAIL", "room", "make room");
+    says(&ran, "FAIL", "inodes", "more inodes");
+    says(&ran, "FAIL", "directory", "but not mounted; mount");
+    for name in ["ro", "mnt", "fst"] {
+        assert_eq!(std::fs::read_dir(lab.path(name)).unwrap().count(), 0, "{name}");
+    }
+}
+
+#[test]
+fn a_restored_backup_gets_a_higher_epoch_and_so_higher_tokens() {
+    let lab = Lab::new();
+    assert_eq!(lab.run(["exec", "k", "--", "true"]).code, 0);
+    let ran = lab.run(["verify", "store", "--quick", "--restored"]);
+    assert_eq!(ran.code, 0, "{}", ran.out);
+    says(&ran, "ok", "restored", "from 0 to 1");
+    let lease = lab.acquire("k", &[]);
+    let token = lease.iter().find(|(name, _)| name == "LOCKD_FENCING_TOKEN").unwrap();
+    assert!(token.1.parse::<u64>().unwrap() >= 1 << 32, "{token:?}");
+}
+
+#[test]
+fn bad_questions_are_usage() {
+    let lab = Lab::new();
+    for (args, says) in [
+        (&["--processes", "1"][..], "2..=64"),
+        (&["--quick", "--full"], "cannot be used with"),
+        (&["--peer", "--quick"], "cannot be used with"),
+        (&["--soak", "soon"], "--soak"),
+        (&["ftp://x"], "help stores"),
+        (&["--store", "mem://", "mem://"], "named already"),
+    ] {
+        let ran = lab.run(["verify", "store"].iter().chain(args));
+        assert_eq!(ran.code, 64, "{args:?}: {}{}", ran.out, ran.err);
+        assert!(ran.err.contains(says), "{args:?}: {}", ran.err);
+    }
+    assert_eq!(lab.run(["verify", "stor"]).code, 64);
+}
+
+/// Ctrl-C, and the death of the one that gives the orders: the checks' place goes with them.
+#[test]
+fn nothing_stays_after_an_interrupt_or_a_kill() {
+    for (signal, code) in [("INT", 130), ("TERM", 143), ("KILL", 137)] {
+        let lab = Lab::new();
+        let good = place(&lab, "good", 0o700);
+        // The soak begins once all else is done: the count of processes is the last line before it.
+        let script = format!(
+            "mkfifo lines; lockd verify store --quick --soak 1h {good} >lines & pid=$!
+             while read -r word check rest; do [ \"$check\" = process-count ] && kill -{signal} $pid; done <lines
+             wait $pid; echo $?"
+        );
+        let ended = ran(&mut lab.shell("bash", &script));
+        assert_eq!(ended.out, format!("{code}\n"), "{}", ended.err);
+        // A worker that was left alone removes the place when it notices, which is soon.
+        let gone = lab.shell("bash", &format!("while [ -n \"$(ls -A {good})\" ]; do sleep 0.05; done")).ok();
+        assert!(gone.is_ok(), "{signal}: something stays");
+    }
+}
