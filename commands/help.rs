@@ -60,7 +60,7 @@ const PLAIN_CODES: [(&str, &str); 5] = [
     ("0", "done; a list may be empty"),
     (
         "1",
-        "the answer is no: `get` found no state, `status --check` a free key, `break` nothing to break, `fence check` a stale token",
+        "the answer is no: `get` found no state, `status --check` a free key, `break` nothing to break, `fence check` a stale token, `verify` a failed check",
     ),
     ("124", "`exec --max-runtime` ran out"),
     ("126, 127", "`exec`: the command cannot be run, was not found"),

@@ -156,6 +156,8 @@ pub const POLL_WATCHED: Duration = Duration::from_secs(2);
 /// Shortest TTL that makes sense on a network file system, where one write may take several round trips.
 pub const TTL_MIN_NETWORK: Duration = Duration::from_secs(5);
 
+/// Checks of a store's contract that run at the same time, each on keys of its own.
+pub const CHECKS_AT_ONCE: usize = 4;
 /// Writes that `lockd verify store` times.
 pub const SPEED_WRITES: usize = 30;
 /// So many writes as slow as the slowest one seen must fit between a renewal and the end of the work, for a TTL to be called safe.

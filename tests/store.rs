@@ -16,6 +16,7 @@ mod faults;
 mod opening;
 mod order;
 mod processes;
+mod quick;
 mod rate;
 mod replaced;
 mod spy;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 use lockd::entropy::Entropy;
 use lockd::error::{Error, ErrorKind, Result};
-use lockd::limits::CHUNK_BYTES;
+use lockd::limits::{CHECKS_AT_ONCE, CHUNK_BYTES};
 use lockd::store::Store;
 use lockd::store::conformance::{NOT_A_STORE, Report, Scratch, checks, large, speed};
 use lockd::store::disk::examine::{self, Question};
@@ -21,8 +21,6 @@ use super::board::Board;
 use super::crew::Crew;
 use super::{peer, races, worker};
 
-/// Contract checks that run at the same time, each on keys of its own.
-const AT_ONCE: usize = 4;
 /// What a failed check exits with.
 const FAILED: u8 = 1;
 
@@ -111,6 +109,8 @@ pub struct Job<'a> {
     pub place: Place,
     /// Its URL.
     pub url: StoreUrl,
+    /// Around the checks' place: the store itself, or the nearest directory above one that will be made.
+    pub around: StoreUrl,
     /// The name of the checks' place inside it.
     pub name: String,
 }
@@ -130,7 +130,11 @@ pub fn run(context: &Context, args: &Args) -> Result<u8> {
     let id = if args.peer { "peer".to_owned() } else { hex::encode(entropy.bytes::<8>()) };
     let name = format!("{}{id}", scratch::PREFIX);
     let board = Board::new(context, format, &place.url);
-    let job = Job { context, args, board: &board, place, url, name };
+    let around = match (&url, &place.embedded) {
+        (StoreUrl::Disk(path), Some(_)) => StoreUrl::Disk(examine::nearest(path).to_owned()),
+        _ => url.clone(),
+    };
+    let job = Job { context, args, board: &board, place, url, around, name };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|e| Error::io("start the runtime", &e))?;
     let exit = runtime.block_on(job.run(soak));
@@ -195,7 +199,7 @@ impl Job<'_> {
 
     /// The checks' place inside the store.
     pub fn inside(&self) -> StoreUrl {
-        self.url.inside(&self.name)
+        self.around.inside(&self.name)
     }
 
     /// The checks' directory, for directories.
@@ -245,14 +249,8 @@ impl Job<'_> {
             volatile: self.args.allow_volatile,
             scratch: self.name.clone(),
         };
-        let clock = std::sync::Arc::clone(&self.context.clock);
-        let looked = tokio::task::spawn_blocking(move || {
-            let answer = examine::look(&question);
-            let probed = answer.scratch.as_ref().map(|dir| probe::all(dir, answer.mount.as_ref(), &*clock));
-            (answer, probed.unwrap_or_default())
-        });
-        let Ok((answer, probed)) = looked.await else { return false };
-        answer.reports.into_iter().chain(probed).for_each(|report| self.board.add(report));
+        let answer = probe::place(question, std::sync::Arc::clone(&self.context.clock)).await;
+        answer.reports.into_iter().for_each(|report| self.board.add(report));
         answer.scratch.is_some()
     }
 
@@ -260,7 +258,8 @@ impl Job<'_> {
     async fn alone(&self, store: &Store) {
         let new = || Scratch::new(store, &*self.context.clock, &*self.context.entropy).hurried(self.args.quick);
         self.board.doing("the contract of a store");
-        let mut running = stream::iter(checks()).map(|check| async { check.run(&new()).await }).buffered(AT_ONCE);
+        let mut running =
+            stream::iter(checks()).map(|check| async { check.run(&new()).await }).buffered(CHECKS_AT_ONCE);
         while let Some(report) = running.next().await {
             self.board.add(report);
         }

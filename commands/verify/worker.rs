@@ -14,6 +14,8 @@ use lockd::store::disk::names::{Act, Saw, act};
 use lockd::store::disk::scratch;
 use lockd::store::open::{self, Opened};
 use lockd::store::{Etag, Precondition};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::time::Timespec;
 use serde::{Deserialize, Serialize};
 
 use super::super::context::Context;
@@ -124,11 +126,19 @@ async fn follow(context: &Context, begin: &Begin, scratch: &Scratch<'_>, order: 
 async fn soak(scratch: &Scratch<'_>, time: Duration) -> Result<u64, Flaw> {
     let until = scratch.clock.boot() + time;
     let mut counted = 0;
-    while scratch.clock.boot() < until {
+    while scratch.clock.boot() < until && !is_alone() {
         increments(scratch, 10).await?;
         counted += 10;
     }
     Ok(counted)
+}
+
+/// Whether whoever gave the orders is gone: nobody holds the other end of standard input.
+fn is_alone() -> bool {
+    let stdin = std::io::stdin();
+    let mut ready = [PollFd::new(&stdin, PollFlags::empty())];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    matches!(poll(&mut ready, Some(&now)), Ok(1)) && ready[0].revents().contains(PollFlags::HUP)
 }
 
 fn answer(reply: &Reply) -> std::io::Result<()> {

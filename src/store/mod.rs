@@ -34,6 +34,7 @@ pub mod conformance;
 pub mod disk;
 pub mod memory;
 pub mod open;
+pub mod quick;
 
 /// A stream of bytes, in chunks of at most [`crate::limits::CHUNK_BYTES`] where lockd makes it.
 pub type ByteStream = BoxStream<'static, Result<Bytes>>;

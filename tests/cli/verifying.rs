@@ -1,11 +1,14 @@
 //! `verify store` at a terminal: good places are accepted, bad ones refused with what to do, and nothing stays behind.
 
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
 
 use serde_json::Value;
 
-use super::lab::{Lab, Ran, ran};
+use super::lab::{Lab, Ran, finished, ran};
 use super::mounts::apart;
+use super::pty::shown;
 
 fn place(lab: &Lab, name: &str, mode: u32) -> String {
     let path = lab.path(name);
@@ -176,19 +179,82 @@ fn bad_questions_are_usage() {
 /// Ctrl-C, and the death of the one that gives the orders: the checks' place goes with them.
 #[test]
 fn nothing_stays_after_an_interrupt_or_a_kill() {
-    for (signal, code) in [("INT", 130), ("TERM", 143), ("KILL", 137)] {
+    use rustix::process::{Pid, Signal, kill_process};
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::KILL, 137)] {
         let lab = Lab::new();
         let good = place(&lab, "good", 0o700);
+        let mut command = lab.plain();
+        command.args(["verify", "store", "--quick", "--allow-volatile", "--soak", "1h", &good]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         // The soak begins once all else is done: the count of processes is the last line before it.
-        let script = format!(
-            "mkfifo lines; lockd verify store --quick --soak 1h {good} >lines & pid=$!
-             while read -r word check rest; do [ \"$check\" = process-count ] && kill -{signal} $pid; done <lines
-             wait $pid; echo $?"
-        );
-        let ended = ran(&mut lab.shell("bash", &script));
-        assert_eq!(ended.out, format!("{code}\n"), "{}", ended.err);
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert!(lines.any(|line| line.unwrap().contains("process-count")));
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        assert_eq!(finished(&child.wait_with_output().unwrap()).code, code);
         // A worker that was left alone removes the place when it notices, which is soon.
-        let gone = lab.shell("bash", &format!("while [ -n \"$(ls -A {good})\" ]; do sleep 0.05; done")).ok();
-        assert!(gone.is_ok(), "{signal}: something stays");
+        ran(&mut lab.shell("sh", &format!("while [ -n \"$(ls -A {good})\" ]; do sleep 0.05; done")));
+        assert_eq!(std::fs::read_dir(&good).unwrap().count(), 0, "{signal:?}");
     }
+}
+
+/// What a value has that a schema does not allow; only the words that the committed schema uses.
+fn complaints(value: &Value, schema: &Value, at: &str) -> Vec<String> {
+    let is = |kind: &Value| match kind.as_str() {
+        Some("object") => value.is_object(),
+        Some("array") => value.is_array(),
+        Some("string") => value.is_string(),
+        Some("boolean") => value.is_boolean(),
+        Some("integer") => value.is_u64(),
+        Some("null") => value.is_null(),
+        other => panic!("{other:?}"),
+    };
+    let kinds = schema["type"].as_array().cloned().unwrap_or_else(|| vec![schema["type"].clone()]);
+    let mut found = Vec::new();
+    if !kinds.iter().any(is) || schema["enum"].as_array().is_some_and(|known| !known.contains(value)) {
+        found.push(format!("{at}: {value}"));
+    }
+    for name in schema["required"].as_array().into_iter().flatten() {
+        if value.get(name.as_str().unwrap()).is_none() {
+            found.push(format!("{at}: {name} is missing"));
+        }
+    }
+    for (name, value) in value.as_object().into_iter().flatten() {
+        match schema["properties"].get(name) {
+            Some(schema) => found.extend(complaints(value, schema, &format!("{at}/{name}"))),
+            None => found.push(format!("{at}: {name} is not in the schema")),
+        }
+    }
+    for (n, value) in value.as_array().into_iter().flatten().enumerate() {
+        found.extend(complaints(value, &schema["items"], &format!("{at}/{n}")));
+    }
+    found
+}
+
+#[test]
+fn json_is_as_its_schema_says() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/verify-store.schema.json");
+    let schema: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let lab = Lab::new();
+    for path in [place(&lab, "good", 0o700), place(&lab, "open", 0o777), lab.path("none").display().to_string()] {
+        let ran = lab.run(["verify", "store", "--quick", "--json", &path]);
+        let body: Value = serde_json::from_str(&ran.out).unwrap();
+        assert_eq!(complaints(&body, &schema, ""), Vec::<String>::new(), "{body}");
+        assert_eq!(body["ok"], ran.code == 0);
+    }
+    assert_eq!(complaints(&serde_json::json!({"schema": 2, "more": 1}), &schema, "").len(), 7);
+}
+
+#[test]
+fn a_terminal_gets_colours_and_lines_of_80_columns() {
+    let lab = Lab::new();
+    let open = place(&lab, "open", 0o777);
+    let args = ["verify", "store", "--quick", "--allow-volatile", &open];
+    let colours = shown(&lab, &args, &[]);
+    assert_eq!(colours.code, 1, "{}", colours.out);
+    assert!(colours.out.contains("\x1b[31mFAIL") && colours.out.contains("\x1b[32mok"), "{}", colours.out);
+    let plain = shown(&lab, &args, &[("NO_COLOR", "1")]);
+    assert!(!plain.out.contains("\x1b[3"), "{}", plain.out);
+    let long = |line: &&str| line.chars().count() > 80 && !line.contains(&open);
+    assert_eq!(plain.out.lines().find(long), None);
+    assert!(plain.out.contains("-> take that away: chmod o-w"), "{}", plain.out);
 }

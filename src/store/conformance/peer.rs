@@ -63,7 +63,9 @@ async fn guests(s: &Scratch<'_>) -> Result<(Vec<String>, Record, Option<Etag>), 
 }
 
 async fn enter(s: &Scratch<'_>, me: &str) -> Result<usize, Flaw> {
+    let until = s.clock.boot() + PEER_PATIENCE;
     loop {
+        ensure(s.clock.boot() < until, || "what the other host wrote is not seen here".to_owned())?;
         let (mut all, mut record, etag) = guests(s).await?;
         if let Some(side) = all.iter().position(|guest| guest == me) {
             return Ok(side);

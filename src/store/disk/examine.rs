@@ -105,7 +105,8 @@ fn unmounted(question: &Question, mounts: &[Mount]) -> Option<PathBuf> {
 }
 
 /// The nearest directory at or above a path that is there.
-fn nearest(path: &Path) -> &Path {
+#[must_use]
+pub fn nearest(path: &Path) -> &Path {
     path.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"))
 }
 

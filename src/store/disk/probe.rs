@@ -4,10 +4,12 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind as E, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::io::Errno;
 
+use super::examine::{self, Answer, Question};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::platform::mounts::Mount;
@@ -18,6 +20,22 @@ const CLOCK_OFF: Duration = Duration::from_secs(60);
 
 const NO_LINKS: &str = "use another file system, or an lsm:// store there behind `lockd serve`";
 const NO_SYNC: &str = "look at the kernel's log and the disk: what is written there may be lost";
+
+/// Looks at a place and then tries what stores need of its file system, on a thread that may block. Run it to its end: dropped, it
+/// may still make the directory of the checks.
+pub async fn place(question: Question, clock: Arc<dyn Clock>) -> Answer {
+    let looked = tokio::task::spawn_blocking(move || {
+        let mut answer = examine::look(&question);
+        if let Some(dir) = &answer.scratch {
+            answer.reports.extend(all(dir, answer.mount.as_ref(), &*clock));
+        }
+        answer
+    });
+    looked.await.unwrap_or_else(|_| {
+        let cut_short = Report::fail("directory", "looking at it was cut short", "run it again");
+        Answer { reports: vec![cut_short], ..Answer::default() }
+    })
+}
 
 /// Every check, in the directory `dir`.
 #[must_use]

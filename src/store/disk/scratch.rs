@@ -35,6 +35,12 @@ pub fn make(dir: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Whether there is no such name, or none that could have been made from here: the directory around it is a file, or closed.
+fn was_never_made(dir: &Path) -> bool {
+    let looked = std::fs::symlink_metadata(dir).map_err(|e| e.kind());
+    matches!(looked, Err(E::NotFound | E::NotADirectory | E::PermissionDenied))
+}
+
 /// Removes it with all that is in it. Tidying that began before may still make a name meanwhile, and on NFS a file that is still
 /// open leaves one: so it is tried for a while.
 ///
@@ -47,9 +53,7 @@ pub async fn remove(dir: &Path, clock: &dyn Clock) -> Result<()> {
         let removed = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(path)).await;
         match removed.unwrap_or_else(|e| Err(std::io::Error::other(e))) {
             Ok(()) => return Ok(()),
-            Err(e) if e.kind() == E::NotFound && !dir.exists() => return Ok(()),
-            // A file stands where the directory around it should: nothing was made.
-            Err(e) if e.kind() == E::NotADirectory => return Ok(()),
+            Err(_) if was_never_made(dir) => return Ok(()),
             Err(e) => last = Some(e),
         }
         clock.sleep(PAUSE).await;
