@@ -32,6 +32,8 @@ use crate::model::{BlobId, Key, KeyHash, Namespace};
 
 pub mod conformance;
 pub mod disk;
+#[cfg(feature = "lsm")]
+pub mod lsm;
 pub mod memory;
 pub mod open;
 
