@@ -13,7 +13,7 @@ mod guest;
 mod injected;
 mod journal;
 mod kill;
-mod lossy_fs;
+pub mod lossy_fs;
 mod rng;
 mod syscalls;
 mod wall_clock;
