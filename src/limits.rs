@@ -170,3 +170,7 @@ pub const LSM_MEMTABLE_BYTES: u64 = 32 * 1024 * 1024;
 pub const LSM_CACHE_BYTES: u64 = 32 * 1024 * 1024;
 /// Size of all journals of an `lsm` store from which their changes are moved into files.
 pub const LSM_JOURNAL_BYTES: u64 = 256 * 1024 * 1024;
+/// Free room on the disk of an `lsm` store from which its states may grow: what moving changes into files may need.
+pub const LSM_ROOM: u64 = 4 * LSM_MEMTABLE_BYTES;
+/// Room for records that an `lsm` store does not use up.
+pub const LSM_ROOM_LEAST: u64 = 256 * 1024;

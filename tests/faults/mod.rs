@@ -13,6 +13,8 @@ mod guest;
 mod injected;
 mod journal;
 mod kill;
+#[cfg(feature = "lsm")]
+mod lsm;
 pub mod lossy_fs;
 mod rng;
 mod syscalls;

@@ -102,7 +102,7 @@ pub async fn spied(root: &Path, network: bool) -> (Disk<Spy>, Arc<Plan>) {
     let plan = Arc::new(Plan::default());
     let real = Arc::new(RealFs::new(root.to_owned(), false, false));
     let open = real.open_root().await.unwrap();
-    let identity = identity::read(&*real, &open, identity::Kind::Directory).await.unwrap().unwrap();
+    let identity = identity::read(&*real, &open, identity::Kind::Plain).await.unwrap().unwrap();
     let spy = Spy { real, root: root.to_owned(), plan: Arc::clone(&plan) };
     (Disk::new(spy, identity, Arc::new(CLOCK), entropy(), network), plan)
 }

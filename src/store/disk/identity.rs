@@ -3,69 +3,31 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use serde::{Deserialize, Serialize};
-
 use super::fs::{Errno, Fs, Stat, Whole};
 use super::io_error;
 use super::layout::{BLOBS, IDENTITY, RECORDS, RESERVE};
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind, Result};
+use crate::store::identity as common;
 
-/// The newest format of a directory that this lockd knows.
-pub const FORMAT: u32 = 1;
+pub use common::{Kind, replaced};
 
 const LIMIT: usize = 64 * 1024;
 
-/// What keeps the records in a store's directory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Files, one directory a key: `disk://`.
-    Directory,
-    /// An embedded key-value store: `lsm://`.
-    Lsm,
-}
-
-impl Kind {
-    /// What its identity says. Each kind refuses the other's.
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Directory => "store",
-            Self::Lsm => "lsm store",
-        }
-    }
-
-    /// What has the records: where it is, there must be an identity too.
-    const fn records(self) -> &'static str {
-        match self {
-            Self::Directory => RECORDS,
-            Self::Lsm => "tree",
-        }
-    }
-
-    /// What else may be in its directory before it has an identity.
-    const fn others(self) -> &'static [&'static str] {
-        match self {
-            Self::Directory => &[BLOBS, RESERVE, "lost+found"],
-            Self::Lsm => &[BLOBS, "lock", "tree.new", "lost+found"],
-        }
-    }
-
-    const fn scheme(self) -> &'static str {
-        match self {
-            Self::Directory => "disk://",
-            Self::Lsm => "lsm://",
-        }
+/// What has the records: where it is, there must be an identity too.
+const fn records(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Plain => RECORDS,
+        Kind::Lsm => "tree",
     }
 }
 
-#[derive(Serialize, Deserialize)]
-struct File {
-    /// Says what this file is.
-    lockd: String,
-    format: u32,
-    id: String,
-    #[serde(default)]
-    epoch: u32,
+/// What else may be in the directory before it has an identity.
+const fn others(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::Plain => &[BLOBS, RESERVE, "lost+found"],
+        Kind::Lsm => &[BLOBS, RESERVE, "lock", "tree.new", "lost+found"],
+    }
 }
 
 /// A store's identity, as read when it was opened.
@@ -102,24 +64,17 @@ impl Identity {
         Ok(root)
     }
 
+    fn common(&self) -> common::Identity {
+        common::Identity { id: self.id.clone(), epoch: self.epoch, kind: self.kind }
+    }
+
     async fn read_again<F: Fs>(&self, fs: &F, root: &F::Dir) -> Result<()> {
         let present = read(fs, root, self.kind).await?.ok_or_else(|| replaced("its store.json is gone"))?;
-        if present.id != self.id {
-            return Err(replaced("another store is in its place"));
-        }
-        if present.epoch != self.epoch {
-            return Err(replaced(&format!("its epoch went from {} to {}", self.epoch, present.epoch)));
-        }
+        self.common().check(&present.common())?;
         let stamp = *present.stamp.lock().unwrap_or_else(PoisonError::into_inner);
         *self.stamp.lock().unwrap_or_else(PoisonError::into_inner) = stamp;
         Ok(())
     }
-}
-
-/// The store is not the one that this process knew.
-pub fn replaced(what: &str) -> Error {
-    Error::new(ErrorKind::StoreReplaced, format!("the store is not the one that this process opened: {what}"))
-        .with_hint("put the store back, or start lockd again to use what is there now; nothing was written")
 }
 
 /// Reads the identity of the store in `root`; `None` when there is none.
@@ -136,25 +91,8 @@ pub async fn read<F: Fs>(fs: &F, root: &F::Dir, kind: Kind) -> Result<Option<Ide
 }
 
 fn parse(whole: &Whole, kind: Kind) -> Result<Identity> {
-    let file: File = serde_json::from_slice(&whole.bytes).map_err(|e| foreign(&format!("its {IDENTITY} says: {e}")))?;
-    let other = [Kind::Directory, Kind::Lsm].into_iter().find(|other| *other != kind && file.lockd == other.word());
-    if let Some(other) = other {
-        let message = format!("the directory has a store of another kind: write {} before its path", other.scheme());
-        return Err(Error::new(ErrorKind::StoreMissing, message));
-    }
-    if file.lockd != kind.word() || file.id.is_empty() {
-        return Err(foreign(&format!("its {IDENTITY} is not lockd's")));
-    }
-    if file.format > FORMAT {
-        let message = format!("the store has format {}, this lockd knows {FORMAT}", file.format);
-        return Err(Error::new(ErrorKind::TooNew, message).with_hint("upgrade lockd on this host"));
-    }
-    Ok(Identity { id: file.id, epoch: file.epoch, kind, stamp: Mutex::new(whole.stat) })
-}
-
-fn foreign(why: &str) -> Error {
-    Error::new(ErrorKind::StoreMissing, format!("the directory is not a lockd store: {why}"))
-        .with_hint("choose another directory; lockd takes only its own or an empty one")
+    let common::Identity { id, epoch, kind } = common::Identity::parse_as(kind, &whole.bytes)?;
+    Ok(Identity { id, epoch, kind, stamp: Mutex::new(whole.stat) })
 }
 
 /// Whether a directory without an identity may become a store.
@@ -163,14 +101,14 @@ fn foreign(why: &str) -> Error {
 /// [`ErrorKind::StoreMissing`] when something of others is in it, or a store that lost its identity.
 pub async fn check_free<F: Fs>(fs: &F, root: &F::Dir, kind: Kind) -> Result<()> {
     let names = fs.list(root).await.map_err(|e| io_error("list the store's directory", e))?;
-    let records = kind.records();
+    let records = records(kind);
     if names.iter().any(|name| name == records) && !names.iter().any(|name| name == IDENTITY) {
-        return Err(foreign(&format!("it has {records}, but {IDENTITY} is gone")));
+        return Err(common::foreign(&format!("it has {records}, but {IDENTITY} is gone")));
     }
-    let own = |name: &str| name.starts_with(IDENTITY) || name == records || kind.others().contains(&name);
+    let own = |name: &str| name.starts_with(IDENTITY) || name == records || others(kind).contains(&name);
     match names.iter().find(|name| !own(name)) {
         None => Ok(()),
-        Some(name) => Err(foreign(&format!("it has {name:?}"))),
+        Some(name) => Err(common::foreign(&format!("it has {name:?}"))),
     }
 }
 
@@ -180,16 +118,16 @@ pub async fn check_free<F: Fs>(fs: &F, root: &F::Dir, kind: Kind) -> Result<()> 
 /// Those of [`check_free`] and of the file system.
 pub async fn make<F: Fs>(fs: &F, root: &F::Dir, kind: Kind, entropy: &dyn Entropy) -> Result<(Identity, bool)> {
     check_free(fs, root, kind).await?;
-    let id = hex::encode(entropy.bytes::<16>());
+    let new = common::Identity::of(kind, entropy);
     let temp = format!("{IDENTITY}.{}", hex::encode(entropy.bytes::<8>()));
-    let linked = write(fs, root, kind, &temp, &id).await;
+    let linked = write(fs, root, &temp, &new).await;
     let unlinked = fs.unlink(root, &temp).await;
     let found = read(fs, root, kind).await?;
     match (found, linked) {
         // Read back whatever `link` said: on NFS its error may hide success.
         (Some(found), _) => {
             fs.sync_dir(root).await.map_err(|e| io_error("sync the store's directory", e))?;
-            let made = found.id == id;
+            let made = found.id == new.id;
             Ok((found, made))
         }
         (None, Err(e)) => Err(e),
@@ -197,10 +135,8 @@ pub async fn make<F: Fs>(fs: &F, root: &F::Dir, kind: Kind, entropy: &dyn Entrop
     }
 }
 
-async fn write<F: Fs>(fs: &F, root: &F::Dir, kind: Kind, temp: &str, id: &str) -> Result<()> {
-    let file = File { lockd: kind.word().to_owned(), format: FORMAT, id: id.to_owned(), epoch: 0 };
-    let mut text = serde_json::to_vec(&file).map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?;
-    text.push(b'\n');
+async fn write<F: Fs>(fs: &F, root: &F::Dir, temp: &str, new: &common::Identity) -> Result<()> {
+    let text = new.encode()?;
     let what = |e| io_error(format!("make {IDENTITY}"), e);
     let file = fs.create(root, temp).await.map_err(what)?;
     fs.write_at(&file, &text, 0).await.map_err(what)?;

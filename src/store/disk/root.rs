@@ -50,12 +50,12 @@ pub async fn open(path: PathBuf, url: String, options: OpenOptions) -> Result<Op
 
 async fn find(path: &Path, options: &OpenOptions) -> Result<(Site, Identity, bool)> {
     let site = Site::look(path, options).await?;
-    if let Some(identity) = site.identity(Kind::Directory).await? {
+    if let Some(identity) = site.identity(Kind::Plain).await? {
         return Ok((site, identity, false));
     }
-    site.check_new(Kind::Directory, options).await?;
-    let (identity, created) = site.make_identity(Kind::Directory, options).await?;
-    room::hold(&site.fs, &site.root).await;
+    site.check_new(Kind::Plain, options).await?;
+    let (identity, created) = site.make_identity(Kind::Plain, options).await?;
+    site.hold_room().await;
     Ok((site, identity, created))
 }
 
@@ -100,6 +100,11 @@ impl Site {
             sync_parent(&self.real)?;
         }
         Ok(())
+    }
+
+    /// Makes a new store's reserve.
+    pub(crate) async fn hold_room(&self) {
+        room::hold(&self.fs, &self.root).await;
     }
 
     /// Makes the identity, unless another process was faster. Says whether it was made here.

@@ -3,7 +3,7 @@
 //! whoever is told of a value may rely on it. What arrives during the sync is the next batch.
 //!
 //! After a failed commit nobody knows what is on the disk: all puts of the batch are unknown, and the store is refused until it
-//! is opened anew.
+//! is opened anew. So that a full disk is not such a failure, a batch takes in only what there is [`Room`] for.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 
 use super::changes::Changes;
 use super::lost;
+use super::room::Room;
 use super::tree::Stamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{LSM_BATCH, LSM_BATCH_BYTES, LSM_QUEUE};
@@ -23,17 +24,17 @@ use crate::store::{Etag, Precondition, PutError};
 
 /// What the committer needs of a tree.
 pub trait Tree: Send + Sync + fmt::Debug + 'static {
-    /// Whether the store may be used.
+    /// Whether the store may be used, and what there is room for.
     ///
     /// # Errors
     /// When it may not, any more.
-    fn check(&self) -> Result<()>;
+    fn check(&self) -> Result<Room>;
 
-    /// The stamp of a key's value, durable when this returns; `None` when there never was one.
+    /// The stamp of a key's value, durable when this returns, and the length of its record; `None` when there never was one.
     ///
     /// # Errors
     /// When it cannot be read.
-    fn stamp(&self, key: &Key) -> Result<Option<Stamp>>;
+    fn present(&self, key: &Key) -> Result<Option<(Stamp, usize)>>;
 
     /// Applies all of it, durably and at once.
     ///
@@ -112,7 +113,7 @@ impl<T: Tree> Committer<T> {
     }
 }
 
-/// Held by the one who commits. When that panics, the puts that wait must not wait for ever, and nothing is known of the tree.
+/// Held while a batch is committed. When that panics, the puts that wait must not wait for ever, and nothing is known of the tree.
 struct Turn<'a, T: Tree>(&'a Shared<T>);
 
 impl<T: Tree> Drop for Turn<'_, T> {
@@ -147,12 +148,10 @@ impl<T: Tree> Shared<T> {
 
     /// Commits until nothing waits.
     fn run(&self) {
-        let turn = Turn(self);
         while let Some((puts, last)) = self.next_batch() {
             let last = self.batch(puts, last);
             self.queue().last = last;
         }
-        drop(turn);
     }
 
     /// All that has arrived, up to the bounds of a batch, and the number of the last value; ends the turn when that is nothing.
@@ -173,12 +172,17 @@ impl<T: Tree> Shared<T> {
 
     /// Commits a batch and answers; returns the number of the last value.
     fn batch(&self, puts: Vec<Put>, last: u64) -> u64 {
-        if let Err(refused) = self.tree.check() {
-            puts.into_iter().for_each(|put| answer(put.answer, Err(PutError::Failed(refused.clone()))));
-            return last;
-        }
-        let mut batch = Batch { last, ..Batch::default() };
         let mut verdicts: Vec<(Answer, Verdict)> = Vec::with_capacity(puts.len());
+        // Dropped before the answers are: whoever learns of a fault finds the store refused.
+        let _turn = Turn(self);
+        let room = match self.tree.check() {
+            Ok(room) => room,
+            Err(refused) => {
+                puts.into_iter().for_each(|put| answer(put.answer, Err(PutError::Failed(refused.clone()))));
+                return last;
+            }
+        };
+        let mut batch = Batch { last, room, writes: Vec::new(), ahead: HashMap::new() };
         for put in puts {
             let verdict = batch.judge(self, &put);
             let early = (verdict.is_ok() && on(Mutant::AnsweredBeforeSync))
@@ -212,11 +216,11 @@ fn answer(to: Answer, verdict: Verdict) {
 }
 
 /// A batch being put together.
-#[derive(Default)]
 struct Batch {
     writes: Vec<Write>,
     /// What the keys of the batch have once it is committed.
-    ahead: HashMap<Key, Stamp>,
+    ahead: HashMap<Key, (Stamp, usize)>,
+    room: Room,
     last: u64,
 }
 
@@ -225,19 +229,22 @@ impl Batch {
     fn judge<T: Tree>(&mut self, shared: &Shared<T>, put: &Put) -> Verdict {
         let ahead = self.ahead.get(&put.key).copied().filter(|_| !on(Mutant::BatchUnchecked));
         let present = match ahead {
-            Some(stamp) => Some(stamp),
-            None => shared.tree.stamp(&put.key).map_err(PutError::Failed)?,
+            Some(ahead) => Some(ahead),
+            None => shared.tree.present(&put.key).map_err(PutError::Failed)?,
         };
         let holds = match &put.when {
             Precondition::Absent => present.is_none(),
-            Precondition::Matches(wanted) => present.is_some() && present == Stamp::parse(wanted),
+            Precondition::Matches(wanted) => {
+                present.is_some() && present.map(|(stamp, _)| stamp) == Stamp::parse(wanted)
+            }
         };
         if !holds {
             return Err(PutError::Conflict);
         }
+        self.room.take(put.value.len(), present.map_or(0, |(_, len)| len)).map_err(PutError::Failed)?;
         self.last += 1;
         let stamp = Stamp { opening: shared.opening, number: self.last };
-        self.ahead.insert(put.key.clone(), stamp);
+        self.ahead.insert(put.key.clone(), (stamp, put.value.len()));
         self.writes.push(Write { key: put.key.clone(), stamp, value: put.value.clone() });
         Ok(stamp.etag())
     }

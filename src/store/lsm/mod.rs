@@ -3,7 +3,7 @@
 //!
 //! - [`committer`]: one at a time takes all puts that have arrived, checks them in order, and commits them with one sync.
 //! - [`tree`]: the tree and what is stored in it. [`journal`]: the torn end of its journal after a loss of power.
-//! - [`owner`]: one process at a time. [`changes`]: waiting for a change. [`root`]: its directory.
+//! - [`owner`]: one process at a time. [`changes`]: waiting for a change. [`root`]: its directory. [`room`]: a disk that fills up.
 //!
 //! Blobs and the store's identity are those of the directory store.
 
@@ -23,6 +23,7 @@ pub mod changes;
 pub mod committer;
 pub mod journal;
 pub mod owner;
+pub mod room;
 pub mod root;
 pub mod tree;
 
@@ -56,7 +57,14 @@ impl LsmRecords {
     }
 }
 
-/// The operation's thread ended before it did.
+/// The store is closed when this returns: another process may open it. What waits for a commit then fails.
+impl Drop for LsmRecords {
+    fn drop(&mut self) {
+        self.tree.close();
+    }
+}
+
+/// The operation's thread ended before it did, or the store was closed.
 pub(crate) fn lost() -> Error {
     Error::new(ErrorKind::Internal, "an operation on the store was cut off while lockd was ending")
 }

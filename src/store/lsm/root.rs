@@ -54,6 +54,9 @@ async fn find(path: &Path, url: String, options: &OpenOptions, settings: Setting
         None => (make(path, &site, options, settings).await?, true),
     };
     settle(path)?;
+    if created {
+        site.hold_room().await;
+    }
     if !owner.found_closed {
         journal::heal(&path.join(TREE))?;
     }

@@ -2,21 +2,27 @@
 
 use std::fmt;
 use std::ops::Bound;
+use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{PoisonError, RwLock};
 
 use bytes::Bytes;
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, UserValue};
 use futures_util::FutureExt;
 
 use super::committer::{Tree, Write};
 use super::lost;
 use super::owner::Owner;
+use super::room::Room;
 use crate::error::{Error, ErrorKind, Result};
-use crate::limits::{LSM_CACHE_BYTES, LSM_JOURNAL_BYTES};
+use crate::limits::{LSM_CACHE_BYTES, LSM_JOURNAL_BYTES, RESERVE_BYTES};
 use crate::model::{Key, Namespace};
 use crate::store::Etag;
-use crate::store::disk::Disk;
+use crate::store::disk::fs::{Errno, Fs};
+use crate::store::disk::layout::RESERVE;
 use crate::store::disk::real::RealFs;
+use crate::store::disk::{Disk, io_error, room};
 
 /// The keyspace that has the records.
 const RECORDS: &str = "records";
@@ -80,12 +86,21 @@ pub struct Settings {
     pub anywhere: bool,
 }
 
-/// An open tree. Only one process has it.
+/// A tree. Only one process has it.
 pub struct FjallTree {
-    /// `None` only while it is dropped.
-    open: Option<(Database, Keyspace)>,
-    owner: Owner,
+    /// `None` once it was closed.
+    open: RwLock<Option<Open>>,
     /// The directory that it is in: the store's identity, and whether what was written can be trusted.
+    disk: Disk<RealFs>,
+    /// Whether the reserve is not whole.
+    given: AtomicBool,
+}
+
+/// Closes the tree when it is dropped, and gives the store up.
+struct Open {
+    /// `None` only while it is dropped.
+    tree: Option<(Database, Keyspace)>,
+    owner: Owner,
     disk: Disk<RealFs>,
 }
 
@@ -95,9 +110,9 @@ impl fmt::Debug for FjallTree {
     }
 }
 
-impl Drop for FjallTree {
+impl Drop for Open {
     fn drop(&mut self) {
-        self.open = None;
+        self.tree = None;
         if self.disk.shared().durable.check().is_ok() {
             self.owner.closed_well();
         }
@@ -134,11 +149,31 @@ impl FjallTree {
         }
         let options = KeyspaceCreateOptions::default;
         let records = database.keyspace(RECORDS, options).map_err(|e| failed("open the store's tree", e))?;
-        Ok(Self { open: Some((database, records)), owner, disk })
+        let open = Open { tree: Some((database, records)), owner, disk: disk.clone() };
+        // Whatever was given of the reserve before is made up for at the first chance.
+        Ok(Self { open: RwLock::new(Some(open)), disk, given: AtomicBool::new(true) })
     }
 
-    fn opened(&self) -> Result<&(Database, Keyspace)> {
-        self.open.as_ref().ok_or_else(lost)
+    /// The store's directory, when it still is the one that was opened and may be used.
+    fn root(&self) -> Result<OwnedFd> {
+        self.disk.shared().root().now_or_never().unwrap_or_else(|| Err(lost()))
+    }
+
+    /// Closes the tree, once what is under way has ended: then another process may have the store. All that follows fails.
+    pub fn close(&self) {
+        // Whoever panicked in between only read what this guards.
+        let open = self.open.write().unwrap_or_else(PoisonError::into_inner).take();
+        drop(open);
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&Database, &Keyspace) -> Result<T>) -> Result<T> {
+        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        let (database, records) = open.as_ref().and_then(|open| open.tree.as_ref()).ok_or_else(lost)?;
+        work(database, records)
+    }
+
+    fn stored(&self, key: &Key) -> Result<Option<UserValue>> {
+        self.with(|_, records| records.get(encoded(key)).map_err(|e| failed("read the record", e)))
     }
 
     /// The value of a key.
@@ -146,9 +181,8 @@ impl FjallTree {
     /// # Errors
     /// When the store may not be used any more; when the value cannot be read.
     pub fn get(&self, key: &Key) -> Result<Option<(Stamp, Bytes)>> {
-        self.check()?;
-        let found = self.opened()?.1.get(encoded(key)).map_err(|e| failed("read the record", e))?;
-        let Some(stored) = found else { return Ok(None) };
+        self.root()?;
+        let Some(stored) = self.stored(key)? else { return Ok(None) };
         let (stamp, value) = Stamp::decoded(&stored).ok_or_else(|| damaged("the record is too short"))?;
         Ok(Some((stamp, Bytes::copy_from_slice(value))))
     }
@@ -158,8 +192,24 @@ impl FjallTree {
     /// # Errors
     /// Those of [`FjallTree::get`].
     pub fn stamp_checked(&self, key: &Key) -> Result<Option<Stamp>> {
-        self.check()?;
-        self.stamp(key)
+        self.root()?;
+        Ok(self.present(key)?.map(|(stamp, _)| stamp))
+    }
+
+    /// Gives the reserve back when the disk is about to be full, and makes it whole when there is room again.
+    fn room(&self, root: &OwnedFd) -> Result<Room> {
+        let fs = &self.disk.shared().fs;
+        let free = || fs.free(root).now_or_never().unwrap_or(Err(Errno::IO)).map_err(|e| io_error("ask for free room", e));
+        let room = Room::of(free()?);
+        if room.is_short() {
+            self.given.store(true, Ordering::Relaxed);
+            let _given = fs.give_room(root, RESERVE, RESERVE_BYTES).now_or_never();
+            return Ok(Room::of(free()?));
+        }
+        if room.is_plenty() && self.given.swap(false, Ordering::Relaxed) {
+            let _held = room::hold(fs, root).now_or_never();
+        }
+        Ok(room)
     }
 
     /// At most `limit` keys of a namespace whose names come after `after`, in order.
@@ -167,41 +217,41 @@ impl FjallTree {
     /// # Errors
     /// Those of [`FjallTree::get`].
     pub fn keys(&self, namespace: &Namespace, after: &str, limit: usize) -> Result<Vec<Key>> {
-        self.check()?;
+        self.root()?;
         let from = Bound::Excluded(place(namespace, after));
         let mut to = place(namespace, "");
         to[namespace.as_str().len()] = 1;
-        let range = self.opened()?.1.range((from, Bound::Excluded(to)));
-        let keys = range.take(limit).map(|found| {
-            let stored = found.key().map_err(|e| failed("list the records", e))?;
+        let key = |stored: &[u8]| {
             let name = stored.get(namespace.as_str().len() + 1..).and_then(|name| std::str::from_utf8(name).ok());
             let key = name.and_then(|name| Key::new(namespace.clone(), name).ok());
             key.ok_or_else(|| damaged("the store's tree has a malformed key"))
-        });
-        keys.collect()
+        };
+        self.with(|_, records| {
+            let found = records.range((from, Bound::Excluded(to))).take(limit);
+            found.map(|found| key(&found.key().map_err(|e| failed("list the records", e))?)).collect()
+        })
     }
 }
 
 impl Tree for FjallTree {
-    fn check(&self) -> Result<()> {
-        let root = self.disk.shared().root().now_or_never().unwrap_or_else(|| Err(lost()));
-        root.map(drop)
+    fn check(&self) -> Result<Room> {
+        self.room(&self.root()?)
     }
 
-    fn stamp(&self, key: &Key) -> Result<Option<Stamp>> {
-        let found = self.opened()?.1.get(encoded(key)).map_err(|e| failed("read the record", e))?;
-        let Some(stored) = found else { return Ok(None) };
-        let (stamp, _) = Stamp::decoded(&stored).ok_or_else(|| damaged("the record is too short"))?;
-        Ok(Some(stamp))
+    fn present(&self, key: &Key) -> Result<Option<(Stamp, usize)>> {
+        let Some(stored) = self.stored(key)? else { return Ok(None) };
+        let (stamp, value) = Stamp::decoded(&stored).ok_or_else(|| damaged("the record is too short"))?;
+        Ok(Some((stamp, value.len())))
     }
 
     fn commit(&self, batch: Vec<Write>) -> Result<()> {
-        let (database, records) = self.opened()?;
-        let mut writes = database.batch().durability(Some(PersistMode::SyncData));
-        for write in batch {
-            writes.insert(records, encoded(&write.key), write.stamp.encoded(&write.value));
-        }
-        writes.commit().map_err(|e| failed("commit to the store's journal", e))
+        self.with(|database, records| {
+            let mut writes = database.batch().durability(Some(PersistMode::SyncData));
+            for write in batch {
+                writes.insert(records, encoded(&write.key), write.stamp.encoded(&write.value));
+            }
+            writes.commit().map_err(|e| failed("commit to the store's journal", e))
+        })
     }
 
     fn distrust(&self, error: Error) -> Error {

@@ -133,10 +133,10 @@ impl Actor {
 async fn find_or_make(fs: &SimFs, entropy: &dyn Entropy) -> lockd::error::Result<Identity> {
     let io = |e| lockd::store::disk::io_error("open the root", e);
     let root = fs.open_root().await.map_err(io)?;
-    if let Some(identity) = identity::read(fs, &root, Kind::Directory).await? {
+    if let Some(identity) = identity::read(fs, &root, Kind::Plain).await? {
         return Ok(identity);
     }
-    let (identity, made) = identity::make(fs, &root, Kind::Directory, entropy).await?;
+    let (identity, made) = identity::make(fs, &root, Kind::Plain, entropy).await?;
     if made {
         fs.world().count(C::StoresMade);
     }

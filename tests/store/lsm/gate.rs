@@ -7,6 +7,7 @@ use lockd::error::{Error, ErrorKind, Result};
 use lockd::model::Key;
 use lockd::store::lsm::changes::Changes;
 use lockd::store::lsm::committer::{Committer, Tree, Write};
+use lockd::store::lsm::room::Room;
 use lockd::store::lsm::tree::Stamp;
 
 /// What the next commit does.
@@ -19,7 +20,9 @@ pub enum Sync {
 
 #[derive(Debug, Default)]
 struct State {
-    durable: HashMap<Key, Stamp>,
+    durable: HashMap<Key, (Stamp, usize)>,
+    /// Bytes free on its disk; as many as you like when `None`.
+    free: Option<u64>,
     refused: Option<Error>,
     /// Sizes of the batches whose commit has begun.
     begun: Vec<usize>,
@@ -58,17 +61,23 @@ impl Gate {
 
     /// What a crash would leave.
     pub fn durable(&self, key: &Key) -> Option<Stamp> {
-        self.state.lock().unwrap().durable.get(key).copied()
+        self.state.lock().unwrap().durable.get(key).map(|(stamp, _)| *stamp)
+    }
+
+    /// Leaves so many bytes on its disk.
+    pub fn leave(&self, free: u64) {
+        self.state.lock().unwrap().free = Some(free);
     }
 }
 
 impl Tree for Gate {
-    fn check(&self) -> Result<()> {
-        self.state.lock().unwrap().refused.clone().map_or(Ok(()), Err)
+    fn check(&self) -> Result<Room> {
+        let state = self.state.lock().unwrap();
+        state.refused.clone().map_or(Ok(Room::of(state.free.unwrap_or(u64::MAX))), Err)
     }
 
-    fn stamp(&self, key: &Key) -> Result<Option<Stamp>> {
-        Ok(self.durable(key))
+    fn present(&self, key: &Key) -> Result<Option<(Stamp, usize)>> {
+        Ok(self.state.lock().unwrap().durable.get(key).copied())
     }
 
     fn commit(&self, batch: Vec<Write>) -> Result<()> {
@@ -78,7 +87,7 @@ impl Tree for Gate {
         let mut state = self.turned.wait_while(state, |state| state.let_go.is_empty()).unwrap();
         match state.let_go.remove(0) {
             Sync::Succeeds => {
-                state.durable.extend(batch.into_iter().map(|write| (write.key, write.stamp)));
+                state.durable.extend(batch.into_iter().map(|write| (write.key, (write.stamp, write.value.len()))));
                 Ok(())
             }
             Sync::Fails => Err(Error::new(ErrorKind::Io, "the sync failed")),

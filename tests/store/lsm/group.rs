@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
+use lockd::limits::LSM_ROOM;
 use lockd::model::Key;
 use lockd::store::lsm::committer::Committer;
 use lockd::store::lsm::tree::Stamp;
@@ -127,6 +128,25 @@ async fn a_put_that_was_sent_is_made_even_when_nobody_waits_for_it() {
     gate.let_go(Sync::Succeeds);
     let again = committer.put(k.clone(), value(&k), Precondition::Absent).await;
     assert_eq!(said(&again), "conflict");
+}
+
+/// A commit that finds no room ends the use of the store: it is not tried.
+#[tokio::test]
+async fn what_has_no_room_is_refused_and_the_rest_of_its_batch_is_made() {
+    let (gate, committer) = Gate::new();
+    gate.leave(LSM_ROOM - 1);
+    let (small, large) = (key("small"), key("large"));
+    let first = send(&committer, &[(&key("busy"), Precondition::Absent)]);
+    gate.begun(1).await;
+    let state = [value(&large).as_ref(), &[b' '; 10_000]].concat();
+    let mut grows = committer.put(large.clone(), state.into(), Precondition::Absent).boxed();
+    assert!((&mut grows).now_or_never().is_none());
+    let second = send(&committer, &[(&small, Precondition::Absent)]);
+    gate.let_go(Sync::Succeeds);
+    gate.let_go(Sync::Succeeds);
+    let answers = join_all(first.into_iter().chain([grows]).chain(second)).await;
+    assert_eq!(answers.iter().map(said).collect::<Vec<_>>(), ["win", "failed", "win"]);
+    assert!(gate.durable(&small).is_some() && gate.durable(&large).is_none());
 }
 
 #[tokio::test]

@@ -42,7 +42,7 @@ async fn a_store_is_made_once_and_found_again() {
     assert_ne!(next, etag);
     let mut there: Vec<_> = fs::read_dir(&path).unwrap().map(|e| e.unwrap().file_name()).collect();
     there.sort();
-    assert_eq!(there, ["lock", "store.json", "tree"]);
+    assert_eq!(there, ["lock", "reserve", "store.json", "tree"]);
 }
 
 #[tokio::test]
