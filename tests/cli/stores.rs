@@ -166,7 +166,11 @@ mod lsm {
         let url = format!("lsm://{}", lab.path("home").join("tree").display());
         let ran = at(&lab, &url);
         assert_eq!(ran.code, 0, "{}", ran.err);
-        assert!(ran.err.starts_with("lockd: new store at ") && ran.err.contains("one process at a time"), "{}", ran.err);
+        assert!(
+            ran.err.starts_with("lockd: new store at ") && ran.err.contains("one process at a time"),
+            "{}",
+            ran.err
+        );
         // Also a state that does not ride in its record.
         let large = format!("\"{}\"", "x".repeat(100_000));
         let ran = lab.feed(&["update", "large", "--store", &url], large.as_str());

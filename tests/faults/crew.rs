@@ -51,7 +51,8 @@ impl Crew {
     pub fn check(&self) -> Result<Figures, String> {
         block_on(async {
             let clock = JumpClock::default();
-            let engine = engine_of(self.orders.kind, &self.orders.store, Arc::new(clock)).await.map_err(|e| e.to_string())?;
+            let engine =
+                engine_of(self.orders.kind, &self.orders.store, Arc::new(clock)).await.map_err(|e| e.to_string())?;
             let figures = check(&Journal::read(&self.orders.journal), &self.finals(&engine).await?)?;
             Ok(Figures { history: self.check_history()?, ..figures })
         })
@@ -79,7 +80,9 @@ impl Crew {
         let mut rng = self.rng.clone();
         block_on(async {
             let clock = JumpClock::default();
-            let engine = engine_of(self.orders.kind, &self.orders.store, Arc::new(clock.clone())).await.map_err(|e| e.to_string())?;
+            let engine = engine_of(self.orders.kind, &self.orders.store, Arc::new(clock.clone()))
+                .await
+                .map_err(|e| e.to_string())?;
             let worker = Worker { engine: &engine, journal: &journal, name: "next", ttl: lockd::limits::TTL_MIN };
             for round in 0..4 {
                 for n in 0..self.keys {

@@ -13,9 +13,9 @@ mod guest;
 mod injected;
 mod journal;
 mod kill;
+pub mod lossy_fs;
 #[cfg(feature = "lsm")]
 mod lsm;
-pub mod lossy_fs;
 mod rng;
 mod syscalls;
 mod wall_clock;

@@ -69,7 +69,9 @@ where
         rates.sort_by(f64::total_cmp);
         let (least, median, most) = (rates[0], rates[RUNS / 2], rates[RUNS - 1]);
         let whose = if shared { "on one key" } else { "each on its own key" };
-        println!("{kind}: {writers} writers, {whose}: {median:.0} swaps a second ({least:.0} to {most:.0}, {RUNS} runs)");
+        println!(
+            "{kind}: {writers} writers, {whose}: {median:.0} swaps a second ({least:.0} to {most:.0}, {RUNS} runs)"
+        );
         if writers == 1 && !shared {
             alone = median;
         }

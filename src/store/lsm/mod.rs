@@ -5,7 +5,7 @@
 //! - [`tree`]: the tree and what is stored in it. [`journal`]: the torn end of its journal after a loss of power.
 //! - [`owner`]: one process at a time. [`changes`]: waiting for a change. [`root`]: its directory. [`room`]: a disk that fills up.
 //!
-//! Blobs and the store's identity are those of the directory store.
+//! Blobs ([`blobs`]) and the store's identity are those of the directory store.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,6 +19,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::limits::LSM_LIST;
 use crate::model::{Key, Namespace};
 
+pub mod blobs;
 pub mod changes;
 pub mod committer;
 pub mod journal;
@@ -48,10 +49,7 @@ impl LsmRecords {
     }
 
     /// Reads the tree on a thread that may wait for the disk.
-    async fn read<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&FjallTree) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
+    async fn read<T: Send + 'static>(&self, work: impl FnOnce(&FjallTree) -> Result<T> + Send + 'static) -> Result<T> {
         let tree = Arc::clone(&self.tree);
         tokio::task::spawn_blocking(move || work(&tree)).await.unwrap_or_else(|_| Err(lost()))
     }

@@ -40,8 +40,14 @@ impl Owner {
     pub fn take(dir: &Path, clock: &dyn Clock) -> Result<Self> {
         let what = |e: std::io::Error| Error::io(format_args!("lock the store with the file {LOCK:?}"), &e);
         let mut options = OpenOptions::new();
-        let mut file =
-            options.read(true).write(true).create(true).truncate(false).mode(0o600).open(dir.join(LOCK)).map_err(what)?;
+        let mut file = options
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(dir.join(LOCK))
+            .map_err(what)?;
         let now = clock.wall();
         match file.try_lock() {
             Ok(()) => {}

@@ -3,6 +3,8 @@
 //! goes on with the rest, at last with the room that the store's reserve gives back. When that is used up everything is refused,
 //! and nothing breaks.
 
+use std::fmt;
+
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{LSM_ROOM, LSM_ROOM_LEAST};
 use crate::store::disk::room::may_use;
@@ -35,6 +37,14 @@ impl Room {
         self.left < LSM_ROOM_LEAST
     }
 
+    /// Whether a state that is not part of its record may be written.
+    ///
+    /// # Errors
+    /// [`ErrorKind::StoreFull`] when not.
+    pub fn check_growth(self) -> Result<()> {
+        if self.plenty { Ok(()) } else { Err(full("a large state")) }
+    }
+
     /// Takes room for a record in the place of one of the length `before`.
     ///
     /// # Errors
@@ -42,12 +52,16 @@ impl Room {
     pub fn take(&mut self, record: usize, before: usize) -> Result<()> {
         let needs = record as u64;
         if needs > self.left || self.is_short() || !(self.plenty || may_use(record, before)) {
-            let message = format!("the disk is almost full: there is no room for a record of {record} bytes");
-            return Err(Error::new(ErrorKind::StoreFull, message).with_hint("make room on the file system of the store"));
+            return Err(full(format_args!("a record of {record} bytes")));
         }
         self.left -= needs;
         Ok(())
     }
+}
+
+fn full(what: impl fmt::Display) -> Error {
+    Error::new(ErrorKind::StoreFull, format!("the disk is almost full: there is no room for {what}"))
+        .with_hint("make room on the file system of the store")
 }
 
 #[cfg(test)]

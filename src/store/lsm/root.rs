@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 
+use super::blobs::LsmBlobs;
 use super::owner::Owner;
 use super::tree::{self, FjallTree, Settings, damaged};
 use super::{LsmRecords, journal, lost};
@@ -65,8 +66,10 @@ async fn find(path: &Path, url: String, options: &OpenOptions, settings: Setting
     let disk = Disk::new(site.fs, identity, Arc::clone(&options.clock), Arc::clone(&options.entropy), false);
     let tree = FjallTree::open(&path.join(TREE), owner, disk.clone())?;
     let opening = u64::from_le_bytes(options.entropy.bytes());
-    let records = LsmRecords::new(Arc::new(tree), opening);
-    Ok(Opened { store: Store { records: Arc::new(records), blobs: Arc::new(disk), facts }, created })
+    let tree = Arc::new(tree);
+    let blobs = Arc::new(LsmBlobs::new(Arc::clone(&tree), disk));
+    let records = Arc::new(LsmRecords::new(tree, opening));
+    Ok(Opened { store: Store { records, blobs, facts }, created })
 }
 
 /// Syncs and locks of other hosts' file systems are not what this rests on.

@@ -199,7 +199,8 @@ impl FjallTree {
     /// Gives the reserve back when the disk is about to be full, and makes it whole when there is room again.
     fn room(&self, root: &OwnedFd) -> Result<Room> {
         let fs = &self.disk.shared().fs;
-        let free = || fs.free(root).now_or_never().unwrap_or(Err(Errno::IO)).map_err(|e| io_error("ask for free room", e));
+        let free =
+            || fs.free(root).now_or_never().unwrap_or(Err(Errno::IO)).map_err(|e| io_error("ask for free room", e));
         let room = Room::of(free()?);
         if room.is_short() {
             self.given.store(true, Ordering::Relaxed);

@@ -58,7 +58,13 @@ async fn one_batch(last: Sync) -> (Seen, Arc<Gate>, Committer<Gate>) {
     let swap = Precondition::Matches(ahead);
     let mut puts = send(
         &committer,
-        &[(&k, Precondition::Absent), (&k, Precondition::Absent), (&k, swap.clone()), (&k, swap), (&busy, Precondition::Absent)],
+        &[
+            (&k, Precondition::Absent),
+            (&k, Precondition::Absent),
+            (&k, swap.clone()),
+            (&k, swap),
+            (&busy, Precondition::Absent),
+        ],
     );
     gate.let_go(Sync::Succeeds);
     assert_eq!(said(&join_all(first).await[0]), "win");

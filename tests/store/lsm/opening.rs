@@ -161,7 +161,8 @@ async fn a_store_whose_changes_move_into_files_comes_back_as_it_was_left() {
                 let k = key(&format!("k{n}"));
                 let when = etag.take().map_or(Precondition::Absent, Precondition::Matches);
                 let body = [value(&k).as_ref(), &[b' '; 2_000]].concat();
-                *etag = Some(store.records.put(&k, body.into(), when).await.unwrap_or_else(|e| panic!("{round}: {e:?}")));
+                *etag =
+                    Some(store.records.put(&k, body.into(), when).await.unwrap_or_else(|e| panic!("{round}: {e:?}")));
             }
         }
         for (n, etag) in etags.iter().enumerate() {
