@@ -87,6 +87,11 @@ impl RecordStore for LsmRecords {
         }
     }
 
+    /// Each put is queued once.
+    fn conflicts_are_certain(&self) -> bool {
+        true
+    }
+
     fn list<'a>(&'a self, namespace: &'a Namespace, after: Option<&Cursor>) -> BoxStream<'a, Result<(Key, Cursor)>> {
         let after = after.map_or_else(String::new, |cursor| cursor.0.clone());
         stream::try_unfold(Some(after), move |after| async move {
