@@ -187,7 +187,7 @@ impl FjallTree {
         Ok(Some((stamp, Bytes::copy_from_slice(value))))
     }
 
-    /// [`Tree::stamp`], of a store that may still be used.
+    /// The stamp of [`Tree::present`], of a store that may still be used.
     ///
     /// # Errors
     /// Those of [`FjallTree::get`].
