@@ -12,6 +12,7 @@ use lockd::error::{ErrorKind, Result};
 use lockd::service::LeaseService;
 use lockd::store::conformance::{self, Outcome};
 use lockd::store::open::{self, OpenOptions};
+use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 
 use super::cycle::Worker;
@@ -107,6 +108,12 @@ impl Running {
         }
         child.kill().unwrap();
         child.wait().unwrap();
+    }
+
+    /// Stops it (SIGSTOP): a system call that is under way ends, and nobody learns how.
+    pub fn stop(&self) {
+        let pid = Pid::from_child(self.child.as_ref().unwrap());
+        kill_process(pid, Signal::STOP).unwrap();
     }
 
     /// Kills it, also when it has ended, for whatever reason.

@@ -57,8 +57,7 @@ async fn find(path: &Path, url: String, options: &OpenOptions, settings: Setting
     settle(path)?;
     if created {
         site.hold_room().await;
-    }
-    if !owner.found_closed {
+    } else if !owner.found_closed {
         journal::heal(&path.join(TREE))?;
     }
     let mut facts = facts(url, &identity, site.mount.as_ref(), &*options.clock);
