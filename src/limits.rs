@@ -70,6 +70,21 @@ pub const BACKOFF_FIRST: Duration = Duration::from_millis(1);
 pub const BACKOFF_MAX: Duration = Duration::from_millis(100);
 /// Requests waiting for one key's task.
 pub const KEY_QUEUE: usize = 1_024;
+/// Waiters of one key in one engine; more are turned away.
+pub const KEY_WAITERS: usize = 16_384;
+/// How long the place of a waiter whose poll has ended is kept for its next one.
+pub const PLACE_KEPT: Duration = Duration::from_secs(5);
+/// After the last thing that happened to a key here, so long nobody but this engine is looked out for: while a key is passed on
+/// within the engine, watching the store would cost more than the hand-over.
+pub const WATCH_AFTER: Duration = Duration::from_millis(10);
+/// A waiter knocks at whoever has the key elsewhere when it has waited so long.
+pub const KNOCK_AFTER: Duration = Duration::from_secs(2);
+/// After a knock from elsewhere an engine passes the key on within itself this many times more, or this long.
+pub const KNOCKED_GRANTS: u32 = 16;
+/// See [`KNOCKED_GRANTS`].
+pub const KNOCKED_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a free key is left alone for the waiter that it is reserved for, from when an engine learnt of that.
+pub const RESERVED_FOR: Duration = Duration::from_secs(2);
 /// Keys whose signs of life an engine remembers.
 pub const SEEN_KEYS: usize = 100_000;
 /// How long a key's task stays (with record and etag) after its last request.
@@ -104,6 +119,18 @@ pub fn takeover_age(ttl: Duration) -> Duration {
 pub fn holder_belief(left: Duration, ttl: Duration) -> Duration {
     let margin = Duration::from_millis(500).max(ttl * 2 / 100);
     (left * (100 - RATE_PERCENT) / 100).saturating_sub(margin)
+}
+
+/// A grant that waited is confirmed within this time by clients that say they will: 2 s or TTL/4, the smaller.
+#[must_use]
+pub fn confirm_within(ttl: Duration) -> Duration {
+    Duration::from_secs(2).min(ttl / 4)
+}
+
+/// A grant younger than this is confirmed from the memory of the engine that wrote it.
+#[must_use]
+pub fn confirm_from_memory(ttl: Duration) -> Duration {
+    ttl / 3
 }
 
 /// Renewal is due this long after the last one was sent.

@@ -112,10 +112,11 @@ impl Client {
     }
 
     async fn start(&self, options: AcquireOptions, grant: Grant, sent: BootTime) -> Result<Lease> {
+        let confirm = grant.confirm_within.is_some();
         let mut lease = Lease::new(self.clone(), options.key, options.owner, grant, sent);
-        // With less than half of the TTL left, renew before any work.
+        // With less than half of the TTL left, or with a grant to be confirmed, renew before any work.
         let short = lease.deadline().since(self.clock.boot()) < lease.ttl.duration() / 2;
-        if short
+        if (short || confirm)
             && !on(Mutant::NoRenewalAtStart)
             && let Err(e) = lease.renew().await
         {
@@ -175,5 +176,6 @@ fn request(options: &AcquireOptions, txn: TxnId, wait: Wait) -> AcquireRequest {
         holder: options.holder.clone(),
         if_not_exists: options.if_not_exists,
         wait,
+        confirm: true,
     }
 }
