@@ -22,6 +22,8 @@ pub struct Options {
     pub open: OpenOptions,
     /// A private directory for what short commands saw; see [`engine::Options::notes`].
     pub notes: Option<PathBuf>,
+    /// Whether others are served; see [`engine::Options::serves`].
+    pub serves: bool,
 }
 
 /// A service, and the news of how it was reached.
@@ -43,6 +45,6 @@ pub async fn open(target: &Target, options: Options) -> Result<Connection> {
     let (clock, entropy) = (Arc::clone(&options.open.clock), Arc::clone(&options.open.entropy));
     let Opened { store, created } = stores::open(url, options.open).await?;
     let facts = store.facts.clone();
-    let engine = Engine::new(store, clock, entropy, engine::Options { notes: options.notes });
+    let engine = Engine::new(store, clock, entropy, engine::Options { notes: options.notes, serves: options.serves });
     Ok(Connection { service: Arc::new(engine), store: facts, created })
 }

@@ -230,7 +230,7 @@ impl Outcome {
         match self {
             Self::Released(_) | Self::Broken(_) => request.lease_id().is_some_and(|id| record.ended(id).is_some()),
             Self::Updated { changed, .. } => *changed,
-            Self::Granted { .. } | Self::Renewed { .. } | Self::Expired | Self::Admitted => true,
+            Self::Granted { .. } | Self::Renewed { .. } | Self::Expired | Self::Admitted | Self::Knocked(_) => true,
         }
     }
 }

@@ -58,7 +58,7 @@ impl Actor {
         let blobs = Arc::new(SimBlobs { world: Arc::clone(world), proc });
         let entropy = Arc::new(SimEntropy::new(rng));
         let store = Store { records, blobs, facts };
-        let engine = Engine::new(store, clock.clone(), entropy.clone(), Options { notes });
+        let engine = Engine::new(store, clock.clone(), entropy.clone(), Options { notes, ..Options::default() });
         let engine: Arc<dyn LeaseService> =
             Arc::new(Recorded::new(engine, Arc::new(SimLog { world: Arc::clone(world), proc })));
         let client = Client::new(engine.clone(), clock.clone(), entropy);
