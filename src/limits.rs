@@ -155,3 +155,8 @@ pub const POLL_MAX: Duration = Duration::from_secs(1);
 pub const POLL_WATCHED: Duration = Duration::from_secs(2);
 /// Shortest TTL that makes sense on a network file system, where one write may take several round trips.
 pub const TTL_MIN_NETWORK: Duration = Duration::from_secs(5);
+
+/// Largest event of a watch that a client reads, in bytes: a description with its ended leases, each text escaped.
+pub const EVENT_BYTES: usize = 256 * 1024;
+/// Most keys on one page of a listing.
+pub const LIST_PAGE: u32 = 500;
