@@ -106,6 +106,7 @@ pub use system::SystemClock;
 #[expect(clippy::disallowed_methods, reason = "this module is the seam")]
 mod system {
     use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
     use async_trait::async_trait;
@@ -113,6 +114,7 @@ mod system {
     use tokio::net::unix::pipe;
 
     use super::{BootTime, Clock, UnixMillis};
+    use crate::limits::BOOT_TIMERS;
 
     /// The clocks of this machine.
     #[derive(Clone, Copy, Debug, Default)]
@@ -134,7 +136,7 @@ mod system {
 
         async fn sleep_until(&self, until: BootTime) {
             // tokio's timer is CLOCK_MONOTONIC: after a suspend it would wake late by the time slept. A timerfd on the
-            // boot clock does not; where the kernel refuses one, the fallback is re-armed until the boot clock agrees.
+            // boot clock does not; where there is none to be had, the fallback is re-armed until the boot clock agrees.
             if sleep_on_timerfd(until).await.is_ok() {
                 return;
             }
@@ -148,7 +150,26 @@ mod system {
         }
     }
 
+    /// Descriptors in use by sleepers; a server has more sleepers than it may have open files.
+    static TIMERS: AtomicUsize = AtomicUsize::new(0);
+
+    struct Timer;
+
+    impl Timer {
+        fn take() -> Option<Self> {
+            let timer = Self;
+            (TIMERS.fetch_add(1, Ordering::Relaxed) < BOOT_TIMERS).then_some(timer)
+        }
+    }
+
+    impl Drop for Timer {
+        fn drop(&mut self) {
+            TIMERS.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
     async fn sleep_on_timerfd(until: BootTime) -> std::io::Result<()> {
+        let _timer = Timer::take().ok_or(std::io::ErrorKind::QuotaExceeded)?;
         let fd =
             rustix::time::timerfd_create(TimerfdClockId::Boottime, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)?;
         // An all-zero value would disarm the timer; one nanosecond after boot is long past.

@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::model::{
     Ended, FencingToken, Holder, How, Key, LeaseId, Namespace, Owner, Reason, RequestId, StateEtag, Ttl, TxnId, Version,
 };
-use crate::store::{ByteStream, Cursor};
+pub use crate::store::{ByteStream, Cursor};
 use futures_util::stream::BoxStream;
 
 /// How long an acquire may wait while another holds the key.

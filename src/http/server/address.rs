@@ -143,9 +143,9 @@ async fn unix(path: &Path) -> Result<Listener> {
         bound => return bound.map_err(|e| Error::io(&what, &e)),
     }
     let is_socket = std::fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
-    let refused = |e: std::io::Error| e.kind() == std::io::ErrorKind::ConnectionRefused;
+    let refused = |e: &std::io::Error| e.kind() == std::io::ErrorKind::ConnectionRefused;
     match UnixStream::connect(path).await {
-        Err(e) if is_socket && refused(e) => {}
+        Err(e) if is_socket && refused(&e) => {}
         _ => {
             return Err(Error::new(ErrorKind::CannotCreate, format!("{what}: something is there already"))
                 .with_hint("another server listens there, or it is no socket; choose another path or stop it"));
