@@ -30,7 +30,13 @@ pub struct Setting {
 
 /// Every setting. Help texts, man pages and `lockd help env` are made from this table.
 pub const SETTINGS: &[Setting] = &[
-    Setting { name: "server", env: "LOCKD_SERVER", default: "", about: "Running servers to use, tried in turn", only: None },
+    Setting {
+        name: "server",
+        env: "LOCKD_SERVER",
+        default: "",
+        about: "Running servers to use, tried in turn",
+        only: None,
+    },
     Setting {
         name: "store",
         env: "LOCKD_STORE",
@@ -38,10 +44,34 @@ pub const SETTINGS: &[Setting] = &[
         about: "The store to open directly",
         only: None,
     },
-    Setting { name: "namespace", env: "LOCKD_NAMESPACE", default: "default", about: "The namespace of the keys", only: None },
-    Setting { name: "owner", env: "LOCKD_OWNER", default: "user@host:pid", about: "Who holds the lease, for people", only: None },
-    Setting { name: "ttl", env: "LOCKD_TTL", default: "30s", about: "How long the lease lives without renewal", only: None },
-    Setting { name: "no-create", env: "LOCKD_NO_CREATE", default: "false", about: "Never make a missing store", only: None },
+    Setting {
+        name: "namespace",
+        env: "LOCKD_NAMESPACE",
+        default: "default",
+        about: "The namespace of the keys",
+        only: None,
+    },
+    Setting {
+        name: "owner",
+        env: "LOCKD_OWNER",
+        default: "user@host:pid",
+        about: "Who holds the lease, for people",
+        only: None,
+    },
+    Setting {
+        name: "ttl",
+        env: "LOCKD_TTL",
+        default: "30s",
+        about: "How long the lease lives without renewal",
+        only: None,
+    },
+    Setting {
+        name: "no-create",
+        env: "LOCKD_NO_CREATE",
+        default: "false",
+        about: "Never make a missing store",
+        only: None,
+    },
     Setting { name: "color", env: "LOCKD_COLOR", default: "auto", about: "Colour: auto, always or never", only: None },
     serve("listen", "LOCKD_LISTEN", "127.0.0.1:9341", "Where a server listens, separated by commas"),
     serve("insecure", "LOCKD_INSECURE", "false", "A server listens where other hosts reach it"),

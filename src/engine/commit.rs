@@ -209,7 +209,7 @@ impl KeyTask {
             Verdict::Silent(why) => Err(Denied::Error(unknown(&self.key, Error::new(why.kind(), why.message())))),
         };
         self.turn.passed_on();
-        self.hand(job, result, Some(()));
+        self.hand(job, result, true);
     }
 
     /// What each attempt brings along: fresh clock readings, the version that a change is bound to, and what is owed to waiters

@@ -111,11 +111,6 @@ impl Queue {
         self.places.len()
     }
 
-    /// Everybody whose turn it could be, in order.
-    pub(super) fn in_order(&self) -> impl Iterator<Item = &Job> {
-        self.places.iter().filter(|waiter| waiter.is_here()).filter_map(|waiter| waiter.job.as_ref())
-    }
-
     /// The first who waits.
     pub(super) fn first(&self) -> Option<&Waiter> {
         self.places.iter().find(|waiter| waiter.is_here())

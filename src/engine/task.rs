@@ -287,7 +287,7 @@ impl KeyTask {
             true => self.let_wait(job),
             false => {
                 let place = self.queue.next_place();
-                self.hand(job, result.map_err(|denied| denied.at_place(place)), None);
+                self.hand(job, result.map_err(|denied| denied.at_place(place)), false);
             }
         }
     }
@@ -323,7 +323,8 @@ impl KeyTask {
         }
         if self.queue.len() >= KEY_WAITERS {
             let message = format!("{} has {KEY_WAITERS} waiters already", self.key);
-            let _gone = job.reply.send(Err(Error::new(ErrorKind::Throttled, message).with_hint("try again later").into()));
+            let _gone =
+                job.reply.send(Err(Error::new(ErrorKind::Throttled, message).with_hint("try again later").into()));
             return;
         }
         if let Some(before) = self.queue.enter(job, now) {
@@ -337,7 +338,7 @@ impl KeyTask {
         let since = job.wait.take();
         let result = self.apply(&mut job).await;
         job.wait = since;
-        self.hand(job, result.map_err(|denied| denied.at_place(place)), Some(()));
+        self.hand(job, result.map_err(|denied| denied.at_place(place)), true);
     }
 
     /// A keepalive confirms a provisional grant: from memory while its write is young.
@@ -398,8 +399,7 @@ impl KeyTask {
     /// A grant whose client has gone is given back at once.
     async fn give_back(&mut self, lease_id: LeaseId) {
         let at = self.clock().wall();
-        let release =
-            Release { lease_id, token: None, txn: None, rollback: true, succeeded: None, reserve: false, at };
+        let release = Release { lease_id, token: None, txn: None, rollback: true, succeeded: None, reserve: false, at };
         let _lease_runs_out_by_itself = self.of_its_own(Request::Release(release)).await;
     }
 
@@ -426,19 +426,19 @@ impl KeyTask {
         let result = self.apply(&mut job).await;
         match &result {
             Err(Denied::Refused { refusal, .. }) if may_wait(refusal) => self.queue.put_back(job, since),
-            _ => self.hand(job, result, Some(())),
+            _ => self.hand(job, result, true),
         }
     }
 
     /// Gives an answer. A grant that waited is provisional for those who will confirm it; one whose client has gone is given
     /// back.
-    pub(super) fn hand(&mut self, job: Job, result: Result<Answer, Denied>, waited: Option<()>) {
+    pub(super) fn hand(&mut self, job: Job, result: Result<Answer, Denied>, waited: bool) {
         let mut result = result;
         let mut granted = None;
         if let Ok(answer) = &mut result
             && let Outcome::Granted { lease, .. } = &answer.outcome
         {
-            let confirms = self.shared.serves && waited.is_some() && job.wait.as_ref().is_some_and(|wait| wait.confirm);
+            let confirms = self.shared.serves && waited && job.wait.as_ref().is_some_and(|wait| wait.confirm);
             if let Some(written) = answer.written.filter(|_| confirms) {
                 let within = confirm_within(lease.ttl.duration());
                 answer.confirm_within = Some(within);

@@ -52,9 +52,8 @@ impl Turn {
 
     /// Whether the key is to be left free for who has knocked: it was passed on within this engine often or long enough.
     pub(super) fn lets_go(&self, now: BootTime) -> bool {
-        let patient = |(_, since, grants): &(LeaseId, BootTime, u32)| {
-            *grants < KNOCKED_GRANTS && now < *since + KNOCKED_PATIENCE
-        };
+        let patient =
+            |(_, since, grants): &(LeaseId, BootTime, u32)| *grants < KNOCKED_GRANTS && now < *since + KNOCKED_PATIENCE;
         self.knock.as_ref().is_some_and(|knock| !patient(knock))
     }
 

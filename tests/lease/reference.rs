@@ -133,9 +133,7 @@ impl Log {
             Event::Knocked(id) => Some((i, id)),
             _ => None,
         });
-        let unanswered = |i: usize, id: &LeaseId| {
-            !after(i).iter().any(|e| began(e, id) || matches!(e, Event::Kept(_)))
-        };
+        let unanswered = |i: usize, id: &LeaseId| !after(i).iter().any(|e| began(e, id) || matches!(e, Event::Kept(_)));
         let kept = self.0.iter().enumerate().rev().find_map(|(i, e)| match e {
             Event::Kept(id) if !after(i).iter().any(|e| matches!(e, Event::Began(..))) => Some(id),
             _ => None,

@@ -111,7 +111,8 @@ pub fn failed(failure: Failure, entropy: &dyn Entropy) -> (Answer, Option<ErrorK
             (of_error(&error, again), Some(error.kind()))
         }
         Failure::Later(error, after) => {
-            let seconds = after.map(|after| u64::try_from(after.as_millis().div_ceil(1_000)).unwrap_or(u64::MAX).max(1));
+            let seconds =
+                after.map(|after| u64::try_from(after.as_millis().div_ceil(1_000)).unwrap_or(u64::MAX).max(1));
             (of_error(&error, seconds), Some(error.kind()))
         }
     }

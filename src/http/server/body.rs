@@ -37,7 +37,9 @@ impl Intake {
             let frame = match self.clock.timeout_at(due, self.body.frame()).await {
                 None => return Err(slow()),
                 Some(None) => return Ok(None),
-                Some(Some(frame)) => frame.map_err(|e| Error::new(ErrorKind::Io, format!("the body ended early: {e}")))?,
+                Some(Some(frame)) => {
+                    frame.map_err(|e| Error::new(ErrorKind::Io, format!("the body ended early: {e}")))?
+                }
             };
             // Trailers are not looked at.
             let Ok(chunk) = frame.into_data() else { continue };

@@ -76,7 +76,11 @@ impl Metrics {
         r.register("call_seconds", "Time from a call's head to its answer's", self.latency.clone());
         r.register("store_seconds", "Time of requests to the store", self.store.clone());
         r.register("wait_seconds", "How long grants waited", self.waits.clone());
-        r.register("hold_seconds", "How long leases were held, for those that were given back here", self.holds.clone());
+        r.register(
+            "hold_seconds",
+            "How long leases were held, for those that were given back here",
+            self.holds.clone(),
+        );
         r.register("grants", "Leases granted", self.grants.clone());
         r.register("expiries", "Grants that took a lease over whose holder was not heard of", self.takeovers.clone());
         r.register("breaks", "Leases ended by force", self.breaks.clone());

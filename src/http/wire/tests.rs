@@ -104,6 +104,7 @@ fn an_acquire_comes_out_as_it_went_in() {
             etag: Some(StateEtag::of(b"1")),
             taken_over: true,
             last_success: Some(UnixMillis(5)),
+            confirm_within: Some(Duration::from_secs(2)),
         };
         let reply = sent(&AcquireReply::new(&request, &grant, NOW, "c"));
         assert_eq!((reply.expires_at_unix, reply.expires_in_ms), (1_700_000_002, 2_000));

@@ -29,7 +29,8 @@ pub fn watch(asked: Asked<'_>) -> Result<Answer, Failure> {
         let (gone, closing) = (pin!(gone.closed()), pin!(shared.reached(Phase::Closing)));
         let _nobody_listens = select(following, select(gone, closing)).await;
     });
-    let body = stream::unfold(sent, |mut sent| async { sent.recv().await.map(|event| (Ok::<Bytes, Error>(event), sent)) });
+    let body =
+        stream::unfold(sent, |mut sent| async { sent.recv().await.map(|event| (Ok::<Bytes, Error>(event), sent)) });
     let mut answer = endless("text/event-stream", body.boxed());
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(answer)
