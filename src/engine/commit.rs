@@ -30,6 +30,8 @@ pub(super) struct Job {
     pub(super) reply: oneshot::Sender<Result<Answer, Denied>>,
     /// For an acquire that may wait.
     pub(super) wait: Option<Patience>,
+    /// Dropped once the record shows another beat: a sign of life that came in between.
+    pub(super) at_beat: Option<u64>,
 }
 
 /// What was done.
@@ -108,7 +110,7 @@ impl Base {
 }
 
 /// What became of a put.
-enum Verdict {
+pub(super) enum Verdict {
     /// Applied, by the store's own word; the base is the new record.
     Applied,
     /// Read back: it is in the record, the answer is there too.
@@ -121,13 +123,6 @@ enum Verdict {
     Given(Error),
     /// The store does not answer.
     Silent(Error),
-}
-
-/// A waiter that rides on somebody's release: the next grant, in the same write.
-struct Rider {
-    job: Job,
-    since: BootTime,
-    answer: Result<Outcome, Refusal>,
 }
 
 impl KeyTask {
@@ -143,6 +138,9 @@ impl KeyTask {
                 Some(base) => base,
                 None => self.refresh(give_up).await.map_err(|e| after_doubt(&self.key, e, in_doubt))?,
             };
+            if job.at_beat.is_some_and(|beat| beat != base.record.beat) {
+                return Err(gone(&self.key));
+            }
             let age = self.shared.ages.age(&base.record);
             self.prepare(job, &base.record);
             let Step { write, answer } = step(&base.record, &job.request, age);
@@ -181,37 +179,6 @@ impl KeyTask {
         }
     }
 
-    /// After a release the first who waits here is granted the key in the same write.
-    fn with_rider(&mut self, job: &Job, next: Box<Record>) -> (Box<Record>, Option<Rider>) {
-        let free = next.lease.is_none() && next.reserved.is_none() && matches!(job.request, Request::Release(_));
-        let Some(first) = self.queue.first().filter(|_| free).map(|first| first.lease_id.clone()) else {
-            return (next, None);
-        };
-        let Some((mut job, since)) = self.queue.take(&first) else { return (next, None) };
-        self.prepare(&mut job, &next);
-        match step(&next, &job.request, Duration::ZERO) {
-            Step { write: Some(granted), answer } => (granted, Some(Rider { job, since, answer })),
-            Step { write: None, .. } => {
-                self.queue.put_back(job, since);
-                (next, None)
-            }
-        }
-    }
-
-    /// What became of a rider's grant is what became of the write that it was in.
-    fn settle_rider(&mut self, rider: Rider, before: &Base, verdict: &Verdict, began: BootTime) {
-        let Rider { job, since, answer } = rider;
-        let result = match verdict {
-            Verdict::Beaten | Verdict::Given(_) => return self.queue.put_back(job, since),
-            Verdict::Applied => self.applied(before, &job.request, answer, began),
-            Verdict::Found => self.found(before, &job.request, answer, began),
-            Verdict::Indeterminate => Err(Denied::Error(overrun(&self.key))),
-            Verdict::Silent(why) => Err(Denied::Error(unknown(&self.key, Error::new(why.kind(), why.message())))),
-        };
-        self.turn.passed_on();
-        self.hand(job, result, true);
-    }
-
     /// What each attempt brings along: fresh clock readings, the version that a change is bound to, and what is owed to waiters
     /// elsewhere.
     pub(super) fn prepare(&self, job: &mut Job, record: &Record) {
@@ -230,7 +197,7 @@ impl KeyTask {
         }
     }
 
-    fn applied(
+    pub(super) fn applied(
         &self,
         before: &Base,
         request: &Request,
@@ -248,7 +215,7 @@ impl KeyTask {
 
     /// A put that was applied, as the record just read says: its own answer is the truth, and no other write is needed. Only
     /// a grant or renewal of a lease that has ended since is no good to anybody.
-    fn found(
+    pub(super) fn found(
         &self,
         before: &Base,
         request: &Request,
@@ -483,7 +450,7 @@ fn killed(key: &Key) -> Error {
 
 /// The memory of writes does not reach back to it, and the memory of requests may not either: then a repeat would be taken
 /// for a new request.
-fn overrun(key: &Key) -> Error {
+pub(super) fn overrun(key: &Key) -> Error {
     let message = format!("the change of {key} may or may not have been applied: too many other writes came after it");
     if on(Mutant::OverrunIsSafeToRepeat) {
         return unknown(key, Error::new(ErrorKind::Unavailable, message));
@@ -493,7 +460,7 @@ fn overrun(key: &Key) -> Error {
 }
 
 /// A store that is broken or replaced is told as such: that claims nothing about what was applied.
-fn unknown(key: &Key, why: Error) -> Error {
+pub(super) fn unknown(key: &Key, why: Error) -> Error {
     if matches!(why.kind(), ErrorKind::StoreReplaced | ErrorKind::Corrupt | ErrorKind::TooNew) {
         return why;
     }

@@ -2,6 +2,7 @@
 //!
 //! - `task`, `queue`, `turn`: each key has a task of its own that applies requests one after the other, lets acquires wait, and
 //!   passes the key on in order of arrival. A request waits for an answer and never owns a put.
+//! - `handover`: a release and the next grant in one write, and grants that are still to be confirmed.
 //! - `commit`: read, step, compare-and-swap; a sent put is always resolved.
 //! - `waiters`: the way to a key's task.
 //! - `age`: how long a lease has shown no sign of life, from every source that is evidence.
@@ -13,6 +14,7 @@ mod age;
 mod breaking;
 mod commit;
 mod fence;
+mod handover;
 mod looking;
 mod notes;
 mod queue;

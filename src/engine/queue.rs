@@ -138,11 +138,17 @@ impl Queue {
         }
     }
 
-    /// Puts a job back to the front: it was its turn, and nothing came of that.
+    /// Puts a job back to where it was: it was its turn, and nothing came of that.
     pub(super) fn put_back(&mut self, job: Job, since: BootTime) {
         let Request::Acquire(acquire) = &job.request else { return };
         let lease_id = acquire.lease_id.clone();
-        self.places.push_front(Waiter { lease_id, since, job: Some(job), kept: since });
+        let at = self.places.partition_point(|waiter| waiter.since < since);
+        self.places.insert(at, Waiter { lease_id, since, job: Some(job), kept: since });
+    }
+
+    /// Whether this one has a place.
+    pub(super) fn has(&self, lease_id: &LeaseId) -> bool {
+        self.places.iter().any(|waiter| waiter.lease_id == *lease_id)
     }
 
     /// Takes a waiter out, with the time since when it waited. `None` when only its place is there.

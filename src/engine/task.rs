@@ -14,14 +14,11 @@ use tokio::sync::{mpsc, oneshot};
 use super::Shared;
 use super::commit::{Answer, Base, Denied, Job};
 use super::queue::Queue;
-use super::turn::{Provisional, Turn};
+use super::turn::Turn;
 use crate::clock::{BootTime, Clock};
 use crate::error::{Error, ErrorKind, Result};
-use crate::lease::{Outcome, Refusal, Release, Request, held, step};
-use crate::limits::{
-    BACKOFF_MAX, KEY_IDLE, KEY_QUEUE, KEY_WAITERS, KNOCK_AFTER, TTL_MAX, WATCH_AFTER, confirm_from_memory,
-    confirm_within, takeover_age,
-};
+use crate::lease::{Outcome, Refusal, Request, step};
+use crate::limits::{BACKOFF_MAX, KEY_IDLE, KEY_QUEUE, KEY_WAITERS, KNOCK_AFTER, TTL_MAX, WATCH_AFTER, takeover_age};
 use crate::model::{Key, LeaseId};
 use crate::mutants::{Mutant, on};
 use crate::store::Etag;
@@ -52,8 +49,8 @@ pub(super) struct KeyTask {
     pub(super) turn: Turn,
     urgent: VecDeque<Urgent>,
     jobs: VecDeque<Job>,
-    /// Leases to give back: granted to clients that had gone.
-    returns: VecDeque<LeaseId>,
+    /// Grants to give back, each with its beat: to clients that had gone.
+    pub(super) returns: VecDeque<(LeaseId, u64)>,
     watch: Option<Watch>,
     /// When something last happened here.
     stirred: BootTime,
@@ -131,13 +128,13 @@ impl KeyTask {
             }
             return true;
         }
-        if let Some(lease_id) = self.returns.pop_front() {
-            self.give_back(lease_id).await;
+        if let Some((lease_id, beat)) = self.returns.pop_front() {
+            self.give_back(lease_id, beat).await;
             return true;
         }
         let now = self.clock().boot();
         if let Some(unconfirmed) = self.turn.unconfirmed(now) {
-            self.returns.push_back(unconfirmed);
+            self.returns.push_back((unconfirmed.lease_id, unconfirmed.beat));
             return true;
         }
         if self.turn_at(now).is_some_and(|at| at <= now) {
@@ -163,6 +160,7 @@ impl KeyTask {
     async fn rest(&mut self, doors: &mut Doors) -> Woken {
         let now = self.clock().boot();
         self.queue.tidy(now);
+        self.turn.waits_on(|waiter| self.queue.has(waiter));
         self.look_out(now);
         let until = self.wake_at(now);
         let clock = Arc::clone(&self.shared.clock);
@@ -318,9 +316,7 @@ impl KeyTask {
     fn let_wait(&mut self, job: Job) {
         let now = self.clock().boot();
         self.stirred = now;
-        if self.queue.len() >= KEY_WAITERS {
-            self.queue.tidy(now);
-        }
+        self.queue.tidy(now);
         if self.queue.len() >= KEY_WAITERS {
             let message = format!("{} has {KEY_WAITERS} waiters already", self.key);
             let _gone =
@@ -354,22 +350,6 @@ impl KeyTask {
         let _gone = job.reply.send(result);
     }
 
-    fn confirmed(&mut self, job: &Job) -> Option<Answer> {
-        let Request::Renew(r) = &job.request else { return None };
-        let base = self.base.as_ref()?;
-        let lease = held(&base.record, &r.proof).ok()?;
-        let txn = r.proof.txn.as_ref().is_none_or(|txn| *txn == lease.txn);
-        let written = self.turn.written(&lease.id)?;
-        let young = self.clock().boot().since(written) < confirm_from_memory(lease.ttl.duration());
-        if !txn || !young || r.ttl > lease.ttl {
-            return None;
-        }
-        let outcome = Outcome::Renewed { ttl: lease.ttl };
-        let answer = Answer { written: Some(written), ..Answer::new(outcome, Arc::clone(&base.record)) };
-        self.turn.settle(&r.proof.lease_id);
-        Some(answer)
-    }
-
     async fn serve_release(&mut self, mut job: Job) {
         if let Request::Release(release) = &job.request {
             let id = release.lease_id.clone();
@@ -388,34 +368,19 @@ impl KeyTask {
         let _gone = job.reply.send(result);
     }
 
-    /// A grant that was not confirmed goes to the next one.
-    fn withdraw(&mut self, lease_id: &LeaseId) {
-        if self.turn.written(lease_id).is_some() {
-            self.turn.settle(lease_id);
-            self.returns.push_back(lease_id.clone());
-        }
-    }
-
-    /// A grant whose client has gone is given back at once.
-    async fn give_back(&mut self, lease_id: LeaseId) {
-        let at = self.clock().wall();
-        let release = Release { lease_id, token: None, txn: None, rollback: true, succeeded: None, reserve: false, at };
-        let _lease_runs_out_by_itself = self.of_its_own(Request::Release(release)).await;
-    }
-
     async fn knock(&mut self) {
         let Some(waiter) = self.queue.first().map(|first| first.lease_id.clone()) else { return };
         let knock = Request::Knock(crate::lease::Knock { waiter: waiter.clone() });
-        let knocked = self.of_its_own(knock).await;
+        let knocked = self.of_its_own(knock, None).await;
         let token = self.base.as_ref().map(|base| base.record.token);
         let own = matches!(knocked, Ok(Answer { outcome: Outcome::Knocked(true), .. })).then_some(waiter);
         self.turn.asked(token, own);
     }
 
     /// A request of the task's own, whose client never goes: the receiver lives to the end of this function.
-    async fn of_its_own(&mut self, request: Request) -> Result<Answer, Denied> {
+    pub(super) async fn of_its_own(&mut self, request: Request, at_beat: Option<u64>) -> Result<Answer, Denied> {
         let (reply, _answer) = oneshot::channel();
-        let mut job = Job { request, ticket: self.shared.ticket(), reply, wait: None };
+        let mut job = Job { request, ticket: self.shared.ticket(), reply, wait: None, at_beat };
         self.apply(&mut job).await
     }
 
@@ -427,33 +392,6 @@ impl KeyTask {
         match &result {
             Err(Denied::Refused { refusal, .. }) if may_wait(refusal) => self.queue.put_back(job, since),
             _ => self.hand(job, result, true),
-        }
-    }
-
-    /// Gives an answer. A grant that waited is provisional for those who will confirm it; one whose client has gone is given
-    /// back.
-    pub(super) fn hand(&mut self, job: Job, result: Result<Answer, Denied>, waited: bool) {
-        let mut result = result;
-        let mut granted = None;
-        if let Ok(answer) = &mut result
-            && let Outcome::Granted { lease, .. } = &answer.outcome
-        {
-            let confirms = self.shared.serves && waited && job.wait.as_ref().is_some_and(|wait| wait.confirm);
-            if let Some(written) = answer.written.filter(|_| confirms) {
-                let within = confirm_within(lease.ttl.duration());
-                answer.confirm_within = Some(within);
-                let until = self.shared.clock.boot() + within;
-                self.turn.provisional = Some(Provisional { lease_id: lease.id.clone(), written, until });
-            }
-            self.turn.grants(&lease.id);
-            granted = Some(lease.id.clone());
-        }
-        if job.reply.send(result).is_ok() {
-            return;
-        }
-        if let Some(lease_id) = granted.filter(|_| !on(Mutant::ClientGoneGrantKept)) {
-            self.turn.settle(&lease_id);
-            self.returns.push_back(lease_id);
         }
     }
 }

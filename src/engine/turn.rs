@@ -8,6 +8,8 @@ use crate::model::{FencingToken, LeaseId, Record};
 #[derive(Debug)]
 pub(super) struct Provisional {
     pub(super) lease_id: LeaseId,
+    /// The beat of the grant: a higher one is a sign of life, wherever it was written.
+    pub(super) beat: u64,
     /// Before the write.
     pub(super) written: BootTime,
     pub(super) until: BootTime,
@@ -103,8 +105,8 @@ impl Turn {
     }
 
     /// This grant is provisional no more.
-    pub(super) fn settle(&mut self, lease_id: &LeaseId) {
-        self.provisional = self.provisional.take().filter(|p| p.lease_id != *lease_id);
+    pub(super) fn settle(&mut self, lease_id: &LeaseId) -> Option<Provisional> {
+        self.provisional.take_if(|p| p.lease_id == *lease_id)
     }
 
     pub(super) fn unconfirmed_at(&self) -> Option<BootTime> {
@@ -112,7 +114,12 @@ impl Turn {
     }
 
     /// The grant whose time to be confirmed is over.
-    pub(super) fn unconfirmed(&mut self, now: BootTime) -> Option<LeaseId> {
-        self.provisional.take_if(|p| p.until <= now).map(|p| p.lease_id)
+    pub(super) fn unconfirmed(&mut self, now: BootTime) -> Option<Provisional> {
+        self.provisional.take_if(|p| p.until <= now)
+    }
+
+    /// A knock whose waiter has gone from here is one like any other's: it takes the one slot that there is.
+    pub(super) fn waits_on(&mut self, is_waiting: impl Fn(&LeaseId) -> bool) {
+        self.own_knock = self.own_knock.take().filter(is_waiting);
     }
 }

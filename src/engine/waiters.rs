@@ -77,7 +77,7 @@ impl Engine {
     pub(super) async fn submit(&self, key: &Key, request: Request, wait: Option<Patience>) -> Result<Answer, Denied> {
         let (reply, answer) = oneshot::channel();
         let urgent = matches!(request, Request::Renew(_) | Request::Release(_));
-        let job = Job { request, ticket: self.shared.ticket(), reply, wait };
+        let job = Job { request, ticket: self.shared.ticket(), reply, wait, at_beat: None };
         match urgent {
             true => self.shared.knock_on(key, Urgent::Job(job)).await,
             false => self.shared.hand_in(key, job).await,

@@ -417,7 +417,8 @@ fn knock(record: &Record, r: &Knock) -> Decided {
     match (&record.lease, &record.knock) {
         (Some(lease), None) if waits && lease.id != r.waiter => {
             let knock = crate::model::Knock { waiter: r.waiter.clone(), unknown: Unknown::new() };
-            write(Record { knock: Some(knock), ..record.clone() }, Outcome::Knocked(true))
+            let beat = if on(Mutant::KnockIsSignOfLife) { following_beat(record)? } else { record.beat };
+            write(Record { knock: Some(knock), beat, ..record.clone() }, Outcome::Knocked(true))
         }
         (_, Some(knock)) => answer(Outcome::Knocked(knock.waiter == r.waiter)),
         (_, None) => answer(Outcome::Knocked(false)),

@@ -62,6 +62,7 @@ pub const VARIANTS: &[(&str, Variant)] = &[
     ("a key is kept for nobody", reservation_forgotten),
     ("who does not yield is turned away", reservation_binds_all),
     ("a knock takes another's place", knock_overwrites),
+    ("a knock resets the age", knock_resets_age),
     ("a success is forgotten", success_forgotten),
     ("a rollback records a success", rollback_succeeds),
     ("unknown fields are lost", unknown_lost),
@@ -491,6 +492,11 @@ fn knock_overwrites(record: &Record, request: &Request, age: Duration) -> Step {
         }
         _ => step(record, request, age),
     }
+}
+
+fn knock_resets_age(record: &Record, request: &Request, age: Duration) -> Step {
+    let knock = matches!(request, Request::Knock(_));
+    wrote(record, request, age, |next, _| next.beat += u64::from(knock))
 }
 
 fn unknown_lost(record: &Record, request: &Request, age: Duration) -> Step {
