@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use lockd::lease::{Outcome, Refusal, step};
 use lockd::limits::NUMBER_MAX;
-use lockd::model::{FencingToken, How, Knock, Reserved, Unknown, Version};
+use lockd::model::{FencingToken, How, Version};
 use lockd::service::Released;
 
-use super::requests::{Age, Guard, Op, Shown, What, Who, inline, lease_id, write_id};
+use super::requests::{Age, Guard, Op, Shown, What, Who, inline, write_id};
 use super::run::{Nets, Run};
 
 type Answer = Result<Outcome, Refusal>;

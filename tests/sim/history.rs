@@ -45,6 +45,8 @@ pub struct KeyHistory {
     pub changes: usize,
     /// What each value of the record showed: its version, and the last request done.
     pub named: HashMap<Box<str>, (u64, Option<RequestId>)>,
+    /// When the key was last known to be kept for a waiter, if it is not now.
+    pub kept: Option<Nanos>,
     pub acquires: HashMap<LeaseId, AcquireClaim>,
     pub releases: HashMap<LeaseId, ReleaseClaim>,
 }
@@ -125,6 +127,7 @@ impl KeyHistory {
             requests: HashMap::new(),
             changes: 0,
             named: HashMap::new(),
+            kept: None,
             acquires: HashMap::new(),
             releases: HashMap::new(),
         }
@@ -171,7 +174,7 @@ impl Shared {
         self.tell_write(proc, &before, &next);
         self.check_chain(index, &before, &next);
         self.check_lease(proc, index, &before, &next);
-        self.check_claims(&before, &next);
+        self.check_claims(index, &before, &next);
         self.check_versions(index, &before, &next);
         self.check_requests(index, &before, &next);
         self.check_blobs(index, &before, &next);
@@ -272,13 +275,16 @@ impl Shared {
     }
 
     /// What is owed to waiters elsewhere.
-    fn check_claims(&mut self, before: &Record, next: &Record) {
+    fn check_claims(&mut self, index: usize, before: &Record, next: &Record) {
         if next.knock.is_some() && before.knock.is_none() {
             self.count(C::Knock);
             self.ensure(next.beat == before.beat, "a knock is no sign of life", || format!("{}", next.beat));
         }
         if next.reserved.is_some() && before.reserved.is_none() {
             self.count(C::Reserved);
+        }
+        if next.reserved.is_some() || before.reserved.is_some() {
+            self.history.keys[index].kept = Some(self.now());
         }
     }
 
