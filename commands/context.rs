@@ -209,7 +209,7 @@ impl Context {
         let notes = target::notes_directory(&self.environment, root);
         let target = Target::Store(place.url.clone());
         let Connection { service, store: facts, created } =
-            connect::open(&target, connect::Options { open, notes }).await?;
+            connect::open(&target, connect::Options { open, notes, serves: false, observer: None }).await?;
         if created {
             self.voice.note(&format!("new store at {} ({})", path_of(&facts.url), facts.about));
         }

@@ -14,6 +14,8 @@ pub enum Need {
     Lease,
     /// One request, and out.
     Moment,
+    /// The store is served to others: `serve`.
+    Serve,
 }
 
 /// The store that a command opens.
@@ -39,6 +41,13 @@ pub fn choose(settings: &Settings, environment: &Environment, need: Need) -> Res
             Err(Error::new(ErrorKind::Usage, "--server and --store exclude each other").with_hint("give one of them"))
         }
         (Some(a), Some(b)) if b.origin.rank() < a.origin.rank() => store_at(b, need),
+        // Whoever starts a server means its store, whatever server the environment names for other commands.
+        (Some(server), _) if need == Need::Serve && server.origin.rank() == 0 => {
+            Err(Error::new(ErrorKind::Usage, "a server serves a store, and --server names another server")
+                .with_hint("name the store with --store, such as disk:///var/lib/lockd"))
+        }
+        (Some(_), Some(store)) if need == Need::Serve => store_at(store, need),
+        (Some(_), None) if need == Need::Serve => embedded(environment),
         (Some(server), _) => Err(server_refused(server)),
         (None, Some(store)) => store_at(store, need),
         (None, None) => embedded(environment),
@@ -60,6 +69,10 @@ fn store_at(found: &Found, need: Need) -> Result<Place> {
             Ok(store) => Ok(Place { url: store.to_text(), origin: found.origin.clone(), embedded: None }),
             Err(e) => Err(e.with_kind(found.origin.blame()).context(&found.origin)),
         },
+        Some("mem") if need == Need::Serve => {
+            let store = StoreUrl::parse(url).map_err(|e| e.with_kind(found.origin.blame()).context(&found.origin))?;
+            Ok(Place { url: store.to_text(), origin: found.origin.clone(), embedded: None })
+        }
         Some("mem") => refuse(
             "mem:// lives in one process and would be gone when this command ends".to_owned(),
             "name a directory, such as disk:///var/lib/lockd",

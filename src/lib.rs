@@ -10,6 +10,7 @@
 //! - [`store`]: where records and blobs are: two traits, their contract, and the stores.
 //! - [`mutants`]: switches that break one rule at a time; off, unless a test turns one on.
 //! - [`service`]: what can be asked for, whoever answers.
+//! - `http` (with the feature of that name): what a server and its clients say to each other.
 //!
 //! The library never prints, exits, parses flags or reads the environment.
 
@@ -22,6 +23,8 @@ pub mod connect;
 pub mod engine;
 pub mod entropy;
 pub mod error;
+#[cfg(feature = "http")]
+pub mod http;
 pub mod json;
 pub mod lease;
 pub mod limits;

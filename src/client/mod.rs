@@ -77,6 +77,10 @@ impl Client {
         loop {
             let request = request(&options, txn.clone(), wait);
             match self.service.acquire(request).await {
+                Ok(grant) if grant.confirm_within.is_some() && on(Mutant::UnconfirmedBelieved) => {
+                    let now = self.clock.boot();
+                    return Ok(Lease::new(self.clone(), options.key, options.owner, grant, now));
+                }
                 Ok(grant) if on(Mutant::DeadlineAtResponse) => {
                     return self.start(options, grant, self.clock.boot()).await;
                 }
@@ -112,18 +116,19 @@ impl Client {
     }
 
     async fn start(&self, options: AcquireOptions, grant: Grant, sent: BootTime) -> Result<Lease> {
+        let confirm = grant.confirm_within.is_some();
         let mut lease = Lease::new(self.clone(), options.key, options.owner, grant, sent);
-        // With less than half of the TTL left, renew before any work.
-        let short = lease.deadline().since(self.clock.boot()) < lease.ttl.duration() / 2;
-        if short
-            && !on(Mutant::NoRenewalAtStart)
-            && let Err(e) = lease.renew().await
-        {
-            // Whoever asked ends with this error, and waits for nothing that goes on behind it.
-            let _runs_out_by_itself = lease.release().await;
-            return Err(e);
+        if on(Mutant::NoRenewalAtStart) {
+            return Ok(lease);
         }
-        Ok(lease)
+        if confirm {
+            lease = renewed(lease).await?;
+        }
+        // With less than half of the TTL left, renew before any work; what was confirmed from memory may be short still.
+        match lease.deadline().since(self.clock.boot()) < lease.ttl.duration() / 2 {
+            true => renewed(lease).await,
+            false => Ok(lease),
+        }
     }
 
     /// Repeats a call that is safe to repeat, until it is answered or `until`.
@@ -138,6 +143,17 @@ impl Client {
                 Some(answer) => return answer,
                 None => return Err(unanswered(last.as_ref())),
             }
+        }
+    }
+}
+
+/// The lease after a renewal. Without one whoever asked ends with its error, and waits for nothing that goes on behind it.
+async fn renewed(mut lease: Lease) -> Result<Lease> {
+    match lease.renew().await {
+        Ok(()) => Ok(lease),
+        Err(e) => {
+            let _runs_out_by_itself = lease.release().await;
+            Err(e)
         }
     }
 }
@@ -175,5 +191,6 @@ fn request(options: &AcquireOptions, txn: TxnId, wait: Wait) -> AcquireRequest {
         holder: options.holder.clone(),
         if_not_exists: options.if_not_exists,
         wait,
+        confirm: true,
     }
 }

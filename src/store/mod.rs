@@ -36,6 +36,7 @@ pub mod identity;
 #[cfg(feature = "lsm")]
 pub mod lsm;
 pub mod memory;
+pub mod observed;
 pub mod open;
 
 /// A stream of bytes, in chunks of at most [`crate::limits::CHUNK_BYTES`] where lockd makes it.

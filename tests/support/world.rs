@@ -96,6 +96,7 @@ pub fn ask(name: &str, wait: Wait) -> AcquireRequest {
         holder: Holder::default(),
         if_not_exists: false,
         wait,
+        confirm: false,
     }
 }
 
