@@ -1,5 +1,4 @@
-//! How many compare-and-swaps a second the directory store takes: figures are printed, and only a tenth of what the slowest machine
-//! measured so far did is a failure.
+//! How many compare-and-swaps a second the directory store takes: printed, never asserted.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +11,6 @@ use crate::support::full;
 
 const TIME: Duration = Duration::from_millis(300);
 const RUNS: usize = 5;
-/// A tenth of the smallest figure of such machines, one writer on its own key.
-const LEAST: f64 = 50.0;
 
 /// Swaps the value of its key until the time is over; how often that succeeded, and how often another was first.
 async fn swap(store: Store, name: String) -> (u32, u32) {
@@ -67,6 +64,5 @@ fn swaps_a_second() {
         let (least, median, most) = (rates[0], rates[RUNS / 2], rates[RUNS - 1]);
         let whose = if shared { "on one key" } else { "each on its own key" };
         println!("{writers} writers, {whose}: {median:.0} swaps a second ({least:.0} to {most:.0}, {RUNS} runs)");
-        assert!(writers > 1 || median > LEAST, "ten times slower than any machine so far");
     }
 }
