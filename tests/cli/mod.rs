@@ -19,6 +19,7 @@ mod output;
 mod pty;
 mod readme;
 mod scripts;
+mod serve;
 mod settings;
 mod shells;
 mod speed;
