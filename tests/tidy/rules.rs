@@ -20,7 +20,7 @@ const LIBRARY: [(&str, &[&str]); 16] = [
     ("entropy", &[]),
     // The details of an error say who holds a key.
     ("error", &["model", "service"]),
-    ("http", &["clock", "error", "limits", "model", "service"]),
+    ("http", &["clock", "error", "json", "limits", "model", "service"]),
     ("json", &["error", "limits"]),
     ("lease", &["clock", "error", "limits", "model", "mutants", "service"]),
     ("lib", &[]),
