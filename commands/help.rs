@@ -139,14 +139,24 @@ Where lockd keeps its records
 
   disk:///abs/path   a directory, on a local disk or NFS, shared by any number of processes and hosts
 
-A command acts on the store that --store or LOCKD_STORE names. When nobody names one, it is the embedded default, a disk://
-store at $XDG_STATE_HOME/lockd when that is set, else at /var/lib/lockd for root and ~/.local/state/lockd for others.
+A command acts on the store that --store or LOCKD_STORE names, or over the servers that --server or LOCKD_SERVER names. When
+nobody names anything, it is the embedded default, a disk:// store at $XDG_STATE_HOME/lockd when that is set, else at
+/var/lib/lockd for root and ~/.local/state/lockd for others.
 
 A directory that is missing is made, and that is said on standard error; its parent must exist. With --no-create, or below a
 mount point of /etc/fstab that is not mounted, it is an error instead.
 
-mem:// lives in one process and is refused here. lsm:// stores, object stores (s3://, azure://) and servers (http://, https://,
-unix:///path) are not offered by this version.
+mem:// lives in one process: only `serve` takes it. lsm:// stores and object stores (s3://, azure://) are not offered by this
+version.
+
+Servers
+
+  http://HOST[:PORT]   a running `lockd serve` [port: 9341]
+  unix:///abs/path     the same over a unix socket
+
+Every command works over a server as on a store, with the same output and exit codes. Servers that share a store may be named
+together, with commas: they are tried in turn with the same ids, so that nothing is done twice. https:// is not offered by this
+version.
 ";
 
 const GUARANTEES: &str = "\

@@ -33,6 +33,7 @@ mod progress;
 mod proof;
 mod release;
 mod remove;
+mod serve;
 mod settings;
 mod status;
 mod table;

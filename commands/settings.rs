@@ -24,23 +24,65 @@ pub struct Setting {
     pub default: &'static str,
     /// What it is for.
     pub about: &'static str,
+    /// The one command that reads it, where only one does.
+    pub only: Option<&'static str>,
 }
 
 /// Every setting. Help texts, man pages and `lockd help env` are made from this table.
 pub const SETTINGS: &[Setting] = &[
-    Setting { name: "server", env: "LOCKD_SERVER", default: "", about: "Running servers to use, tried in turn" },
+    Setting {
+        name: "server",
+        env: "LOCKD_SERVER",
+        default: "",
+        about: "Running servers to use, tried in turn",
+        only: None,
+    },
     Setting {
         name: "store",
         env: "LOCKD_STORE",
         default: "see `lockd help stores`",
         about: "The store to open directly",
+        only: None,
     },
-    Setting { name: "namespace", env: "LOCKD_NAMESPACE", default: "default", about: "The namespace of the keys" },
-    Setting { name: "owner", env: "LOCKD_OWNER", default: "user@host:pid", about: "Who holds the lease, for people" },
-    Setting { name: "ttl", env: "LOCKD_TTL", default: "30s", about: "How long the lease lives without renewal" },
-    Setting { name: "no-create", env: "LOCKD_NO_CREATE", default: "false", about: "Never make a missing store" },
-    Setting { name: "color", env: "LOCKD_COLOR", default: "auto", about: "Colour: auto, always or never" },
+    Setting {
+        name: "namespace",
+        env: "LOCKD_NAMESPACE",
+        default: "default",
+        about: "The namespace of the keys",
+        only: None,
+    },
+    Setting {
+        name: "owner",
+        env: "LOCKD_OWNER",
+        default: "user@host:pid",
+        about: "Who holds the lease, for people",
+        only: None,
+    },
+    Setting {
+        name: "ttl",
+        env: "LOCKD_TTL",
+        default: "30s",
+        about: "How long the lease lives without renewal",
+        only: None,
+    },
+    Setting {
+        name: "no-create",
+        env: "LOCKD_NO_CREATE",
+        default: "false",
+        about: "Never make a missing store",
+        only: None,
+    },
+    Setting { name: "color", env: "LOCKD_COLOR", default: "auto", about: "Colour: auto, always or never", only: None },
+    serve("listen", "LOCKD_LISTEN", "127.0.0.1:9341", "Where a server listens, separated by commas"),
+    serve("insecure", "LOCKD_INSECURE", "false", "A server listens where other hosts reach it"),
+    serve("max-ttl", "LOCKD_MAX_TTL", "30m", "The longest TTL that a server gives"),
+    serve("drain", "LOCKD_DRAIN", "30s", "How long holders may go on when a server ends"),
+    serve("log", "LOCKD_LOG", "text", "How a server logs: text or json"),
 ];
+
+const fn serve(name: &'static str, env: &'static str, default: &'static str, about: &'static str) -> Setting {
+    Setting { name, env, default, about, only: Some("serve") }
+}
 
 impl Setting {
     /// The setting with this flag.

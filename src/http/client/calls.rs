@@ -32,18 +32,10 @@ impl LeaseService for HttpClient {
             Wait::For(d) => d.min(WAIT_POLL),
         };
         call.patience = Some(wait + ANSWER_PATIENCE);
-        let request = AcquireRequest { wait: Wait::For(wait), ..request };
-        let body = wire::write(&AcquireBody::new(&request, !wait.is_zero()))?;
+        let body = wire::write(&AcquireBody::new(&AcquireRequest { wait: Wait::For(wait), ..request }))?;
         let answer = self.ask(&call, &mut Payload::whole(body)).await?;
-        let reply: AcquireReply = wire::read_reply(&answer)?;
-        let provisional = reply.confirm_within_ms.is_some();
-        let mut grant = reply.into_grant();
+        let grant = wire::read_reply::<AcquireReply>(&answer)?.into_grant();
         self.versions.saw(&grant.lease_id, grant.version);
-        if provisional {
-            let proof = Proof { lease_id: grant.lease_id.clone(), token: grant.token, txn: None };
-            let renewed = self.keepalive(&request.key, &proof, grant.ttl).await?;
-            (grant.ttl, grant.left) = (renewed.ttl, renewed.left);
-        }
         Ok(grant)
     }
 

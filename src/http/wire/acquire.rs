@@ -97,7 +97,7 @@ pub struct MadeHere {
 impl AcquireBody {
     /// Of what a client asks for.
     #[must_use]
-    pub fn new(request: &AcquireRequest, confirm: bool) -> Self {
+    pub fn new(request: &AcquireRequest) -> Self {
         Self {
             namespace: Some(request.key.namespace().to_string()),
             key: Some(request.key.name().to_owned()),
@@ -110,7 +110,7 @@ impl AcquireBody {
             if_not_exists: request.if_not_exists,
             txn_id: Some(request.txn.to_string()),
             lease_id: Some(request.lease_id.to_string()),
-            confirm,
+            confirm: request.confirm,
             reason: request.reason.as_ref().map(ToString::to_string),
             holder: Some(Origin::from(&request.holder)),
         }
@@ -149,6 +149,7 @@ impl AcquireBody {
             holder: self.holder.map(Holder::from).unwrap_or_default(),
             if_not_exists: self.if_not_exists,
             wait,
+            confirm: self.confirm,
         })
     }
 }
@@ -224,7 +225,7 @@ impl AcquireReply {
             ttl_ms: grant.ttl,
             taken_over: grant.taken_over,
             last_success_unix_ms: grant.last_success.map(|at| at.0),
-            confirm_within_ms: None,
+            confirm_within_ms: grant.confirm_within.map(millis),
         }
     }
 
@@ -241,6 +242,7 @@ impl AcquireReply {
             etag: self.state_etag,
             taken_over: self.taken_over,
             last_success: self.last_success_unix_ms.map(UnixMillis),
+            confirm_within: self.confirm_within_ms.map(Duration::from_millis),
         }
     }
 }

@@ -89,8 +89,9 @@ fn an_acquire_comes_out_as_it_went_in() {
             holder: busy().holder,
             if_not_exists: true,
             wait,
+            confirm: true,
         };
-        let read = sent(&AcquireBody::new(&request, true));
+        let read = sent(&AcquireBody::new(&request));
         assert!(read.confirm);
         assert_eq!(format!("{:?}", read.request(made_here()).unwrap()), format!("{request:?}"));
         let grant = Grant {
@@ -103,6 +104,7 @@ fn an_acquire_comes_out_as_it_went_in() {
             etag: Some(StateEtag::of(b"1")),
             taken_over: true,
             last_success: Some(UnixMillis(5)),
+            confirm_within: Some(Duration::from_secs(2)),
         };
         let reply = sent(&AcquireReply::new(&request, &grant, NOW, "c"));
         assert_eq!((reply.expires_at_unix, reply.expires_in_ms), (1_700_000_002, 2_000));

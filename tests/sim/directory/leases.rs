@@ -183,6 +183,7 @@ impl Holding {
             holder: Holder::default(),
             if_not_exists: false,
             wait: wait.map_or(Wait::No, Wait::For),
+            confirm: false,
         };
         match self.engine.acquire(request).await {
             Ok(grant) => {
