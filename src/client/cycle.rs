@@ -10,10 +10,10 @@ use serde::de::DeserializeOwned;
 use super::{AcquireOptions, Client, Lease, passing};
 use crate::error::{Error, Result};
 use crate::limits::{BACKOFF_MAX, HANDSHAKE_TRIES};
-use crate::model::{LeaseId, Version};
+use crate::model::{FencingToken, LeaseId, Version};
 
 impl Client {
-    /// Takes a lease, calls `work` with it and the state, commits what it returns and gives the lease back. With `None` nothing is
+    /// Takes a lease, calls `work` with its fencing token and the state, commits what it returns and gives the lease back. With `None` nothing is
     /// written. The lease is renewed meanwhile; when it is lost, `work` is dropped at its next `await`.
     ///
     /// Only what comes before `work` is tried again, [`HANDSHAKE_TRIES`] times: `work` runs at most once. Returns the version of
@@ -22,15 +22,19 @@ impl Client {
     /// # Errors
     /// Those of [`Client::acquire`], [`Lease::load`], `work`, and [`Lease::save`]; why the lease was lost. Nothing is committed after an
     /// error, except that after `OutcomeUnknown` nobody can say.
-    pub async fn change<T: DeserializeOwned + Serialize>(
+    pub async fn change<T, W>(
         &self,
         options: AcquireOptions,
-        work: impl AsyncFnOnce(&Lease, Option<T>) -> Result<Option<T>>,
-    ) -> Result<Version> {
+        work: impl FnOnce(FencingToken, Option<T>) -> W,
+    ) -> Result<Version>
+    where
+        T: DeserializeOwned + Serialize,
+        W: Future<Output = Result<Option<T>>>,
+    {
         let (mut lease, state) = self.hand_shake(options).await?;
         let done = {
             let lost = pin!(lease.lost());
-            match select(pin!(work(&lease, state)), lost).await {
+            match select(pin!(work(lease.token, state)), lost).await {
                 Either::Left((done, _)) => done,
                 Either::Right((why, _)) => Err(copy(&why)),
             }

@@ -18,7 +18,7 @@
 //! lease.release().await?;
 //!
 //! // The same in one call, which commits what the closure returns.
-//! let version = client.change(client.options("backup/db")?, async |_, runs: Option<u64>| Ok(Some(runs.unwrap_or(0) + 1))).await?;
+//! let version = client.change(client.options("backup/db")?, |_, runs: Option<u64>| async move { Ok(Some(runs.unwrap_or(0) + 1)) }).await?;
 //! assert_eq!(version.0, 2);
 //! # Ok(())
 //! # }

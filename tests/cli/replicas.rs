@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::Poll;
 
 use lockd::client::Client;
 use lockd::error::ErrorKind;
 use lockd::model::Ttl;
-use lockd::service::{LeaseService, Released};
+use lockd::service::Released;
 use rustix::process::Signal;
 
 use super::lab::Lab;
@@ -33,7 +34,8 @@ impl Pair {
         let mut work = std::pin::pin!(work);
         // The request leaves with the first polls; nothing is concluded from how far it came.
         for _ in 0..1_000 {
-            if let std::task::Poll::Ready(done) = futures_util::poll!(&mut work) {
+            let once = std::future::poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx))).await;
+            if let Poll::Ready(done) = once {
                 return done;
             }
             tokio::task::yield_now().await;
@@ -82,7 +84,8 @@ async fn who_waits_at_a_killed_server_gets_the_key_from_the_other() {
     let client = pair.client.clone();
     let held = client.acquire(client.options("k").unwrap(), |_| ()).await.unwrap();
     let mut waiting = std::pin::pin!(client.acquire(client.options("k").unwrap(), |_| ()));
-    let queued = async { while client.service().describe(&held.key).await.unwrap().waiters != Some(1) {} };
+    let key = held.key.clone();
+    let queued = async { while client.service().describe(&key).await.unwrap().waiters != Some(1) {} };
     let queued = std::pin::pin!(queued);
     assert!(matches!(futures_util::future::select(&mut waiting, queued).await, futures_util::future::Either::Right(_)));
     pair.first.kill();
@@ -112,10 +115,10 @@ async fn nothing_acknowledged_is_missing_when_servers_are_killed_in_turn() {
                     let mut options = client.options("counter").unwrap();
                     options.ttl = Ttl::new(std::time::Duration::from_secs(2)).unwrap();
                     let counted = client
-                        .change(options, async |lease, n: Option<u64>| {
-                            assert!(lease.token.0 > last, "nothing is granted twice");
-                            last = lease.token.0;
-                            Ok(Some(n.unwrap_or(0) + 1))
+                        .change(options, |token, n: Option<u64>| {
+                            assert!(token.0 > last, "nothing is granted twice");
+                            last = token.0;
+                            async move { Ok(Some(n.unwrap_or(0) + 1)) }
                         })
                         .await;
                     match counted {

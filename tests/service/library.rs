@@ -59,8 +59,8 @@ async fn a_change_commits_what_the_work_returns_and_nothing_when_it_fails() {
     everywhere(async |_, peer, client| {
         for done in 1..=3_u32 {
             let version = client
-                .change(options("k", None), async |lease, state: Option<Progress>| {
-                    assert_eq!(lease.token.0, u64::from(done));
+                .change(options("k", None), async move |token, state: Option<Progress>| {
+                    assert_eq!(token.0, u64::from(done));
                     let before = state.map_or(0, |state| state.done);
                     Ok(Some(Progress { done: before + 1 }))
                 })
@@ -69,11 +69,11 @@ async fn a_change_commits_what_the_work_returns_and_nothing_when_it_fails() {
             assert_eq!(version, Version(u64::from(done)));
         }
         let failed = client
-            .change(options("k", None), async |_, _: Option<Progress>| Err(Error::new(ErrorKind::Io, "no paper")))
+            .change(options("k", None), async move |_, _: Option<Progress>| Err(Error::new(ErrorKind::Io, "no paper")))
             .await;
         assert_eq!(failed.unwrap_err().kind(), ErrorKind::Io);
         let seen = client
-            .change(options("k", None), async |_, state: Option<Progress>| {
+            .change(options("k", None), async move |_, state: Option<Progress>| {
                 assert_eq!(state, Some(Progress { done: 3 }));
                 Ok(None)
             })
@@ -88,8 +88,9 @@ async fn a_change_commits_what_the_work_returns_and_nothing_when_it_fails() {
 async fn work_ends_when_its_lease_is_lost() {
     everywhere(async |_, peer, client| {
         let lost = client
-            .change(options("k", None), async |lease, _: Option<Progress>| {
-                peer.release(&lease.key, &lease.id, Some(&lease.proof()), false).await.unwrap();
+            .change(options("k", None), async |_, _: Option<Progress>| {
+                let held = peer.describe(&key("k")).await.unwrap().held.unwrap();
+                peer.release(&key("k"), &held.lease_id, None, false).await.unwrap();
                 // The next renewal tells; nothing is committed by what is dropped here.
                 std::future::pending().await
             })
