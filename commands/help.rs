@@ -138,6 +138,7 @@ const STORES: &str = "\
 Where lockd keeps its records
 
   disk:///abs/path   a directory, on a local disk or NFS, shared by any number of processes and hosts
+  lsm:///abs/path    an embedded key-value store in a directory on a local disk, for one process at a time: `lockd serve`
 
 A command acts on the store that --store or LOCKD_STORE names, or over the servers that --server or LOCKD_SERVER names. When
 nobody names anything, it is the embedded default, a disk:// store at $XDG_STATE_HOME/lockd when that is set, else at
@@ -146,8 +147,10 @@ nobody names anything, it is the embedded default, a disk:// store at $XDG_STATE
 A directory that is missing is made, and that is said on standard error; its parent must exist. With --no-create, or below a
 mount point of /etc/fstab that is not mounted, it is an error instead.
 
-mem:// lives in one process: only `serve` takes it. lsm:// stores and object stores (s3://, azure://) are not offered by this
-version.
+An lsm:// store makes many changes durable with one sync. Whoever has it open keeps others out: they are told which process
+that is. So exec and acquire, which hold a lease while others want one, refuse it; all other commands work while nobody has it.
+
+mem:// lives in one process: only `serve` takes it. Object stores (s3://, azure://) are not offered by this version.
 
 Servers
 
@@ -163,7 +166,8 @@ const GUARANTEES: &str = "\
 What lockd promises
 
 State is linearizable under any clock skew, pause or partition, on a store that keeps its own promises: a change is made once,
-wholly, and in one order that everybody sees. A holder that was fenced off can never write it.
+wholly, and in one order that everybody sees. A holder that was fenced off can never write it. What was answered is on the disk
+by then: a disk:// store syncs each change, an lsm:// store all that arrived during the sync before.
 
 Effects outside lockd are exclusive when whoever receives them checks the fencing token and applies the effect in one step. For
 commands on one host `lockd fence admit RESOURCE --token N -- COMMAND` does that.

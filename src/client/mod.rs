@@ -10,7 +10,7 @@
 //! # async fn example() -> lockd::error::Result<()> {
 //! // Or Client::connect(["http://lock1:9341", "http://lock2:9341"]) for servers, or disk:///var/lib/lockd for a directory.
 //! let client = Client::open("mem://").await?;
-//! let mut lease = client.acquire(client.options("backup/db")?, |busy| drop(busy)).await?;
+//! let mut lease = client.acquire(client.options("backup/db")?, |_busy| ()).await?;
 //! lease.keep_alive();
 //! let runs: u64 = lease.load().await?.unwrap_or(0);
 //! // Pass lease.token with every effect outside lockd, and stop when lease.lost() returns.
@@ -18,7 +18,8 @@
 //! lease.release().await?;
 //!
 //! // The same in one call, which commits what the closure returns.
-//! let version = client.change(client.options("backup/db")?, |_, runs: Option<u64>| async move { Ok(Some(runs.unwrap_or(0) + 1)) }).await?;
+//! let count = |_token, runs: Option<u64>| async move { Ok(Some(runs.unwrap_or(0) + 1)) };
+//! let version = client.change(client.options("backup/db")?, count).await?;
 //! assert_eq!(version.0, 2);
 //! # Ok(())
 //! # }

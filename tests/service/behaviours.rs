@@ -30,6 +30,12 @@ async fn over_asynchronous_calls() {
     all(|| std::future::ready(World::served(Carrier::Runtime))).await;
 }
 
+#[cfg(feature = "lsm")]
+#[tokio::test(start_paused = true)]
+async fn on_an_embedded_store() {
+    all(World::lsm).await;
+}
+
 /// The list.
 pub async fn all<F: Future<Output = World>>(make: impl Fn() -> F) {
     one_holder(make().await).await;
