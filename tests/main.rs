@@ -6,6 +6,7 @@ mod faults;
 mod history;
 mod lease;
 mod models;
+mod server;
 mod service;
 mod sim;
 mod store;
