@@ -11,6 +11,7 @@ use super::{AcquireOptions, Client, Lease, passing};
 use crate::error::{Error, Result};
 use crate::limits::{BACKOFF_MAX, HANDSHAKE_TRIES};
 use crate::model::{FencingToken, LeaseId, Version};
+use crate::service::Busy;
 
 impl Client {
     /// Takes a lease, calls `work` with its fencing token and the state, commits what it returns and gives the lease back. With `None` nothing is
@@ -53,7 +54,7 @@ impl Client {
         let until = options.wait.map(|wait| self.clock.boot() + wait);
         let mut tried = 1;
         loop {
-            let failed = match self.acquire(options.clone(), |_| ()).await {
+            let failed = match self.acquire(options.clone(), in_silence).await {
                 Ok(mut lease) => {
                     lease.keep_alive();
                     match lease.load().await {
@@ -77,6 +78,9 @@ impl Client {
         }
     }
 }
+
+/// Nobody is told who is waited for.
+fn in_silence(_: &Busy) {}
 
 fn copy(why: &Arc<Error>) -> Error {
     let copy = Error::new(why.kind(), why.message());

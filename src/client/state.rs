@@ -62,14 +62,15 @@ impl Lease {
     /// As [`Lease::update`].
     pub async fn update_bytes(&mut self, bytes: impl Into<Bytes>) -> Result<Changed> {
         let (request, bytes) = (self.change(), bytes.into());
-        let service = &self.client.service;
-        let send = async || {
-            let bytes = bytes.clone();
-            let body = stream::once(async { Ok(bytes) }).boxed();
-            service.update(request.clone(), Expected::default(), body).await
-        };
-        let changed = repeated(send).await;
-        self.noted(changed)
+        let mut tried = 1;
+        loop {
+            let whole = bytes.clone();
+            let body = stream::once(async { Ok(whole) }).boxed();
+            match self.client.service.update(request.clone(), Expected::default(), body).await {
+                Err(e) if is_in_doubt(&e) && tried < CHANGE_REPEATS => tried += 1,
+                changed => return self.noted(changed),
+            }
+        }
     }
 
     /// The same with a value that is written as JSON.
@@ -90,9 +91,13 @@ impl Lease {
     /// As [`Lease::update`].
     pub async fn remove(&mut self) -> Result<Changed> {
         let request = self.change();
-        let service = &self.client.service;
-        let changed = repeated(async || service.remove(request.clone()).await).await;
-        self.noted(changed)
+        let mut tried = 1;
+        loop {
+            match self.client.service.remove(request.clone()).await {
+                Err(e) if is_in_doubt(&e) && tried < CHANGE_REPEATS => tried += 1,
+                changed => return self.noted(changed),
+            }
+        }
     }
 
     /// Gives the lease back where that can be, and says nothing of it. Where it cannot, it runs out by itself.
@@ -113,15 +118,9 @@ impl Lease {
     }
 }
 
-/// Sends the same change again while its outcome is unknown: by its request id it is applied once.
-async fn repeated(send: impl AsyncFn() -> Result<Changed>) -> Result<Changed> {
-    let mut tried = 1;
-    loop {
-        match send().await {
-            Err(e) if e.kind() == ErrorKind::OutcomeUnknown && tried < CHANGE_REPEATS => tried += 1,
-            answer => return answer,
-        }
-    }
+/// The same change may be sent again while its outcome is unknown: by its request id it is applied once.
+fn is_in_doubt(e: &Error) -> bool {
+    e.kind() == ErrorKind::OutcomeUnknown
 }
 
 /// [`Lease::get`] as a function.
