@@ -62,7 +62,8 @@ async fn talk(mut stream: TcpStream, part: Part) {
             Part::Closes => return,
             Part::IsSilent => {}
             Part::Answers => {
-                let text = r#"{"namespace":"default","key":"k","version":0,"metadata":{}}"#;
+                let text =
+                    r#"{"namespace":"default","key":"k","version":0,"fencing_token":0,"state_bytes":0,"metadata":{}}"#;
                 let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{text}", text.len());
                 stream.write_all(answer.as_bytes()).await.unwrap();
             }
