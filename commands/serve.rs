@@ -85,7 +85,14 @@ pub fn run(context: &Context, args: &Args) -> Result<u8> {
         let open = OpenOptions { create: false, ..OpenOptions::system() };
         let observer: Arc<dyn Observer> = Arc::new(StoreTimes(Arc::clone(&metrics)));
         let options = connect::Options { open, notes: None, serves: true, observer: Some(observer) };
-        let Connection { service, store, .. } = connect::open(&Target::Store(place.url.clone()), options).await?;
+        let opened = connect::open(&Target::Store(place.url.clone()), options).await;
+        let Connection { service, store, .. } = opened.map_err(|e| match e.kind() {
+            ErrorKind::StoreMissing => e.with_hint(format!(
+                "a server makes no store: check the path, or make it once with `lockd list --store {}`",
+                place.url
+            )),
+            _ => e,
+        })?;
         tracing::info!(store = store.url, about = store.about, "serving");
         let listeners = bind(&addresses).await?;
         let (clock, entropy) = (Arc::clone(&context.clock), Arc::clone(&context.entropy));

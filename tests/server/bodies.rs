@@ -1,10 +1,8 @@
 //! Bodies: asked for before they are sent, bounded, streamed.
 
-use lockd::limits::{BODY_GRACE, CALL_BYTES, CHUNK_WAIT, STATE_BYTES, UPDATE_BYTES};
+use lockd::limits::{BODY_GRACE, CALL_BYTES, CHUNK_WAIT, UPDATE_BYTES};
 
 use super::lab::Lab;
-
-const EXPECT: (&str, &str) = ("Expect", "100-continue");
 
 #[tokio::test(start_paused = true)]
 async fn a_body_is_asked_for_only_when_it_can_be_used() {
@@ -42,7 +40,6 @@ async fn a_body_is_asked_for_only_when_it_can_be_used() {
     assert_eq!(lab.call("POST", "/v1/update?key=k", &held.proof(), "5").await.status, 200);
     client.write("[2]").await;
     assert_eq!(client.reply().await.refusal(), (409, "version_conflict".into()));
-    assert_eq!(EXPECT.1, "100-continue");
 }
 
 #[tokio::test(start_paused = true)]
@@ -69,7 +66,6 @@ async fn bodies_come_in_pieces_and_are_bounded() {
     drop(client);
     lab.w.pass(CHUNK_WAIT).await;
     assert_eq!(lab.call("GET", "/v1/get?key=k", &[], "").await.text(), "[1,2]");
-    assert!(UPDATE_BYTES > STATE_BYTES);
 }
 
 #[tokio::test(start_paused = true)]
