@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use lockd::client::Client;
 use lockd::clock::{Clock, SystemClock};
-use lockd::connect::{self, Connection, Target};
+use lockd::connect::{self, Carrier, Connection, Target};
 use lockd::entropy::{Entropy, KernelEntropy};
 use lockd::error::{Error, ErrorKind, Result};
 use lockd::model::{Holder, Key, Namespace, Owner, Ttl};
@@ -17,13 +17,13 @@ use lockd::store::open::{OpenOptions, StoreUrl};
 
 use super::output::{self, Format, Voice};
 use super::settings::{Config, Environment, Settings, Typed, resolve};
-use super::target::{self, Need, Place};
+use super::target::{self, Kind, Need, Place};
 use super::{duration, identity, text};
 
 /// Flags that every command takes.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct Flags {
-    /// A running server: http://, https:// or unix:///path; several are tried in turn
+    /// A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn
     #[arg(long, global = true, value_name = "URL[,URL]", help_heading = "Where to act")]
     pub server: Option<String>,
     /// Open this store directly, in this process
@@ -93,13 +93,13 @@ pub struct Context {
     pub entropy: Arc<dyn Entropy>,
 }
 
-/// A store that was opened for a command.
+/// A store that was opened for a command, or servers of one.
 pub struct Session {
     /// Leases and state.
     pub client: Client,
-    /// What is known of the store.
-    pub facts: Facts,
-    /// Who named it.
+    /// What is known of the store; of one behind a server nothing is.
+    pub facts: Option<Facts>,
+    /// Where it is, and who named it.
     pub place: Place,
 }
 
@@ -189,12 +189,26 @@ impl Context {
         runtime.map_err(|e| Error::io("start the runtime", &e))?.block_on(work)
     }
 
-    /// Opens the store.
+    /// Opens the store; a server is not asked for anything yet.
     ///
     /// # Errors
     /// What is wrong with it.
     pub async fn open(&self, need: Need) -> Result<Session> {
         let place = self.place(need)?;
+        match place.kind {
+            Kind::Store => self.open_store(place).await,
+            Kind::Servers => self.reach(place),
+        }
+    }
+
+    fn reach(&self, place: Place) -> Result<Session> {
+        let service = connect::servers(place.url.split(','), Carrier::Threads, Arc::clone(&self.clock))?;
+        self.voice.detail(&format!("server {}, named by {}", place.url, place.origin));
+        let client = Client::new(service, Arc::clone(&self.clock), Arc::clone(&self.entropy));
+        Ok(Session { client, facts: None, place })
+    }
+
+    async fn open_store(&self, place: Place) -> Result<Session> {
         let create = !self.settings.is_on("no-create")?;
         if let (Some(dir), true) = (&place.embedded, create) {
             make_parents(dir)?;
@@ -215,7 +229,7 @@ impl Context {
         }
         self.voice.detail(&format!("store {} ({}), named by {}", facts.url, facts.about, place.origin));
         let client = Client::new(service, Arc::clone(&self.clock), Arc::clone(&self.entropy));
-        Ok(Session { client, facts, place })
+        Ok(Session { client, facts: Some(facts), place })
     }
 
     /// Whether data for people may be coloured.

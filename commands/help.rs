@@ -186,8 +186,9 @@ Where lockd keeps its records
   disk:///abs/path   a directory, on a local disk or NFS, shared by any number of processes and hosts
   lsm:///abs/path    an embedded key-value store in a directory on a local disk, for one process at a time: `lockd serve`
 
-A command acts on the store that --store or LOCKD_STORE names. When nobody names one, it is the embedded default, a disk://
-store at $XDG_STATE_HOME/lockd when that is set, else at /var/lib/lockd for root and ~/.local/state/lockd for others.
+A command acts on the store that --store or LOCKD_STORE names, or over the servers that --server or LOCKD_SERVER names. When
+nobody names anything, it is the embedded default, a disk:// store at $XDG_STATE_HOME/lockd when that is set, else at
+/var/lib/lockd for root and ~/.local/state/lockd for others.
 
 A directory that is missing is made, and that is said on standard error; its parent must exist. With --no-create, or below a
 mount point of /etc/fstab that is not mounted, it is an error instead.
@@ -195,8 +196,16 @@ mount point of /etc/fstab that is not mounted, it is an error instead.
 An lsm:// store makes many changes durable with one sync. Whoever has it open keeps others out: they are told which process
 that is. So exec and acquire, which hold a lease while others want one, refuse it; all other commands work while nobody has it.
 
-mem:// lives in one process and is refused here. Object stores (s3://, azure://) and servers (http://, https://, unix:///path)
-are not offered by this version.
+mem:// lives in one process: only `serve` takes it. Object stores (s3://, azure://) are not offered by this version.
+
+Servers
+
+  http://HOST[:PORT]   a running `lockd serve` [port: 9341]
+  unix:///abs/path     the same over a unix socket
+
+Every command works over a server as on a store, with the same output and exit codes. Servers that share a store may be named
+together, with commas: they are tried in turn with the same ids, so that nothing is done twice. https:// is not offered by this
+version.
 ";
 
 const GUARANTEES: &str = "\

@@ -21,7 +21,7 @@ Register-ArgumentCompleter -Native -CommandName 'lockd' -ScriptBlock {
 
     $completions = @(switch ($command) {
         'lockd' {
-            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]')
+            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]')
             [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]')
             [CompletionResult]::new('--namespace', '--namespace', [CompletionResultType]::ParameterName, 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]')
             [CompletionResult]::new('--env-file', '--env-file', [CompletionResultType]::ParameterName, 'Read settings from this file of NAME=value lines; may be repeated, the last one wins')
@@ -52,6 +52,7 @@ Register-ArgumentCompleter -Native -CommandName 'lockd' -ScriptBlock {
             [CompletionResult]::new('watch', 'watch', [CompletionResultType]::ParameterValue, 'Tell what happens to a key')
             [CompletionResult]::new('break', 'break', [CompletionResultType]::ParameterValue, 'Free a key by force: its holder can write nothing any more')
             [CompletionResult]::new('fence', 'fence', [CompletionResultType]::ParameterValue, 'Admit or refuse effects by their fencing tokens: for whoever receives them')
+            [CompletionResult]::new('serve', 'serve', [CompletionResultType]::ParameterValue, 'Run a server')
             [CompletionResult]::new('config', 'config', [CompletionResultType]::ParameterValue, 'Write a configuration file, or show the settings that hold')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print a completion script for a shell')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Print the manual page, or write all pages into a directory')
@@ -72,7 +73,7 @@ Register-ArgumentCompleter -Native -CommandName 'lockd' -ScriptBlock {
             [CompletionResult]::new('--kill-grace', '--kill-grace', [CompletionResultType]::ParameterName, 'Time between TERM and KILL when the command must end. Where the deadline of the lease is why, TERM comes so long before it and KILL 0.5s before it: 0.5s of the grace are lost then, with a TTL of 2s all of it [default: 5s or a quarter of the TTL, the smaller]')
             [CompletionResult]::new('--max-runtime', '--max-runtime', [CompletionResultType]::ParameterName, 'End the command after so long, with exit code 124')
             [CompletionResult]::new('--report', '--report', [CompletionResultType]::ParameterName, 'Write what came of it as one JSON object: schema, outcome (ran, busy, skipped, interrupted, lost, broken, timeout, unknown, error), exit, child_exit, child_signal, waited_ms, held_ms, token, key. What there was none of is null')
-            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]')
+            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]')
             [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]')
             [CompletionResult]::new('--namespace', '--namespace', [CompletionResultType]::ParameterName, 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]')
             [CompletionResult]::new('--env-file', '--env-file', [CompletionResultType]::ParameterName, 'Read settings from this file of NAME=value lines; may be repeated, the last one wins')
@@ -104,7 +105,7 @@ Register-ArgumentCompleter -Native -CommandName 'lockd' -ScriptBlock {
             [CompletionResult]::new('--owner', '--owner', [CompletionResultType]::ParameterName, 'Who holds the lease, for people: at most 256 bytes [env: LOCKD_OWNER] [default: user@host:pid]')
             [CompletionResult]::new('--reason', '--reason', [CompletionResultType]::ParameterName, 'What the lease is for, for people: at most 1,024 bytes')
             [CompletionResult]::new('--for-pid', '--for-pid', [CompletionResultType]::ParameterName, 'The process whose life counts for --keep, where it is not that shell')
-            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]')
+            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]')
             [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]')
             [CompletionResult]::new('--namespace', '--namespace', [CompletionResultType]::ParameterName, 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]')
             [CompletionResult]::new('--env-file', '--env-file', [CompletionResultType]::ParameterName, 'Read settings from this file of NAME=value lines; may be repeated, the last one wins')
@@ -127,7 +128,7 @@ Register-ArgumentCompleter -Native -CommandName 'lockd' -ScriptBlock {
         }
         'lockd;keepalive' {
             [CompletionResult]::new('--ttl', '--ttl', [CompletionResultType]::ParameterName, 'How long the lease lives from now on; it never becomes shorter [env: LOCKD_TTL] [default: 30s]')
-            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]')
+            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]')
             [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]')
             [CompletionResult]::new('--namespace', '--namespace', [CompletionResultType]::ParameterName, 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]')
             [CompletionResult]::new('--env-file', '--env-file', [CompletionResultType]::ParameterName, 'Read settings from this file of NAME=value lines; may be repeated, the last one wins')
@@ -146,7 +147,7 @@ Register-ArgumentCompleter -Native -CommandName 'lockd' -ScriptBlock {
             break
         }
         'lockd;release' {
-            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]')
+            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]')
             [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]')
             [CompletionResult]::new('--namespace', '--namespace', [CompletionResultType]::ParameterName, 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]')
             [CompletionResult]::new('--env-file', '--env-file', [CompletionResultType]::ParameterName, 'Read settings from this file of NAME=value lines; may be repeated, the last one wins')
@@ -165,7 +166,7 @@ Register-ArgumentCompleter -Native -CommandName 'lockd' -ScriptBlock {
             break
         }
         'lockd;get' {
-            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]')
+            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]')
             [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]')
             [CompletionResult]::new('--namespace', '--namespace', [CompletionResultType]::ParameterName, 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]')
             [CompletionResult]::new('--env-file', '--env-file', [CompletionResultType]::ParameterName, 'Read settings from this file of NAME=value lines; may be repeated, the last one wins')
@@ -193,7 +194,7 @@ Register-ArgumentCompleter -Native -CommandName 'lockd' -ScriptBlock {
             [CompletionResult]::new('--ttl', '--ttl', [CompletionResultType]::ParameterName, 'How long the lease lives without renewal, 2s to 24h [env: LOCKD_TTL] [default: 30s]')
             [CompletionResult]::new('--owner', '--owner', [CompletionResultType]::ParameterName, 'Who holds the lease, for people: at most 256 bytes [env: LOCKD_OWNER] [default: user@host:pid]')
             [CompletionResult]::new('--reason', '--reason', [CompletionResultType]::ParameterName, 'What the lease is for, for people: at most 1,024 bytes')
-            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]')
+            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]')
             [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]')
             [CompletionResult]::new('--namespace', '--namespace', [CompletionResultType]::ParameterName, 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]')
             [CompletionResult]::new('--env-file', '--env-file', [CompletionResultType]::ParameterName, 'Read settings from this file of NAME=value lines; may be repeated, the last one wins')
@@ -223,7 +224,7 @@ Register-ArgumentCompleter -Native -CommandName 'lockd' -ScriptBlock {
             [CompletionResult]::new('--ttl', '--ttl', [CompletionResultType]::ParameterName, 'How long the lease lives without renewal, 2s to 24h [env: LOCKD_TTL] [default: 30s]')
             [CompletionResult]::new('--owner', '--owner', [CompletionResultType]::ParameterName, 'Who holds the lease, for people: at most 256 bytes [env: LOCKD_OWNER] [default: user@host:pid]')
             [CompletionResult]::new('--reason', '--reason', [CompletionResultType]::ParameterName, 'What the lease is for, for people: at most 1,024 bytes')
-            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]')
+            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]')
             [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]')
             [CompletionResult]::new('--namespace', '--namespace', [CompletionResultType]::ParameterName, 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]')
             [CompletionResult]::new('--env-file', '--env-file', [CompletionResultType]::ParameterName, 'Read settings from this file of NAME=value lines; may be repeated, the last one wins')
@@ -253,7 +254,7 @@ Register-ArgumentCompleter -Native -CommandName 'lockd' -ScriptBlock {
             [CompletionResult]::new('--ttl', '--ttl', [CompletionResultType]::ParameterName, 'How long the lease lives without renewal, 2s to 24h [env: LOCKD_TTL] [default: 30s]')
             [CompletionResult]::new('--owner', '--owner', [CompletionResultType]::ParameterName, 'Who holds the lease, for people: at most 256 bytes [env: LOCKD_OWNER] [default: user@host:pid]')
             [CompletionResult]::new('--reason', '--reason', [CompletionResultType]::ParameterName, 'What the lease is for, for people: at most 1,024 bytes')
-            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]')
+            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]')
             [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]')
             [CompletionResult]::new('--namespace', '--namespace', [CompletionResultType]::ParameterName, 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]')
             [CompletionResult]::new('--env-file', '--env-file', [CompletionResultType]::ParameterName, 'Read settings from this file of NAME=value lines; may be repeated, the last one wins')
@@ -274,7 +275,7 @@ Register-ArgumentCompleter -Native -CommandName 'lockd' -ScriptBlock {
             break
         }
         'lockd;status' {
-            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]')
+            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]')
             [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]')
             [CompletionResult]::new('--namespace', '--namespace', [CompletionResultType]::ParameterName, 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]')
             [CompletionResult]::new('--env-file', '--env-file', [CompletionResultType]::ParameterName, 'Read settings from this file of NAME=value lines; may be repeated, the last one wins')
@@ -294,7 +295,7 @@ Register-ArgumentCompleter -Native -CommandName 'lockd' -ScriptBlock {
             break
         }
         'lockd;list' {
-            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]')
+            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]')
             [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]')
             [CompletionResult]::new('--namespace', '--namespace', [CompletionResultType]::ParameterName, 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]')
             [CompletionResult]::new('--env-file', '--env-file', [CompletionResultType]::ParameterName, 'Read settings from this file of NAME=value lines; may be repeated, the last one wins')
@@ -316,7 +317,7 @@ Register-ArgumentCompleter -Native -CommandName 'lockd' -ScriptBlock {
             break
         }
         'lockd;watch' {
-            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]')
+            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]')
             [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]')
             [CompletionResult]::new('--namespace', '--namespace', [CompletionResultType]::ParameterName, 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]')
             [CompletionResult]::new('--env-file', '--env-file', [CompletionResultType]::ParameterName, 'Read settings from this file of NAME=value lines; may be repeated, the last one wins')
@@ -337,7 +338,7 @@ Register-ArgumentCompleter -Native -CommandName 'lockd' -ScriptBlock {
         'lockd;break' {
             [CompletionResult]::new('--reason', '--reason', [CompletionResultType]::ParameterName, 'Why, for people: at most 1,024 bytes; it is recorded')
             [CompletionResult]::new('--lease-id', '--lease-id', [CompletionResultType]::ParameterName, 'Break this lease only; `lockd status` shows its id')
-            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]')
+            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]')
             [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]')
             [CompletionResult]::new('--namespace', '--namespace', [CompletionResultType]::ParameterName, 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]')
             [CompletionResult]::new('--env-file', '--env-file', [CompletionResultType]::ParameterName, 'Read settings from this file of NAME=value lines; may be repeated, the last one wins')
@@ -360,7 +361,7 @@ Register-ArgumentCompleter -Native -CommandName 'lockd' -ScriptBlock {
             break
         }
         'lockd;fence' {
-            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]')
+            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]')
             [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]')
             [CompletionResult]::new('--namespace', '--namespace', [CompletionResultType]::ParameterName, 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]')
             [CompletionResult]::new('--env-file', '--env-file', [CompletionResultType]::ParameterName, 'Read settings from this file of NAME=value lines; may be repeated, the last one wins')
@@ -387,7 +388,7 @@ Register-ArgumentCompleter -Native -CommandName 'lockd' -ScriptBlock {
             [CompletionResult]::new('--wait', '--wait', [CompletionResultType]::ParameterName, 'Wait for it at most so long, 0 is not at all [default: for ever]')
             [CompletionResult]::new('-E', '-E ', [CompletionResultType]::ParameterName, 'Exit with this code instead of 75 (0 to 255)')
             [CompletionResult]::new('--conflict-exit-code', '--conflict-exit-code', [CompletionResultType]::ParameterName, 'Exit with this code instead of 75 (0 to 255)')
-            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]')
+            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]')
             [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]')
             [CompletionResult]::new('--namespace', '--namespace', [CompletionResultType]::ParameterName, 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]')
             [CompletionResult]::new('--env-file', '--env-file', [CompletionResultType]::ParameterName, 'Read settings from this file of NAME=value lines; may be repeated, the last one wins')
@@ -410,7 +411,7 @@ Register-ArgumentCompleter -Native -CommandName 'lockd' -ScriptBlock {
         'lockd;fence;check' {
             [CompletionResult]::new('--token', '--token', [CompletionResultType]::ParameterName, 'The token that came with it')
             [CompletionResult]::new('--key', '--key', [CompletionResultType]::ParameterName, 'Also refuse it when this key has given out a higher token, though no effect with that one has come yet')
-            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]')
+            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]')
             [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]')
             [CompletionResult]::new('--namespace', '--namespace', [CompletionResultType]::ParameterName, 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]')
             [CompletionResult]::new('--env-file', '--env-file', [CompletionResultType]::ParameterName, 'Read settings from this file of NAME=value lines; may be repeated, the last one wins')
@@ -428,8 +429,32 @@ Register-ArgumentCompleter -Native -CommandName 'lockd' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
+        'lockd;serve' {
+            [CompletionResult]::new('--listen', '--listen', [CompletionResultType]::ParameterName, 'Where to listen: ADDR:PORT or unix:///path; may be repeated [env: LOCKD_LISTEN] [default: 127.0.0.1:9341]')
+            [CompletionResult]::new('--max-ttl', '--max-ttl', [CompletionResultType]::ParameterName, 'The longest TTL that is given; longer ones are cut [env: LOCKD_MAX_TTL] [default: 30m]')
+            [CompletionResult]::new('--drain', '--drain', [CompletionResultType]::ParameterName, 'How long holders may go on when the server is asked to end [env: LOCKD_DRAIN] [default: 30s]')
+            [CompletionResult]::new('--log', '--log', [CompletionResultType]::ParameterName, 'How to log on standard error: text or json [env: LOCKD_LOG] [default: text]')
+            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]')
+            [CompletionResult]::new('--namespace', '--namespace', [CompletionResultType]::ParameterName, 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]')
+            [CompletionResult]::new('--env-file', '--env-file', [CompletionResultType]::ParameterName, 'Read settings from this file of NAME=value lines; may be repeated, the last one wins')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file [env: LOCKD_CONFIG] [default: $XDG_CONFIG_HOME/lockd/config.yaml, /etc/lockd/config.yaml]')
+            [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'How to print: text, json or yaml')
+            [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'How to print: text, json or yaml')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour: auto, always or never [env: LOCKD_COLOR] [default: auto]')
+            [CompletionResult]::new('--insecure', '--insecure', [CompletionResultType]::ParameterName, 'Listen where others than this host can reach it, without any authentication [env: LOCKD_INSECURE] [default: false]')
+            [CompletionResult]::new('--no-create', '--no-create', [CompletionResultType]::ParameterName, 'Never make a store that is missing [env: LOCKD_NO_CREATE] [default: false]')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print JSON: short for --output json')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but errors')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more: the store in use, for example')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more: the store in use, for example')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
         'lockd;config' {
-            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]')
+            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]')
             [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]')
             [CompletionResult]::new('--namespace', '--namespace', [CompletionResultType]::ParameterName, 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]')
             [CompletionResult]::new('--env-file', '--env-file', [CompletionResultType]::ParameterName, 'Read settings from this file of NAME=value lines; may be repeated, the last one wins')
@@ -450,7 +475,7 @@ Register-ArgumentCompleter -Native -CommandName 'lockd' -ScriptBlock {
             break
         }
         'lockd;config;gen' {
-            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]')
+            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]')
             [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]')
             [CompletionResult]::new('--namespace', '--namespace', [CompletionResultType]::ParameterName, 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]')
             [CompletionResult]::new('--env-file', '--env-file', [CompletionResultType]::ParameterName, 'Read settings from this file of NAME=value lines; may be repeated, the last one wins')
@@ -469,7 +494,7 @@ Register-ArgumentCompleter -Native -CommandName 'lockd' -ScriptBlock {
             break
         }
         'lockd;config;show' {
-            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]')
+            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]')
             [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]')
             [CompletionResult]::new('--namespace', '--namespace', [CompletionResultType]::ParameterName, 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]')
             [CompletionResult]::new('--env-file', '--env-file', [CompletionResultType]::ParameterName, 'Read settings from this file of NAME=value lines; may be repeated, the last one wins')
@@ -489,7 +514,7 @@ Register-ArgumentCompleter -Native -CommandName 'lockd' -ScriptBlock {
             break
         }
         'lockd;completions' {
-            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]')
+            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]')
             [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]')
             [CompletionResult]::new('--namespace', '--namespace', [CompletionResultType]::ParameterName, 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]')
             [CompletionResult]::new('--env-file', '--env-file', [CompletionResultType]::ParameterName, 'Read settings from this file of NAME=value lines; may be repeated, the last one wins')
@@ -508,7 +533,7 @@ Register-ArgumentCompleter -Native -CommandName 'lockd' -ScriptBlock {
             break
         }
         'lockd;man' {
-            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]')
+            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]')
             [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]')
             [CompletionResult]::new('--namespace', '--namespace', [CompletionResultType]::ParameterName, 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]')
             [CompletionResult]::new('--env-file', '--env-file', [CompletionResultType]::ParameterName, 'Read settings from this file of NAME=value lines; may be repeated, the last one wins')
@@ -527,7 +552,7 @@ Register-ArgumentCompleter -Native -CommandName 'lockd' -ScriptBlock {
             break
         }
         'lockd;help' {
-            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]')
+            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]')
             [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]')
             [CompletionResult]::new('--namespace', '--namespace', [CompletionResultType]::ParameterName, 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]')
             [CompletionResult]::new('--env-file', '--env-file', [CompletionResultType]::ParameterName, 'Read settings from this file of NAME=value lines; may be repeated, the last one wins')

@@ -18,7 +18,7 @@ set edit:completion:arg-completer[lockd] = {|@words|
     }
     var completions = [
         &'lockd'= {
-            cand --server 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]'
+            cand --server 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]'
             cand --store 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]'
             cand --namespace 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]'
             cand --env-file 'Read settings from this file of NAME=value lines; may be repeated, the last one wins'
@@ -49,6 +49,7 @@ set edit:completion:arg-completer[lockd] = {|@words|
             cand watch 'Tell what happens to a key'
             cand break 'Free a key by force: its holder can write nothing any more'
             cand fence 'Admit or refuse effects by their fencing tokens: for whoever receives them'
+            cand serve 'Run a server'
             cand config 'Write a configuration file, or show the settings that hold'
             cand completions 'Print a completion script for a shell'
             cand man 'Print the manual page, or write all pages into a directory'
@@ -68,7 +69,7 @@ set edit:completion:arg-completer[lockd] = {|@words|
             cand --kill-grace 'Time between TERM and KILL when the command must end. Where the deadline of the lease is why, TERM comes so long before it and KILL 0.5s before it: 0.5s of the grace are lost then, with a TTL of 2s all of it [default: 5s or a quarter of the TTL, the smaller]'
             cand --max-runtime 'End the command after so long, with exit code 124'
             cand --report 'Write what came of it as one JSON object: schema, outcome (ran, busy, skipped, interrupted, lost, broken, timeout, unknown, error), exit, child_exit, child_signal, waited_ms, held_ms, token, key. What there was none of is null'
-            cand --server 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]'
+            cand --server 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]'
             cand --store 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]'
             cand --namespace 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]'
             cand --env-file 'Read settings from this file of NAME=value lines; may be repeated, the last one wins'
@@ -99,7 +100,7 @@ set edit:completion:arg-completer[lockd] = {|@words|
             cand --owner 'Who holds the lease, for people: at most 256 bytes [env: LOCKD_OWNER] [default: user@host:pid]'
             cand --reason 'What the lease is for, for people: at most 1,024 bytes'
             cand --for-pid 'The process whose life counts for --keep, where it is not that shell'
-            cand --server 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]'
+            cand --server 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]'
             cand --store 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]'
             cand --namespace 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]'
             cand --env-file 'Read settings from this file of NAME=value lines; may be repeated, the last one wins'
@@ -121,7 +122,7 @@ set edit:completion:arg-completer[lockd] = {|@words|
         }
         &'lockd;keepalive'= {
             cand --ttl 'How long the lease lives from now on; it never becomes shorter [env: LOCKD_TTL] [default: 30s]'
-            cand --server 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]'
+            cand --server 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]'
             cand --store 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]'
             cand --namespace 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]'
             cand --env-file 'Read settings from this file of NAME=value lines; may be repeated, the last one wins'
@@ -139,7 +140,7 @@ set edit:completion:arg-completer[lockd] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'lockd;release'= {
-            cand --server 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]'
+            cand --server 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]'
             cand --store 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]'
             cand --namespace 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]'
             cand --env-file 'Read settings from this file of NAME=value lines; may be repeated, the last one wins'
@@ -157,7 +158,7 @@ set edit:completion:arg-completer[lockd] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'lockd;get'= {
-            cand --server 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]'
+            cand --server 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]'
             cand --store 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]'
             cand --namespace 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]'
             cand --env-file 'Read settings from this file of NAME=value lines; may be repeated, the last one wins'
@@ -184,7 +185,7 @@ set edit:completion:arg-completer[lockd] = {|@words|
             cand --ttl 'How long the lease lives without renewal, 2s to 24h [env: LOCKD_TTL] [default: 30s]'
             cand --owner 'Who holds the lease, for people: at most 256 bytes [env: LOCKD_OWNER] [default: user@host:pid]'
             cand --reason 'What the lease is for, for people: at most 1,024 bytes'
-            cand --server 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]'
+            cand --server 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]'
             cand --store 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]'
             cand --namespace 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]'
             cand --env-file 'Read settings from this file of NAME=value lines; may be repeated, the last one wins'
@@ -213,7 +214,7 @@ set edit:completion:arg-completer[lockd] = {|@words|
             cand --ttl 'How long the lease lives without renewal, 2s to 24h [env: LOCKD_TTL] [default: 30s]'
             cand --owner 'Who holds the lease, for people: at most 256 bytes [env: LOCKD_OWNER] [default: user@host:pid]'
             cand --reason 'What the lease is for, for people: at most 1,024 bytes'
-            cand --server 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]'
+            cand --server 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]'
             cand --store 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]'
             cand --namespace 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]'
             cand --env-file 'Read settings from this file of NAME=value lines; may be repeated, the last one wins'
@@ -242,7 +243,7 @@ set edit:completion:arg-completer[lockd] = {|@words|
             cand --ttl 'How long the lease lives without renewal, 2s to 24h [env: LOCKD_TTL] [default: 30s]'
             cand --owner 'Who holds the lease, for people: at most 256 bytes [env: LOCKD_OWNER] [default: user@host:pid]'
             cand --reason 'What the lease is for, for people: at most 1,024 bytes'
-            cand --server 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]'
+            cand --server 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]'
             cand --store 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]'
             cand --namespace 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]'
             cand --env-file 'Read settings from this file of NAME=value lines; may be repeated, the last one wins'
@@ -262,7 +263,7 @@ set edit:completion:arg-completer[lockd] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'lockd;status'= {
-            cand --server 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]'
+            cand --server 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]'
             cand --store 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]'
             cand --namespace 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]'
             cand --env-file 'Read settings from this file of NAME=value lines; may be repeated, the last one wins'
@@ -281,7 +282,7 @@ set edit:completion:arg-completer[lockd] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'lockd;list'= {
-            cand --server 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]'
+            cand --server 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]'
             cand --store 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]'
             cand --namespace 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]'
             cand --env-file 'Read settings from this file of NAME=value lines; may be repeated, the last one wins'
@@ -302,7 +303,7 @@ set edit:completion:arg-completer[lockd] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'lockd;watch'= {
-            cand --server 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]'
+            cand --server 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]'
             cand --store 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]'
             cand --namespace 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]'
             cand --env-file 'Read settings from this file of NAME=value lines; may be repeated, the last one wins'
@@ -322,7 +323,7 @@ set edit:completion:arg-completer[lockd] = {|@words|
         &'lockd;break'= {
             cand --reason 'Why, for people: at most 1,024 bytes; it is recorded'
             cand --lease-id 'Break this lease only; `lockd status` shows its id'
-            cand --server 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]'
+            cand --server 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]'
             cand --store 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]'
             cand --namespace 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]'
             cand --env-file 'Read settings from this file of NAME=value lines; may be repeated, the last one wins'
@@ -344,7 +345,7 @@ set edit:completion:arg-completer[lockd] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'lockd;fence'= {
-            cand --server 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]'
+            cand --server 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]'
             cand --store 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]'
             cand --namespace 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]'
             cand --env-file 'Read settings from this file of NAME=value lines; may be repeated, the last one wins'
@@ -370,7 +371,7 @@ set edit:completion:arg-completer[lockd] = {|@words|
             cand --wait 'Wait for it at most so long, 0 is not at all [default: for ever]'
             cand -E 'Exit with this code instead of 75 (0 to 255)'
             cand --conflict-exit-code 'Exit with this code instead of 75 (0 to 255)'
-            cand --server 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]'
+            cand --server 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]'
             cand --store 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]'
             cand --namespace 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]'
             cand --env-file 'Read settings from this file of NAME=value lines; may be repeated, the last one wins'
@@ -392,7 +393,7 @@ set edit:completion:arg-completer[lockd] = {|@words|
         &'lockd;fence;check'= {
             cand --token 'The token that came with it'
             cand --key 'Also refuse it when this key has given out a higher token, though no effect with that one has come yet'
-            cand --server 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]'
+            cand --server 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]'
             cand --store 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]'
             cand --namespace 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]'
             cand --env-file 'Read settings from this file of NAME=value lines; may be repeated, the last one wins'
@@ -409,8 +410,31 @@ set edit:completion:arg-completer[lockd] = {|@words|
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
+        &'lockd;serve'= {
+            cand --listen 'Where to listen: ADDR:PORT or unix:///path; may be repeated [env: LOCKD_LISTEN] [default: 127.0.0.1:9341]'
+            cand --max-ttl 'The longest TTL that is given; longer ones are cut [env: LOCKD_MAX_TTL] [default: 30m]'
+            cand --drain 'How long holders may go on when the server is asked to end [env: LOCKD_DRAIN] [default: 30s]'
+            cand --log 'How to log on standard error: text or json [env: LOCKD_LOG] [default: text]'
+            cand --server 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]'
+            cand --store 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]'
+            cand --namespace 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]'
+            cand --env-file 'Read settings from this file of NAME=value lines; may be repeated, the last one wins'
+            cand --config 'The configuration file [env: LOCKD_CONFIG] [default: $XDG_CONFIG_HOME/lockd/config.yaml, /etc/lockd/config.yaml]'
+            cand -o 'How to print: text, json or yaml'
+            cand --output 'How to print: text, json or yaml'
+            cand --color 'Colour: auto, always or never [env: LOCKD_COLOR] [default: auto]'
+            cand --insecure 'Listen where others than this host can reach it, without any authentication [env: LOCKD_INSECURE] [default: false]'
+            cand --no-create 'Never make a store that is missing [env: LOCKD_NO_CREATE] [default: false]'
+            cand --json 'Print JSON: short for --output json'
+            cand -q 'Say nothing but errors'
+            cand --quiet 'Say nothing but errors'
+            cand -v 'Say more: the store in use, for example'
+            cand --verbose 'Say more: the store in use, for example'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
         &'lockd;config'= {
-            cand --server 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]'
+            cand --server 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]'
             cand --store 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]'
             cand --namespace 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]'
             cand --env-file 'Read settings from this file of NAME=value lines; may be repeated, the last one wins'
@@ -430,7 +454,7 @@ set edit:completion:arg-completer[lockd] = {|@words|
             cand show 'Show the settings that hold'
         }
         &'lockd;config;gen'= {
-            cand --server 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]'
+            cand --server 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]'
             cand --store 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]'
             cand --namespace 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]'
             cand --env-file 'Read settings from this file of NAME=value lines; may be repeated, the last one wins'
@@ -448,7 +472,7 @@ set edit:completion:arg-completer[lockd] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'lockd;config;show'= {
-            cand --server 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]'
+            cand --server 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]'
             cand --store 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]'
             cand --namespace 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]'
             cand --env-file 'Read settings from this file of NAME=value lines; may be repeated, the last one wins'
@@ -467,7 +491,7 @@ set edit:completion:arg-completer[lockd] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'lockd;completions'= {
-            cand --server 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]'
+            cand --server 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]'
             cand --store 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]'
             cand --namespace 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]'
             cand --env-file 'Read settings from this file of NAME=value lines; may be repeated, the last one wins'
@@ -485,7 +509,7 @@ set edit:completion:arg-completer[lockd] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'lockd;man'= {
-            cand --server 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]'
+            cand --server 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]'
             cand --store 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]'
             cand --namespace 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]'
             cand --env-file 'Read settings from this file of NAME=value lines; may be repeated, the last one wins'
@@ -503,7 +527,7 @@ set edit:completion:arg-completer[lockd] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'lockd;help'= {
-            cand --server 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]'
+            cand --server 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]'
             cand --store 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]'
             cand --namespace 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]'
             cand --env-file 'Read settings from this file of NAME=value lines; may be repeated, the last one wins'

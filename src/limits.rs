@@ -188,6 +188,37 @@ pub const EVENT_BYTES: usize = 256 * 1024;
 /// Most keys on one page of a listing.
 pub const LIST_PAGE: u32 = 500;
 
+/// Times that the client library sends a change of which nobody can say what became of it.
+pub const CHANGE_REPEATS: u32 = 3;
+/// Times that it tries to take a lease and read the state before the work of [`crate::client::Client::change`].
+pub const HANDSHAKE_TRIES: u32 = 5;
+
+/// Most servers that a client may be given.
+pub const SERVERS: usize = 16;
+/// How long a client tries to connect.
+pub const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a server may be silent in an exchange: longer than it may take for one request ([`COMMIT_BUDGET`] and
+/// [`RESOLVE_BUDGET`]), so that its answer is waited for. What is sent or received in between counts anew.
+pub const ANSWER_PATIENCE: Duration = Duration::from_secs(30);
+/// The same where another server can be asked instead, with the same ids.
+pub const ANSWER_PATIENCE_SEVERAL: Duration = Duration::from_secs(5);
+/// Largest answer that is one document, in bytes: a page of a listing.
+pub const ANSWER_BYTES: usize = 16 * 1024 * 1024;
+/// Largest state that a client keeps, so that it can send it again by itself.
+pub const REPEAT_BYTES: usize = 1024 * 1024;
+/// From this size on a state is only sent once the server has looked at the headers.
+pub const EXPECT_BYTES: usize = 64 * 1024;
+/// How often a server shows on a stream of events that it is alive.
+pub const STREAM_BEAT: Duration = Duration::from_secs(15);
+/// How long a stream of events may be silent before the client gives it up.
+pub const STREAM_SILENCE: Duration = Duration::from_secs(60);
+/// Connections to one server that a client keeps open without a request on them.
+pub const CLIENT_IDLE: usize = 8;
+/// Leases of which a client remembers the version that it saw last.
+pub const CLIENT_VERSIONS: usize = 4_096;
+/// Times that a change is bound anew because another version was there than the client had seen.
+pub const IMPLIED_GUARD_TRIES: u32 = 8;
+
 /// Connections of a server over TCP, in all.
 pub const CONNECTIONS: usize = 8_192;
 /// Of these from one address that is not this host.

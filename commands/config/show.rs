@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::super::context::Context;
 use super::super::output::{self, Format};
 use super::super::settings::{Origin, SETTINGS, Setting};
-use super::super::target::Need;
+use super::super::target::{Kind, Need};
 use super::super::text;
 
 /// Show the settings that hold
@@ -74,7 +74,9 @@ fn one(context: &Context, setting: &'static Setting) -> Shown {
     let value = match found {
         Some(found) => Some(masked(&found.value)),
         // The embedded default depends on who asks.
-        None if setting.name == "store" => context.place(Need::Moment).ok().map(|place| place.url),
+        None if setting.name == "store" => {
+            context.place(Need::Moment).ok().filter(|place| place.kind == Kind::Store).map(|place| place.url)
+        }
         None => Some(setting.default.to_owned()).filter(|text| !text.is_empty()),
     };
     let origin = found.map_or(&Origin::Default, |found| &found.origin);

@@ -55,7 +55,7 @@ impl Plan {
         let keys = keys(context, args)?;
         let takes = takes(context, args, &keys)?;
         let ttl = takes.iter().map(|options| options.ttl).max().unwrap_or_default();
-        let store = context.place(Need::Lease)?.url;
+        let place = context.place(Need::Lease)?;
         let state_file = args.state_file.then(|| state_file::place(&context.environment, &*context.entropy));
         let first = takes.iter().find(|options| options.key == keys[0]);
         let first = first.ok_or_else(|| Error::new(ErrorKind::Internal, "the first key is not among the keys"))?;
@@ -63,7 +63,7 @@ impl Plan {
         let mut files = files(context)?;
         files.extend(state_file.clone().map(|path| ("LOCKD_STATE_FILE", path.into_os_string())));
         Ok(Self {
-            variables: Variables::new(first, store, files, around),
+            variables: Variables::new(first, place, files, around),
             wait: wait(args)?,
             grace: grace(args.kill_grace.as_deref(), ttl)?,
             busy_code: args.patience.busy_exit()?.unwrap_or(ErrorKind::Busy.exit_code()),

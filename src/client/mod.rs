@@ -1,10 +1,36 @@
 //! The client: leases as objects, over any [`LeaseService`].
 //!
 //! A [`Lease`] knows until when it may be believed in ([`Lease::deadline`]), renews itself once asked to ([`Lease::keep_alive`]), tells
-//! when it is lost ([`Lease::lost`]) and gives itself back.
+//! when it is lost ([`Lease::lost`]) and gives itself back. The state is read and written through it: [`Lease::load`],
+//! [`Lease::save`]. A call is given up by dropping its future.
+//!
+//! ```
+//! use lockd::client::Client;
+//!
+//! # async fn example() -> lockd::error::Result<()> {
+//! // Or Client::connect(["http://lock1:9341", "http://lock2:9341"]) for servers, or disk:///var/lib/lockd for a directory.
+//! let client = Client::open("mem://").await?;
+//! let mut lease = client.acquire(client.options("backup/db")?, |_busy| ()).await?;
+//! lease.keep_alive();
+//! let runs: u64 = lease.load().await?.unwrap_or(0);
+//! // Pass lease.token with every effect outside lockd, and stop when lease.lost() returns.
+//! lease.save(&(runs + 1)).await?;
+//! lease.release().await?;
+//!
+//! // The same in one call, which commits what the closure returns.
+//! let count = |_token, runs: Option<u64>| async move { Ok(Some(runs.unwrap_or(0) + 1)) };
+//! let version = client.change(client.options("backup/db")?, count).await?;
+//! assert_eq!(version.0, 2);
+//! # Ok(())
+//! # }
+//! # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+//! # runtime.block_on(example()).unwrap();
+//! ```
 
+mod cycle;
 pub mod edit;
 mod lease;
+mod state;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,11 +39,12 @@ use crate::clock::{BootTime, Clock};
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{BACKOFF_MAX, RELEASE_TRY, WAIT_POLL};
-use crate::model::{Holder, Key, LeaseId, Owner, Reason, Ttl, TxnId};
+use crate::model::{Holder, Key, LeaseId, Namespace, Owner, Reason, Ttl, TxnId};
 use crate::mutants::{Mutant, on};
 use crate::service::{AcquireRequest, Busy, Grant, LeaseService, Released, Wait};
 
 pub use lease::{Belief, Lease};
+pub use state::{get, release, update};
 
 /// Takes leases over a service. Cheap to clone.
 #[derive(Clone)]
@@ -59,6 +86,26 @@ impl Client {
     #[must_use]
     pub fn service(&self) -> &Arc<dyn LeaseService> {
         &self.service
+    }
+
+    /// What to ask for to get a lease of this key of the default namespace: the usual TTL, waiting for as long as it takes, on
+    /// behalf of this process. The fields can be changed.
+    ///
+    /// # Errors
+    /// `InvalidKey`.
+    pub fn options(&self, key: &str) -> Result<AcquireOptions> {
+        let pid = std::process::id();
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        Ok(AcquireOptions {
+            key: Key::new(Namespace::default(), key)?,
+            lease_id: LeaseId::random(&*self.entropy),
+            ttl: Ttl::default(),
+            owner: Owner::new(&format!("{host}:{pid}"))?,
+            reason: None,
+            holder: Holder { host: Some(host), pid: Some(pid), ..Holder::default() },
+            wait: None,
+            if_not_exists: false,
+        })
     }
 
     /// Takes a lease. `on_busy` is called when another holds the key: at first, and once a minute while waiting.

@@ -15,7 +15,8 @@ pub struct Source {
 const LIBRARY: [(&str, &[&str]); 16] = [
     ("client", &["clock", "entropy", "error", "json", "limits", "model", "mutants", "service"]),
     ("clock", &["limits"]),
-    ("connect", &["clock", "engine", "entropy", "error", "limits", "service", "store"]),
+    // It makes clients, too.
+    ("connect", &["client", "clock", "engine", "entropy", "error", "http", "limits", "service", "store"]),
     ("engine", &["clock", "entropy", "error", "json", "lease", "limits", "model", "mutants", "service", "store"]),
     ("entropy", &[]),
     // The details of an error say who holds a key.
