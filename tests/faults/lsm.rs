@@ -169,7 +169,7 @@ fn full_journals_keep_every_answer() {
                 assert!(good, "LOCKD_TEST_SEED={seed}: round {round}: {before} was answered, {found} is there");
             }
         });
-        println!("round {round}: {} MiB of records", before.iter().sum::<u64>() * RECORD as u64 >> 20);
+        println!("round {round}: {} MiB of records", (before.iter().sum::<u64>() * RECORD as u64) >> 20);
     }
     fs.unmount().unwrap();
     fs.examine().unwrap();
