@@ -195,8 +195,8 @@ mount point of /etc/fstab that is not mounted, it is an error instead.
 An lsm:// store makes many changes durable with one sync. Whoever has it open keeps others out: they are told which process
 that is. So exec and acquire, which hold a lease while others want one, refuse it; all other commands work while nobody has it.
 
-mem:// lives in one process and is refused here. Object stores (s3://, azure://) and servers (http://, https://, unix:///path)
-are not offered by this version.
+mem:// lives in one process and is refused here. Object stores (s3://, azure://) are not offered by this version, and its
+commands do not speak to servers (http://, https://, unix:///path), though `lockd serve` runs one.
 ";
 
 const GUARANTEES: &str = "\
