@@ -114,10 +114,30 @@ fn settings_come_from_everywhere() {
     };
     let env_file = lab.file("serve.env", format!("LOCKD_LISTEN={ANY}\nLOCKD_MAX_TTL=7s\n"));
     let yaml = lab.file("serve.yaml", format!("listen: {ANY}\nmax_ttl: 8s\n"));
-    assert_eq!(from(&|c| drop(c.env("LOCKD_LISTEN", ANY).env("LOCKD_MAX_TTL", "6s"))), 6_000);
-    assert_eq!(from(&|c| drop(c.arg("--env-file").arg(&env_file))), 7_000);
-    assert_eq!(from(&|c| drop(c.arg("--config").arg(&yaml))), 8_000);
-    assert_eq!(from(&|c| drop(c.arg("--config").arg(&yaml).args(["--max-ttl", "9s"]))), 9_000);
+    assert_eq!(
+        from(&|c| {
+            let _ = c.env("LOCKD_LISTEN", ANY).env("LOCKD_MAX_TTL", "6s");
+        }),
+        6_000
+    );
+    assert_eq!(
+        from(&|c| {
+            let _ = c.arg("--env-file").arg(&env_file);
+        }),
+        7_000
+    );
+    assert_eq!(
+        from(&|c| {
+            let _ = c.arg("--config").arg(&yaml);
+        }),
+        8_000
+    );
+    assert_eq!(
+        from(&|c| {
+            let _ = c.arg("--config").arg(&yaml).args(["--max-ttl", "9s"]);
+        }),
+        9_000
+    );
 }
 
 #[test]

@@ -106,7 +106,6 @@ pub struct Client(BufReader<Box<dyn Stream>>);
 #[derive(Debug)]
 pub struct Reply {
     pub status: u16,
-    pub head: String,
     pub body: Vec<u8>,
 }
 
@@ -171,7 +170,7 @@ impl Client {
         let len = head.lines().find_map(|line| line.strip_prefix("content-length: "));
         let mut body = vec![0; len.map_or(0, |len| len.parse().unwrap())];
         self.0.read_exact(&mut body)?;
-        Ok(Reply { status, head, body })
+        Ok(Reply { status, body })
     }
 
     /// Reads so many bytes away, and looks at each piece.
