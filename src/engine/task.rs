@@ -34,7 +34,7 @@ pub(super) struct Doors {
 /// What comes before all else.
 pub(super) enum Urgent {
     /// A renewal or release.
-    Job(Job),
+    Job(Box<Job>),
     /// The connection of this grant is gone.
     Withdraw(LeaseId),
 }
@@ -123,7 +123,7 @@ impl KeyTask {
     async fn work(&mut self) -> bool {
         if let Some(urgent) = self.urgent.pop_front() {
             match urgent {
-                Urgent::Job(job) => self.serve(job).await,
+                Urgent::Job(job) => self.serve(*job).await,
                 Urgent::Withdraw(lease_id) => self.withdraw(&lease_id),
             }
             return true;

@@ -79,7 +79,7 @@ impl Engine {
         let urgent = matches!(request, Request::Renew(_) | Request::Release(_));
         let job = Job { request, ticket: self.shared.ticket(), reply, wait, at_beat: None };
         match urgent {
-            true => self.shared.knock_on(key, Urgent::Job(job)).await,
+            true => self.shared.knock_on(key, Urgent::Job(Box::new(job))).await,
             false => self.shared.hand_in(key, job).await,
         }
         answer.await.unwrap_or_else(|_| {

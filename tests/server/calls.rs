@@ -11,6 +11,7 @@ async fn a_lease_from_acquire_to_release() {
         "lease_id": "9m4e2mr0ui3e8a215n4g", "txn_id": "9m4e2mr0ui3e8a215n50", "reason": "r", "holder": { "host": "h" } });
     let reply = lab.call("POST", "/v1/acquire", &[("X-Correlation-Id", "of mine")], &body.to_string()).await;
     assert_eq!((reply.status, reply.header("content-type")), (200, Some("application/json")));
+    assert_eq!(reply.header("content-length"), Some(reply.body.len().to_string().as_str()));
     let answer = reply.json();
     assert_eq!((&answer["namespace"], &answer["key"], &answer["owner"]), (&json!("jobs"), &json!("a/b"), &json!("me")));
     assert_eq!((&answer["lease_id"], &answer["txn_id"]), (&body["lease_id"], &body["txn_id"]));

@@ -2,6 +2,8 @@
 //!
 //! Time is advanced, not slept: whenever nobody has anything to do, it jumps to the next timer.
 
+#![expect(clippy::disallowed_methods, reason = "the runtime's own clock, which the tests advance")]
+
 mod bodies;
 mod calls;
 mod draining;

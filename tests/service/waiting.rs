@@ -273,6 +273,7 @@ async fn without_a_word_the_next_one_gets_it() {
     assert_eq!(engine.describe(&key("k")).await.unwrap().held.unwrap().lease_id, next.lease_id);
 }
 
+#[expect(clippy::disallowed_methods, reason = "the runtime's own clock, which the tests advance")]
 #[tokio::test(start_paused = true)]
 async fn a_broken_connection_passes_an_unconfirmed_grant_on() {
     let w = World::memory();

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use futures_util::future::{Either, select};
 use http_body_util::BodyExt;
-use hyper::Request;
-use hyper::body::Incoming;
-use hyper::header::{HeaderMap, HeaderValue};
+use hyper::body::{Body, Incoming};
+use hyper::header::{CONTENT_LENGTH, HeaderMap, HeaderValue};
+use hyper::{Request, StatusCode};
 
 use super::answer::{Answer, Failure, failed};
 use super::connection::Connection;
@@ -56,6 +56,10 @@ pub async fn answer(connection: &Arc<Connection>, request: Request<Incoming>) ->
         tracing::debug!(call = name, status, took_us, correlation, peer, "answered");
     } else {
         tracing::info!(call = name, status, error, took_us, correlation, peer, "answered");
+    }
+    // What looks at each frame hides their length.
+    if let Some(len) = answer.body().size_hint().exact().filter(|_| answer.status() != StatusCode::NO_CONTENT) {
+        answer.headers_mut().entry(CONTENT_LENGTH).or_insert_with(|| len.into());
     }
     // The call is over when its answer's last byte is.
     answer.map(|body| body.map_frame(move |frame| kept(&busy, frame)).boxed_unsync())
