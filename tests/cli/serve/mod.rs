@@ -110,7 +110,7 @@ fn settings_come_from_everywhere() {
         set(&mut command);
         let server = Server::from(command, 1);
         let ttl = json!({ "key": "k", "owner": "x", "ttl_seconds": 600 }).to_string();
-        server.call("POST", "/v1/acquire", &[], &ttl).json()["expires_in_ms"].as_u64().unwrap()
+        server.call("POST", "/v1/acquire", &[], &ttl).json()["expires_in_ms"].as_u64().unwrap().next_multiple_of(1_000)
     };
     let env_file = lab.file("serve.env", format!("LOCKD_LISTEN={ANY}\nLOCKD_MAX_TTL=7s\n"));
     let yaml = lab.file("serve.yaml", format!("listen: {ANY}\nmax_ttl: 8s\n"));

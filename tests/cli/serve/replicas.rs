@@ -131,7 +131,7 @@ fn servers_and_commands_on_one_directory_honour_each_other() {
     while describe(&b)["waiters"] != json!(1) {
         std::thread::yield_now();
     }
-    assert_eq!(lab.status("k")["token"], json!(1));
+    assert_eq!(lab.status("k")["fencing_token"], json!(1));
     assert_eq!(release(&a, &held).status, 200);
     let at_b = Held::of(&waiting.reply().unwrap());
     assert_eq!(at_b.token, "2");
