@@ -32,7 +32,10 @@ use crate::model::{BlobId, Key, KeyHash, Namespace};
 
 pub mod conformance;
 pub mod disk;
+pub mod identity;
 pub mod memory;
+#[cfg(feature = "objects")]
+pub mod object;
 pub mod open;
 
 /// A stream of bytes, in chunks of at most [`crate::limits::CHUNK_BYTES`] where lockd makes it.

@@ -10,6 +10,7 @@ use super::{Store, disk, memory};
 use crate::clock::{Clock, SystemClock};
 use crate::entropy::{Entropy, KernelEntropy};
 use crate::error::{Error, ErrorKind, Result};
+use crate::limits::OBJECT_PREFIX_BYTES;
 
 /// How to open a store.
 #[derive(Clone, Debug)]
@@ -18,6 +19,9 @@ pub struct OpenOptions {
     pub create: bool,
     /// The file that says what ought to be mounted (`fstab(5)`).
     pub fstab: PathBuf,
+    /// What object stores need beside their URL.
+    #[cfg(feature = "objects")]
+    pub objects: super::object::settings::Settings,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
@@ -31,6 +35,8 @@ impl OpenOptions {
         Self {
             create: true,
             fstab: "/etc/fstab".into(),
+            #[cfg(feature = "objects")]
+            objects: super::object::settings::Settings::default(),
             clock: Arc::new(SystemClock),
             entropy: Arc::new(KernelEntropy),
         }
@@ -53,6 +59,22 @@ pub enum StoreUrl {
     Disk(PathBuf),
     /// `mem://`: memory.
     Memory,
+    /// `s3://bucket/prefix`: S3 and what speaks it.
+    S3 {
+        /// The bucket.
+        bucket: String,
+        /// Where in it the store is; may be empty.
+        prefix: String,
+    },
+    /// `azure://account/container/prefix`: Azure Blob Storage.
+    Azure {
+        /// The storage account.
+        account: String,
+        /// The container.
+        container: String,
+        /// Where in it the store is; may be empty.
+        prefix: String,
+    },
 }
 
 impl StoreUrl {
@@ -68,7 +90,9 @@ impl StoreUrl {
             "mem" if rest.is_empty() => Ok(Self::Memory),
             "mem" => Err(usage(url, "mem:// takes nothing after it", "write mem://")),
             "disk" => path(url, rest).map(Self::Disk),
-            _ => Err(usage(url, "its scheme is not supported", "supported are disk:///abs/path and mem://")),
+            "s3" => bucket(url, rest),
+            "azure" => container(url, rest),
+            _ => Err(usage(url, "its scheme is not supported", SUPPORTED)),
         }
     }
 
@@ -78,6 +102,8 @@ impl StoreUrl {
         match self {
             Self::Memory => "mem://".to_owned(),
             Self::Disk(path) => format!("disk://{}", encoded(path)),
+            Self::S3 { bucket, prefix } => joined("s3:/", &[bucket, prefix]),
+            Self::Azure { account, container, prefix } => joined("azure:/", &[account, container, prefix]),
         }
     }
 }
@@ -88,18 +114,102 @@ impl StoreUrl {
 /// [`ErrorKind::Usage`] for a malformed URL; [`ErrorKind::StoreMissing`] when there is none, none may be made or something else is
 /// there; [`ErrorKind::TooNew`]; [`ErrorKind::NotPermitted`]; those of the file system.
 pub async fn open(url: &str, options: OpenOptions) -> Result<Opened> {
-    match StoreUrl::parse(url)? {
+    let parsed = StoreUrl::parse(url)?;
+    let text = parsed.to_text();
+    let opened = match parsed {
         StoreUrl::Memory => Ok(Opened { store: memory::store(&*options.entropy), created: true }),
-        parsed @ StoreUrl::Disk(_) => {
-            let text = parsed.to_text();
-            let StoreUrl::Disk(path) = parsed else { return Err(usage(url, "it names no directory", "")) };
-            disk::root::open(path, text.clone(), options).await.map_err(|e| e.context(text))
+        StoreUrl::Disk(path) => disk::root::open(path, text.clone(), options).await,
+        StoreUrl::S3 { bucket, prefix } => open_s3(&bucket, &prefix, text.clone(), options).await,
+        StoreUrl::Azure { account, container, prefix } => {
+            open_azure(&account, &container, &prefix, text.clone(), options).await
         }
-    }
+    };
+    opened.map_err(|e| e.context(text))
 }
 
+#[cfg(feature = "s3")]
+async fn open_s3(bucket: &str, prefix: &str, url: String, options: OpenOptions) -> Result<Opened> {
+    super::object::root::open(super::object::s3::clients(bucket, &options.objects)?, prefix, url, options).await
+}
+
+#[cfg(not(feature = "s3"))]
+async fn open_s3(_: &str, _: &str, _: String, _: OpenOptions) -> Result<Opened> {
+    Err(not_built("s3"))
+}
+
+#[cfg(feature = "azure")]
+async fn open_azure(
+    account: &str,
+    container: &str,
+    prefix: &str,
+    url: String,
+    options: OpenOptions,
+) -> Result<Opened> {
+    let clients = super::object::azure::clients(account, container, &options.objects)?;
+    super::object::root::open(clients, prefix, url, options).await
+}
+
+#[cfg(not(feature = "azure"))]
+async fn open_azure(_: &str, _: &str, _: &str, _: String, _: OpenOptions) -> Result<Opened> {
+    Err(not_built("azure"))
+}
+
+#[cfg(not(all(feature = "s3", feature = "azure")))]
+fn not_built(scheme: &str) -> Error {
+    Error::new(ErrorKind::Config, format!("this lockd was built without {scheme}:// stores"))
+        .with_hint(format!("build it with the feature {scheme}"))
+}
+
+const SUPPORTED: &str =
+    "supported are disk:///abs/path, s3://bucket/prefix, azure://account/container/prefix and mem://";
+
+/// A bucket and a prefix in it. Names: Amazon's rules, and the older ones that other services keep.
+fn bucket(url: &str, rest: &str) -> Result<StoreUrl> {
+    const HINT: &str = "write it like s3://bucket/prefix";
+    let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+    let good = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+    if bucket.is_empty() || bucket.len() > 255 || !bucket.bytes().all(good) || [".", ".."].contains(&bucket) {
+        return Err(usage(url, "it names no bucket", HINT));
+    }
+    Ok(StoreUrl::S3 { bucket: bucket.to_owned(), prefix: prefix_of(url, prefix)? })
+}
+
+/// An account, a container and a prefix in it. Names: Azure's rules.
+fn container(url: &str, rest: &str) -> Result<StoreUrl> {
+    const HINT: &str = "write it like azure://account/container/prefix; a key or SAS has settings of its own";
+    let (account, rest) = rest.split_once('/').unwrap_or((rest, ""));
+    let (container, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+    let lower = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    if account.is_empty() || account.len() > 63 || !account.bytes().all(|b| lower(b) || b == b'-') {
+        return Err(usage(url, "it names no storage account: lower-case letters and digits", HINT));
+    }
+    if container.is_empty() || container.len() > 63 || !container.bytes().all(|b| lower(b) || b == b'-') {
+        return Err(usage(url, "it names no container: lower-case letters, digits and hyphens", HINT));
+    }
+    let (account, container) = (account.to_owned(), container.to_owned());
+    Ok(StoreUrl::Azure { account, container, prefix: prefix_of(url, prefix)? })
+}
+
+/// The place of a store in a bucket: segments of letters, digits and `._-`, so that every service takes them as they are.
+fn prefix_of(url: &str, text: &str) -> Result<String> {
+    let good = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+    let text = text.strip_suffix('/').unwrap_or(text);
+    let bad = |part: &str| part.is_empty() || part.ends_with('.') || !part.bytes().all(good);
+    if text.len() > OBJECT_PREFIX_BYTES || (!text.is_empty() && text.split('/').any(bad)) {
+        let why = "its prefix is not made of segments of letters, digits and . _ - (none ends with a dot)";
+        return Err(usage(url, why, "shorten it, or write another one"));
+    }
+    Ok(text.to_owned())
+}
+
+fn joined(scheme: &str, parts: &[&String]) -> String {
+    parts.iter().filter(|part| !part.is_empty()).fold(scheme.to_owned(), |url, part| format!("{url}/{part}"))
+}
+
+/// What follows a `?` may be a secret.
 fn usage(url: &str, why: &str, hint: &str) -> Error {
-    Error::new(ErrorKind::Usage, format!("store URL {url:?}: {why}")).with_hint(hint)
+    let shown = url.split('?').next().unwrap_or_default();
+    Error::new(ErrorKind::Usage, format!("store URL {shown:?}: {why}")).with_hint(hint)
 }
 
 fn path(url: &str, rest: &str) -> Result<PathBuf> {
@@ -166,6 +276,10 @@ mod tests {
             ("disk:////a//./b", "disk:///a/b"),
             ("disk:///a%3Fb%25", "disk:///a%3Fb%25"),
             ("mem://", "mem://"),
+            ("s3://b", "s3://b"),
+            ("s3://my.bucket/team/locks/", "s3://my.bucket/team/locks"),
+            ("azure://acc1/con-1", "azure://acc1/con-1"),
+            ("azure://acc1/con/a/b", "azure://acc1/con/a/b"),
         ] {
             assert_eq!(at(url).unwrap(), text);
         }
@@ -182,7 +296,17 @@ mod tests {
             "disk:///a%00",
             "disk:///a/../b",
             "mem://x",
-            "s3://bucket",
+            "s3://",
+            "s3:///a",
+            "s3://b//a",
+            "s3://b/a b",
+            "s3://b/../a",
+            "s3://b/a?versionId=1",
+            "s3://me:geheim@b",
+            "azure://acc",
+            "azure://acc/",
+            "azure://Acc/con",
+            "azure://acc/con?sig=geheim",
             "DISK:///a",
         ] {
             assert_eq!(at(url).unwrap_err().kind(), ErrorKind::Usage, "{url:?}");

@@ -3,28 +3,14 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use serde::{Deserialize, Serialize};
-
 use super::fs::{Errno, Fs, Stat, Whole};
 use super::io_error;
 use super::layout::{IDENTITY, RECORDS, RESERVE};
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind, Result};
-
-/// The newest format of a directory that this lockd knows.
-pub const FORMAT: u32 = 1;
+use crate::store::identity as common;
 
 const LIMIT: usize = 64 * 1024;
-
-#[derive(Serialize, Deserialize)]
-struct File {
-    /// Says what this file is.
-    lockd: String,
-    format: u32,
-    id: String,
-    #[serde(default)]
-    epoch: u32,
-}
 
 /// A store's identity, as read when it was opened.
 #[derive(Debug)]
@@ -59,25 +45,20 @@ impl Identity {
         Ok(root)
     }
 
+    fn common(&self) -> common::Identity {
+        common::Identity { id: self.id.clone(), epoch: self.epoch }
+    }
+
     async fn read_again<F: Fs>(&self, fs: &F, root: &F::Dir) -> Result<()> {
         let present = read(fs, root).await?.ok_or_else(|| replaced("its store.json is gone"))?;
-        if present.id != self.id {
-            return Err(replaced("another store is in its place"));
-        }
-        if present.epoch != self.epoch {
-            return Err(replaced(&format!("its epoch went from {} to {}", self.epoch, present.epoch)));
-        }
+        self.common().check(&present.common())?;
         let stamp = *present.stamp.lock().unwrap_or_else(PoisonError::into_inner);
         *self.stamp.lock().unwrap_or_else(PoisonError::into_inner) = stamp;
         Ok(())
     }
 }
 
-/// The store is not the one that this process knew.
-pub fn replaced(what: &str) -> Error {
-    Error::new(ErrorKind::StoreReplaced, format!("the store is not the one that this process opened: {what}"))
-        .with_hint("put the store back, or start lockd again to use what is there now; nothing was written")
-}
+pub use common::replaced;
 
 /// Reads the identity of the store in `root`; `None` when there is none.
 ///
@@ -92,20 +73,8 @@ pub async fn read<F: Fs>(fs: &F, root: &F::Dir) -> Result<Option<Identity>> {
 }
 
 fn parse(whole: &Whole) -> Result<Identity> {
-    let file: File = serde_json::from_slice(&whole.bytes).map_err(|e| foreign(&format!("its {IDENTITY} says: {e}")))?;
-    if file.lockd != "store" || file.id.is_empty() {
-        return Err(foreign(&format!("its {IDENTITY} is not lockd's")));
-    }
-    if file.format > FORMAT {
-        let message = format!("the store has format {}, this lockd knows {FORMAT}", file.format);
-        return Err(Error::new(ErrorKind::TooNew, message).with_hint("upgrade lockd on this host"));
-    }
-    Ok(Identity { id: file.id, epoch: file.epoch, stamp: Mutex::new(whole.stat) })
-}
-
-fn foreign(why: &str) -> Error {
-    Error::new(ErrorKind::StoreMissing, format!("the directory is not a lockd store: {why}"))
-        .with_hint("choose another directory; lockd takes only its own or an empty one")
+    let common::Identity { id, epoch } = common::Identity::parse(&whole.bytes)?;
+    Ok(Identity { id, epoch, stamp: Mutex::new(whole.stat) })
 }
 
 /// Makes the identity of a new store, unless another process was faster: then reads that one. Says whether it was made here.
@@ -115,24 +84,24 @@ fn foreign(why: &str) -> Error {
 pub async fn make<F: Fs>(fs: &F, root: &F::Dir, entropy: &dyn Entropy) -> Result<(Identity, bool)> {
     let names = fs.list(root).await.map_err(|e| io_error("list the store's directory", e))?;
     if names.iter().any(|name| name == RECORDS) && !names.iter().any(|name| name == IDENTITY) {
-        return Err(foreign(&format!("it has {RECORDS}, but {IDENTITY} is gone")));
+        return Err(common::foreign(&format!("it has {RECORDS}, but {IDENTITY} is gone")));
     }
     let own = |name: &String| {
         name.starts_with(IDENTITY) || [RECORDS, "blobs", RESERVE, "lost+found"].contains(&name.as_str())
     };
     if let Some(name) = names.iter().find(|name| !own(name)) {
-        return Err(foreign(&format!("it has {name:?}")));
+        return Err(common::foreign(&format!("it has {name:?}")));
     }
-    let id = hex::encode(entropy.bytes::<16>());
+    let new = common::Identity::new(entropy);
     let temp = format!("{IDENTITY}.{}", hex::encode(entropy.bytes::<8>()));
-    let linked = write(fs, root, &temp, &id).await;
+    let linked = write(fs, root, &temp, &new).await;
     let unlinked = fs.unlink(root, &temp).await;
     let found = read(fs, root).await?;
     match (found, linked) {
         // Read back whatever `link` said: on NFS its error may hide success.
         (Some(found), _) => {
             fs.sync_dir(root).await.map_err(|e| io_error("sync the store's directory", e))?;
-            let made = found.id == id;
+            let made = found.id == new.id;
             Ok((found, made))
         }
         (None, Err(e)) => Err(e),
@@ -140,10 +109,8 @@ pub async fn make<F: Fs>(fs: &F, root: &F::Dir, entropy: &dyn Entropy) -> Result
     }
 }
 
-async fn write<F: Fs>(fs: &F, root: &F::Dir, temp: &str, id: &str) -> Result<()> {
-    let file = File { lockd: "store".to_owned(), format: FORMAT, id: id.to_owned(), epoch: 0 };
-    let mut text = serde_json::to_vec(&file).map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?;
-    text.push(b'\n');
+async fn write<F: Fs>(fs: &F, root: &F::Dir, temp: &str, new: &common::Identity) -> Result<()> {
+    let text = new.encode()?;
     let what = |e| io_error(format!("make {IDENTITY}"), e);
     let file = fs.create(root, temp).await.map_err(what)?;
     fs.write_at(&file, &text, 0).await.map_err(what)?;
