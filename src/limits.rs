@@ -165,7 +165,7 @@ pub const OBJECT_TRANSFER: Duration = Duration::from_secs(120);
 /// How long a connection to an object store may take to be made.
 pub const OBJECT_CONNECT: Duration = Duration::from_secs(4);
 /// How long an unused connection is kept: shorter than services keep theirs, so that few are found closed.
-pub const OBJECT_IDLE: Duration = Duration::from_secs(15);
+pub const OBJECT_IDLE: Duration = Duration::from_secs(4);
 /// Times that a read of an object store is tried, and a put that the store asked to be sent again.
 pub const OBJECT_TRIES: u32 = 6;
 /// First and longest pause between them; jittered.

@@ -42,8 +42,8 @@ pub struct Seen {
     pub region: Option<String>,
     /// Why no answer came.
     pub trouble: Option<String>,
-    date: Option<SystemTime>,
-    modified: Option<SystemTime>,
+    pub(super) date: Option<SystemTime>,
+    pub(super) modified: Option<SystemTime>,
 }
 
 impl Seen {

@@ -7,7 +7,7 @@ use object_store::PutPayload;
 use super::Objects;
 use super::records::Look;
 use crate::clock::BootTime;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{ErrorKind, Result};
 use crate::limits::{OBJECT_IDENTITY_EVERY, OBJECT_REQUEST};
 use crate::store::identity::{Identity, replaced};
 use crate::store::{Precondition, PutError};
