@@ -243,7 +243,8 @@ impl KeyTask {
         }
     }
 
-    /// An answer that writes nothing, from a fresh read. After a put that could not be accounted for a refusal proves nothing.
+    /// An answer that writes nothing, from a fresh read. After a put that could not be accounted for a refusal proves nothing, and
+    /// neither does an outcome that only says that the record has nothing of this request.
     fn answered(
         &self,
         base: &Base,
@@ -252,9 +253,13 @@ impl KeyTask {
         age: Duration,
         in_doubt: bool,
     ) -> Result<Answer, Denied> {
+        let proven = !in_doubt || on(Mutant::RefusalAfterDoubt);
         match answer {
-            Ok(outcome) => Ok(Answer { outcome, record: Arc::clone(&base.record), replaced: Vec::new() }),
-            Err(_) if in_doubt && !on(Mutant::RefusalAfterDoubt) => Err(Denied::Error(overrun(&self.key))),
+            Ok(outcome) if proven || outcome.is_borne_out(&base.record, request) => {
+                Ok(Answer { outcome, record: Arc::clone(&base.record), replaced: Vec::new() })
+            }
+            Ok(_) => Err(Denied::Error(overrun(&self.key))),
+            Err(_) if !proven => Err(Denied::Error(overrun(&self.key))),
             Err(refusal) => {
                 if matches!(refusal, Refusal::Busy(_)) {
                     self.shared.ages.note(&base.record);

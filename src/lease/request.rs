@@ -2,8 +2,8 @@
 
 use crate::clock::UnixMillis;
 use crate::model::{
-    FencingToken, Holder, How, Lease, LeaseId, Owner, Reason, RequestId, Stamp, StateEtag, StateRef, Ttl, TxnId,
-    Version,
+    FencingToken, Holder, How, Lease, LeaseId, Owner, Reason, Record, RequestId, Stamp, StateEtag, StateRef, Ttl,
+    TxnId, Version,
 };
 use crate::service::{Guards, Proof, Released};
 
@@ -203,6 +203,19 @@ pub enum Outcome {
     Broken(bool),
     /// The token is the highest seen, now or before.
     Admitted,
+}
+
+impl Outcome {
+    /// Whether `record`, as it stands, bears this outcome of `request` out when nothing was written for it. "It was over before" and
+    /// "there was nothing" are said as well when the record has forgotten that this very request ended or removed it.
+    #[must_use]
+    pub fn is_borne_out(&self, record: &Record, request: &Request) -> bool {
+        match self {
+            Self::Released(_) | Self::Broken(_) => request.lease_id().is_some_and(|id| record.ended(id).is_some()),
+            Self::Updated { changed, .. } => *changed,
+            Self::Granted { .. } | Self::Renewed { .. } | Self::Expired | Self::Admitted => true,
+        }
+    }
 }
 
 /// Why not.

@@ -1,8 +1,10 @@
 //! The chain: tokens and versions number all that ever happened to a key, so that one pass over the answers, in the order of those
 //! numbers, finds what no order in time explains. No search; n log n for the sorting.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+
+use lockd::limits::ENDED_LEASES;
 
 use super::{Answer, Call, OfKey, Op, Wrote};
 
@@ -70,8 +72,13 @@ fn tokens(calls: &[Call]) -> Result<BTreeMap<u64, Link>, String> {
     for call in calls {
         let (Op::Acquire { lease }, Some(Answer::Granted { token, .. })) = (&call.op, &call.answer) else { continue };
         add(&mut links, "token", *token, lease, call)?;
-        if let Some(other) = of_lease.insert(lease, *token).filter(|other| other != token) {
-            return Err(format!("lease {lease} was granted as {other} and as {token}"));
+        of_lease.entry(lease).or_insert_with(BTreeSet::new).insert(*token);
+    }
+    for (lease, tokens) in of_lease {
+        // An ended lease is remembered until so many others have ended after it.
+        let soon = tokens.iter().zip(tokens.iter().skip(1)).find(|(a, b)| *b - *a <= ENDED_LEASES as u64);
+        if let Some((a, b)) = soon {
+            return Err(format!("lease {lease} was granted as {a} and as {b}"));
         }
     }
     let first = first_asked(calls, |op| match op {
@@ -131,19 +138,24 @@ fn in_order(what: &str, links: &BTreeMap<u64, Link>) -> Result<(), String> {
     Ok(())
 }
 
-/// When each lease was known to be over: released, or a higher token was known.
-fn known_ends(calls: &[Call], tokens: &BTreeMap<u64, Link>) -> BTreeMap<String, usize> {
+/// When each lease, by its token, was known to be over: released, or a higher token was known.
+fn known_ends(calls: &[Call], tokens: &BTreeMap<u64, Link>) -> BTreeMap<u64, usize> {
     let mut ends = BTreeMap::new();
     let mut next_known = NEVER;
-    for link in tokens.values().rev() {
-        ends.insert(link.name.clone(), next_known);
+    for (token, link) in tokens.iter().rev() {
+        ends.insert(*token, next_known);
         next_known = next_known.min(link.known);
     }
     for call in calls {
-        if let (Op::Release { lease, .. }, Some(Answer::Released { .. })) = (&call.op, &call.answer) {
-            let end = ends.entry(lease.clone()).or_insert(NEVER);
-            *end = (*end).min(returned(call));
-        }
+        let (Op::Release { lease, token, .. }, Some(Answer::Released { .. })) = (&call.op, &call.answer) else {
+            continue;
+        };
+        // Without a token it was the only grant of that id, or one that cannot be told.
+        let mut granted = tokens.iter().filter(|(_, link)| link.name == *lease).map(|(token, _)| *token);
+        let only = granted.next().filter(|_| granted.next().is_none());
+        let Some(token) = token.or(only) else { continue };
+        let end = ends.entry(token).or_insert(NEVER);
+        *end = (*end).min(returned(call));
     }
     ends
 }
@@ -156,12 +168,12 @@ fn ends(calls: &[Call], tokens: &BTreeMap<u64, Link>) -> Result<(), String> {
         _ => None,
     });
     for call in calls {
-        let (lease, asked) = match (&call.op, &call.answer) {
-            (Op::Renew { lease, .. }, Some(Answer::Renewed)) => (lease, call.invoked),
-            (Op::Update { lease, request, .. }, Some(Answer::Updated { .. })) => (lease, first[request.as_str()]),
+        let (token, asked) = match (&call.op, &call.answer) {
+            (Op::Renew { token, .. }, Some(Answer::Renewed)) => (token, call.invoked),
+            (Op::Update { token, request, .. }, Some(Answer::Updated { .. })) => (token, first[request.as_str()]),
             _ => continue,
         };
-        if ends.get(lease).is_some_and(|end| *end < asked) {
+        if ends.get(token).is_some_and(|end| *end < asked) {
             return Err(format!("{call:?} was done after its lease was known to be over"));
         }
     }

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use lockd::limits::ENDED_LEASES;
+
 use super::{Answer, Event, Op, What, check, read};
 
 #[test]
@@ -77,6 +79,29 @@ fn good_histories_pass() {
         (11, acquire("b"), 12, granted(3, 1)),
     ];
     assert_eq!(check(&history(&doubtful)).map(|figures| figures.unanswered), Ok(2));
+}
+
+/// One lease, so many others after it, and the first again.
+fn granted_again(others: u64) -> Vec<(usize, Op, usize, Answer)> {
+    let mut calls = Vec::new();
+    let names = std::iter::once("a".to_owned()).chain((0..others).map(|n| format!("b{n}")));
+    for (n, lease) in names.enumerate() {
+        let (at, token) = (4 * n, n as u64 + 1);
+        calls.push((at, acquire(&lease), at + 1, granted(token, 0)));
+        calls.push((at + 2, release(&lease, token), at + 3, Answer::Released { version: 0 }));
+    }
+    let at = 4 * calls.len();
+    calls.push((at, acquire("a"), at + 1, granted(others + 2, 0)));
+    let renew = Op::Renew { lease: "a".into(), token: others + 2 };
+    calls.push((at + 2, renew, at + 3, Answer::Renewed));
+    calls
+}
+
+#[test]
+fn a_lease_is_granted_again_once_it_is_forgotten_and_not_before() {
+    let remembered = ENDED_LEASES as u64;
+    assert!(check(&history(&granted_again(remembered))).is_ok());
+    assert!(check(&history(&granted_again(remembered - 1))).is_err());
 }
 
 #[test]

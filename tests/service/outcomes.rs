@@ -149,6 +149,28 @@ async fn a_ring_overrun_is_never_called_a_failure() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_release_that_was_forgotten_is_never_called_gone() {
+    let (w, faulty) = world();
+    let (a, b) = (w.engine(), w.engine());
+    let held = a.acquire(ask("k", Wait::No)).await.unwrap();
+    // The reply of the release is lost; before it is read back, neither the ring nor the memory of leases reaches back to it.
+    faulty.next(&[Fault::LostReply]);
+    faulty.silence(true);
+    let slow = {
+        let (a, held) = (a.clone(), held.clone());
+        tokio::spawn(async move { a.release(&key("k"), &held.lease_id, Some(&proof(&held)), false).await })
+    };
+    w.pass(Duration::from_secs(1)).await;
+    faulty.silence(false);
+    for _ in 0..=RECENT_WRITES / 2 {
+        let next = b.acquire(ask("k", Wait::No)).await.unwrap();
+        b.release(&key("k"), &next.lease_id, Some(&proof(&next)), false).await.unwrap();
+    }
+    let e = slow.await.unwrap().unwrap_err();
+    assert_eq!(e.kind(), ErrorKind::OutcomeUnknown, "it was this release that ended the lease");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_vanished_client_holds_nobody_up() {
     let (w, faulty) = world();
     let engine = w.engine();

@@ -53,6 +53,7 @@ pub struct KeyHistory {
 #[derive(Clone, Debug)]
 pub struct Granted {
     pub token: u64,
+    pub since: Nanos,
     pub ended: Option<(Nanos, How, u64)>,
     pub last_beat: Nanos,
     pub beats: u32,
@@ -279,7 +280,7 @@ impl Shared {
         let first = key.tokens.insert(new.token.0, new.id.clone()).is_none();
         key.grants.insert(
             new.id.clone(),
-            Granted { token: new.token.0, ended: None, last_beat: now, beats: 1, ttl: new.ttl.duration() },
+            Granted { token: new.token.0, since: now, ended: None, last_beat: now, beats: 1, ttl: new.ttl.duration() },
         );
         self.ensure(first, "each token to one lease", || format!("{} again", new.token));
         self.ensure(!ended_lately, "an ended lease id is never granted again", || format!("{:?} by {proc:?}", new.id));
