@@ -76,7 +76,7 @@ fn finished(command: clap::Command) -> clap::Command {
 fn documented(arg: clap::Arg) -> clap::Arg {
     let Some(setting) = SETTINGS.iter().find(|setting| Some(setting.name) == arg.get_long()) else { return arg };
     let mut help = arg.get_help().map(ToString::to_string).unwrap_or_default();
-    help.push_str(&format!(" [env: {}]", setting.env));
+    help.push_str(&format!(" [env: {}]", setting.variables()));
     if !setting.default.is_empty() && !help.contains("[default") {
         help.push_str(&format!(" [default: {}]", setting.default));
     }

@@ -35,6 +35,7 @@ mod release;
 mod remove;
 mod settings;
 mod status;
+mod storage;
 mod table;
 mod target;
 mod text;

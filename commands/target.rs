@@ -27,6 +27,13 @@ pub struct Place {
     pub embedded: Option<PathBuf>,
 }
 
+impl Place {
+    /// Whether it is in a bucket or a container.
+    pub fn is_of_objects(&self) -> bool {
+        ["s3://", "azure://"].iter().any(|scheme| self.url.starts_with(scheme))
+    }
+}
+
 /// Chooses. A place of higher rank wins: a flag of one kind beats the environment variable of the other. At equal rank a
 /// server beats a store, except that both flags together contradict each other.
 ///
@@ -52,7 +59,7 @@ fn store_at(found: &Found, need: Need) -> Result<Place> {
     };
     let scheme = url.split_once("://").map(|(scheme, _)| scheme);
     match scheme {
-        Some("disk") => match StoreUrl::parse(url) {
+        Some("disk" | "s3" | "azure") => match StoreUrl::parse(url) {
             Ok(store) => Ok(Place { url: store.to_text(), origin: found.origin.clone(), embedded: None }),
             Err(e) => Err(e.with_kind(found.origin.blame()).context(&found.origin)),
         },
@@ -64,8 +71,8 @@ fn store_at(found: &Found, need: Need) -> Result<Place> {
             "lsm:// is opened by one process at a time, which would keep everybody else out".to_owned(),
             "run `lockd serve` on it and name that with --server, or use a disk:// store",
         ),
-        Some(scheme @ ("lsm" | "s3" | "azure" | "gs")) => {
-            refuse(format!("{scheme}:// stores are not offered by this version"), "use a disk:// store")
+        Some(scheme @ ("lsm" | "gs")) => {
+            refuse(format!("{scheme}:// stores are not offered by this version"), "`lockd help stores` lists what may stand there")
         }
         Some(_) => refuse(format!("{url:?} is not a store"), "`lockd help stores` lists what may stand there"),
         None if url.starts_with('/') => {
@@ -155,8 +162,9 @@ mod tests {
             ("mem://", Need::Moment, "disk:///var/lib/lockd"),
             ("lsm:///x", Need::Lease, "lockd serve"),
             ("lsm:///x", Need::Moment, "not offered"),
-            ("s3://b/p", Need::Lease, "not offered"),
-            ("azure://a/c/p", Need::Moment, "not offered"),
+            ("gs://b/p", Need::Lease, "not offered"),
+            ("s3://", Need::Lease, "names no bucket"),
+            ("azure://a", Need::Moment, "names no container"),
             ("/var/lib/lockd", Need::Moment, "disk:// before"),
             ("floppy://a", Need::Moment, "lockd help stores"),
             ("x", Need::Moment, "lockd help stores"),

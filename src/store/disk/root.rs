@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{TTL_MIN, TTL_MIN_NETWORK};
 use crate::platform::mounts::{Mount, missing_mount, mount_of, mounts};
 use crate::store::open::{OpenOptions, Opened};
-use crate::store::{Facts, Store};
+use crate::store::{Credential, Facts, Store};
 
 /// What was found out about a directory.
 struct Found {
@@ -179,6 +179,7 @@ fn facts(url: String, found: &Found, clock: &dyn Clock) -> Facts {
         stamps: local && clock.boot_id().is_some(),
         ttl_min: if local { TTL_MIN } else { TTL_MIN_NETWORK },
         about: found.mount.as_ref().map_or_else(|| "unknown file system".to_owned(), about),
+        credential: Credential::default(),
     }
 }
 

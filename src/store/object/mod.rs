@@ -3,7 +3,7 @@
 //! A record is one object, replaced by conditional writes (`If-None-Match: *`, `If-Match`); the etag is the service's. Every
 //! record body is unique, so that an etag that is a hash of the body never comes back.
 //!
-//! - [`settings`], [`secret`], [`endpoint`], [`sas`]: what is handed in. [`s3`], [`azure`]: the two services.
+//! - [`settings`], [`secret`], [`endpoint`], [`sas`], [`connection`]: what is handed in. [`s3`], [`azure`]: the two services.
 //! - [`http`], [`tls`]: the client below, and what it saw. [`verdict`]: what an answer means. [`refusal`]: how it is told.
 //! - [`names`], [`identity`], [`root`]: where things are, who the store is, and opening it.
 //! - [`put`], [`records`], [`list`], [`blobs`], [`upload`]: the two traits.
@@ -23,6 +23,7 @@ use crate::limits::{OBJECT_BACKOFF_FIRST, OBJECT_BACKOFF_MAX, OBJECT_REQUEST, OB
 #[cfg(feature = "azure")]
 pub mod azure;
 pub mod blobs;
+pub mod connection;
 pub mod endpoint;
 pub mod http;
 pub mod identity;

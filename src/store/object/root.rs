@@ -6,13 +6,13 @@ use futures_util::StreamExt;
 
 use super::identity::Known;
 use super::names::Names;
-use super::refusal::Asked;
+use super::refusal::{Access, Asked};
 use super::{Clients, Objects};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::TTL_MIN_OBJECTS;
 use crate::store::identity::Identity;
 use crate::store::open::{OpenOptions, Opened};
-use crate::store::{Facts, Store};
+use crate::store::{Credential, Facts, Store};
 
 /// Opens the store below a prefix, and makes it where there is none: that is one object.
 ///
@@ -25,6 +25,10 @@ pub async fn open(
     options: OpenOptions,
 ) -> Result<Opened> {
     let about = format!("{} at {}", asked.service.name(), asked.endpoint);
+    let credential = match &asked.access {
+        Access::Sas(sas) => Credential { ends: sas.expires, lacks: sas.lacks() },
+        Access::AccessKey | Access::SharedKey | Access::Identity => Credential::default(),
+    };
     let mine = Identity::new(&*options.entropy);
     let now = options.clock.boot();
     let mut objects = Objects {
@@ -47,6 +51,7 @@ pub async fn open(
         stamps: false,
         ttl_min: TTL_MIN_OBJECTS,
         about,
+        credential,
     };
     objects.identity = Known::now(identity, now);
     let objects = Arc::new(objects);
