@@ -1,7 +1,7 @@
 //! The service as an engine gives it: behaviours that hold on every store, the three outcomes of a write, ages, and the client.
 
 mod ages;
-mod behaviours;
+pub mod behaviours;
 mod client;
-mod interventions;
+pub mod interventions;
 mod outcomes;

@@ -18,6 +18,11 @@ pub fn left_out(what: &str, why: &str) {
     let _unread = std::io::stderr().write_all(line.as_bytes());
 }
 
+/// Says, past the capture of the test harness, what no run of the tests can do by itself.
+pub fn not_run(what: &str) {
+    let _unread = std::io::stderr().write_all(format!("not run: {what}\n").as_bytes());
+}
+
 /// Whether the long form of a test is asked for (`LOCKD_TEST_FULL=1`, as in CI); says so when it is left out.
 pub fn full(what: &str) -> bool {
     let full = set("LOCKD_TEST_FULL");

@@ -44,6 +44,11 @@ impl World {
         Self { store, clock, _dir: Some(Arc::new(dir)) }
     }
 
+    /// A store that somebody else opened.
+    pub fn over(store: Store, clock: TestClock) -> Self {
+        Self { store, clock, _dir: None }
+    }
+
     /// An engine of its own: another process on the same store.
     pub fn engine(&self) -> Engine {
         self.engine_at(self.clock.clone(), Options::default())
