@@ -59,7 +59,7 @@ pub struct Flags {
     pub color: Option<String>,
     /// Buckets and containers.
     #[command(flatten)]
-    pub storage: storage::Flags,
+    pub storage: storage::StorageFlags,
 }
 
 impl Flags {

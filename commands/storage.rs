@@ -14,7 +14,7 @@ use super::settings::{Environment, Found, Origin, SETTINGS, Settings, Typed, sou
 
 /// Flags about buckets and containers.
 #[derive(clap::Args, Clone, Debug, Default)]
-pub struct Flags {
+pub struct StorageFlags {
     /// s3://: the address of the service, when it is not Amazon's: https://minio.example.org:9000
     #[arg(long, global = true, value_name = "URL", help_heading = "Object stores", hide_short_help = true)]
     s3_endpoint: Option<String>,
@@ -50,7 +50,7 @@ pub struct Flags {
     ca_file: Option<String>,
 }
 
-impl Flags {
+impl StorageFlags {
     /// Adds what was typed.
     pub fn add_to(&self, typed: &mut Typed) {
         let texts = [

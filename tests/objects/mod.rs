@@ -3,6 +3,7 @@
 
 mod behaviours;
 mod bridge;
+mod command;
 mod contract;
 mod fake;
 mod liars;

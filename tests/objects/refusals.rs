@@ -19,7 +19,7 @@ use crate::support::world::key;
 const OTHER_KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA==";
 
 /// Secrets, and parts of them.
-const SECRETS: [&str; 5] = ["sig=", sas::KEY, OTHER_KEY, servers::ACCESS_KEY.1, "geheim"];
+const SECRETS: [&str; 5] = ["&sig=", sas::KEY, OTHER_KEY, servers::ACCESS_KEY.1, "geheim"];
 
 fn says(error: &Error, kind: ErrorKind, what: &str, remedy: &str) {
     let hint = error.hint().unwrap_or_default();
@@ -54,8 +54,8 @@ async fn signatures_that_do_not_suffice() {
         (sas::of_account("rwdl", BEFORE), "has expired", "--azure-sas-file"),
         (sas::of_container(BUCKET, "rl", LATER), "lacks the permissions wd (sp)", "--permissions rwdl"),
         (sas::of_container(BUCKET, "wdl", LATER), "lacks the permissions r (sp)", "--permissions rwdl"),
-        (sas::of_container("another", "rwdl", LATER), "not signed", "rotated"),
-        (sas::of_container_by(OTHER_KEY, BUCKET, "rwdl", LATER), "not signed", "rotated"),
+        (sas::of_container("another", "rwdl", LATER), "for another container", "make a new one"),
+        (sas::of_container_by(OTHER_KEY, BUCKET, "rwdl", LATER), "rotated", "make a new one"),
     ] {
         let Some(place) = azurite(token(&credential)).await else { return };
         refused(&place, ErrorKind::NotPermitted, what, remedy).await;

@@ -31,7 +31,8 @@ async fn counted(name: &str, place: &Place, methods: Methods<'_>) {
     engine.update(change("k", proof(&held)), Expected::default(), body("{\"n\":1}")).await.unwrap();
     assert_eq!(methods(), ["PUT"], "{name}: small update");
     engine.release(&key("k"), &held.lease_id, Some(&proof(&held)), false).await.unwrap();
-    assert_eq!(methods(), ["PUT"], "{name}: release");
+    engine.close().await;
+    assert_eq!(methods(), ["PUT", "GET"], "{name}: release, and when it is answered a list of what was left behind");
     let again = engine.acquire(ask("k", Wait::No)).await.unwrap();
     assert_eq!(methods(), ["PUT"], "{name}: acquire of a known key");
     engine.acquire(ask("k", Wait::No)).await.unwrap_err();

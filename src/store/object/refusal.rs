@@ -148,7 +148,7 @@ impl Asked {
             (_, "SignatureDoesNotMatch") => {
                 error("the secret does not belong to the access key".to_owned(), "set AWS_SECRET_ACCESS_KEY anew".to_owned())
             }
-            (_, "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired") => error(
+            (_, "ExpiredToken" | "InvalidToken" | "InvalidTokenId" | "TokenRefreshRequired") => error(
                 "the session has expired or is not known".to_owned(),
                 "get new credentials and set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN".to_owned(),
             ),
@@ -187,7 +187,10 @@ impl Asked {
                 "the SAS is not signed by a key of this account and for this container".to_owned(),
                 format!("the key may have been rotated: {NEW}"),
             ),
-            _ => error(format!("the SAS does not permit {}", act.name()), NEW.to_owned()),
+            _ => error(
+                format!("the SAS does not permit {}: it may be for another container, or signed by a key that was rotated", act.name()),
+                NEW.to_owned(),
+            ),
         }
     }
 
