@@ -43,7 +43,12 @@ pub const SETTINGS: &[Setting] = &[
     storage("s3-endpoint", "LOCKD_S3_ENDPOINT", "", "s3://: the address of the service, when it is not Amazon's"),
     storage("s3-region", "LOCKD_S3_REGION", "us-east-1", "s3://: the region of the bucket"),
     storage("s3-allow-http", "LOCKD_S3_ALLOW_HTTP", "false", "s3://: permit an endpoint on plain HTTP"),
-    storage("s3-virtual-hosted", "LOCKD_S3_VIRTUAL_HOSTED", "false", "s3://: the bucket is in the endpoint's host name"),
+    storage(
+        "s3-virtual-hosted",
+        "LOCKD_S3_VIRTUAL_HOSTED",
+        "false",
+        "s3://: the bucket is in the endpoint's host name",
+    ),
     storage("s3-sse", "LOCKD_S3_SSE", "", "s3://: encryption: AES256, aws:kms, aws:kms:dsse or sse-c"),
     storage("s3-kms-key", "LOCKD_S3_KMS_KEY", "", "s3://: the KMS key, when it is not the service's own"),
     storage("azure-endpoint", "LOCKD_AZURE_ENDPOINT", "", "azure://: the account's address outside the public cloud"),

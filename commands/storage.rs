@@ -203,8 +203,12 @@ fn sas(text: &str) -> Credential {
 
 /// The credential under the names that Azure's own programs read.
 fn usual_credential(account: &str, environment: &Environment) -> Result<ConnectionString> {
-    let names =
-        ["AZURE_STORAGE_CONNECTION_STRING", "AZURE_STORAGE_KEY", "AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_SAS_TOKEN"];
+    let names = [
+        "AZURE_STORAGE_CONNECTION_STRING",
+        "AZURE_STORAGE_KEY",
+        "AZURE_STORAGE_ACCOUNT_KEY",
+        "AZURE_STORAGE_SAS_TOKEN",
+    ];
     let all = names.iter().filter_map(|name| Some((*name, environment.get(name)?)));
     let Some((name, found)) = all.min_by_key(|(_, found)| found.origin.rank()) else {
         return Ok(ConnectionString::default());
@@ -219,8 +223,9 @@ fn usual_credential(account: &str, environment: &Environment) -> Result<Connecti
     match &usual.account {
         Some(other) if other != account => {
             let message = format!("{} is for the account {other:?}, and the store is in {account:?}", found.origin);
-            Err(Error::new(ErrorKind::Config, message)
-                .with_hint(format!("set {ACCOUNT_KEY} or {SAS_TOKEN}, which stand above it, or name the other account")))
+            Err(Error::new(ErrorKind::Config, message).with_hint(format!(
+                "set {ACCOUNT_KEY} or {SAS_TOKEN}, which stand above it, or name the other account"
+            )))
         }
         _ => Ok(usual),
     }
@@ -263,7 +268,8 @@ mod tests {
         assert_eq!(azure_with(&[("AZURE_STORAGE_ACCOUNT", "acc")], &[usual]).unwrap(), "key usual");
         let error = azure_with(&[usual, ("AZURE_STORAGE_ACCOUNT", "other")], &[]).unwrap_err();
         assert!(error.message().contains("the account \"other\""), "{error}");
-        let string = ("AZURE_STORAGE_CONNECTION_STRING", "AccountName=acc;AccountKey=geheim;BlobEndpoint=https://h/acc");
+        let string =
+            ("AZURE_STORAGE_CONNECTION_STRING", "AccountName=acc;AccountKey=geheim;BlobEndpoint=https://h/acc");
         assert_eq!(azure_with(&[], &[string]).unwrap(), "key geheim");
         assert_eq!(at("azure://acc/c", &[string], &[]).unwrap().azure.endpoint.as_deref(), Some("https://h/acc"));
         let error = azure_with(&[(ACCOUNT_KEY, string.1)], &[]).unwrap_err();
@@ -289,7 +295,8 @@ mod tests {
 
     #[test]
     fn lockds_own_names_stand_above_the_usual_ones() {
-        let usual = [("AWS_REGION", "usual"), ("AWS_ENDPOINT_URL", "https://all"), ("AWS_ENDPOINT_URL_S3", "https://s3")];
+        let usual =
+            [("AWS_REGION", "usual"), ("AWS_ENDPOINT_URL", "https://all"), ("AWS_ENDPOINT_URL_S3", "https://s3")];
         let found = at("s3://b", &usual, &[]).unwrap().s3;
         assert_eq!((found.region.as_deref(), found.endpoint.as_deref()), (Some("usual"), Some("https://s3")));
         let found = at("s3://b", &usual, &[("LOCKD_S3_REGION", "own")]).unwrap().s3;

@@ -71,9 +71,10 @@ fn store_at(found: &Found, need: Need) -> Result<Place> {
             "lsm:// is opened by one process at a time, which would keep everybody else out".to_owned(),
             "run `lockd serve` on it and name that with --server, or use a disk:// store",
         ),
-        Some(scheme @ ("lsm" | "gs")) => {
-            refuse(format!("{scheme}:// stores are not offered by this version"), "`lockd help stores` lists what may stand there")
-        }
+        Some(scheme @ ("lsm" | "gs")) => refuse(
+            format!("{scheme}:// stores are not offered by this version"),
+            "`lockd help stores` lists what may stand there",
+        ),
         Some(_) => refuse(format!("{url:?} is not a store"), "`lockd help stores` lists what may stand there"),
         None if url.starts_with('/') => {
             refuse(format!("{url:?} is not a URL"), "write disk:// before the path, such as disk:///var/lib/lockd")

@@ -138,13 +138,7 @@ async fn open_s3(_: &str, _: &str, _: String, _: OpenOptions) -> Result<Opened> 
 }
 
 #[cfg(feature = "azure")]
-async fn open_azure(
-    account: &str,
-    container: &str,
-    prefix: &str,
-    url: String,
-    options: OpenOptions,
-) -> Result<Opened> {
+async fn open_azure(account: &str, container: &str, prefix: &str, url: String, options: OpenOptions) -> Result<Opened> {
     let clients = super::object::azure::clients(account, container, &options.objects)?;
     super::object::root::open(clients, prefix, url, options).await
 }

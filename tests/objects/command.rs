@@ -193,7 +193,9 @@ fn example(name: &str) -> String {
 fn complete(text: &str, names: &[&str]) {
     let is_example = |line: &str| {
         let name = line.split('=').next().unwrap();
-        line.contains('=') && !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase() || b"_0123456789".contains(&b))
+        line.contains('=')
+            && !name.is_empty()
+            && name.bytes().all(|b| b.is_ascii_uppercase() || b"_0123456789".contains(&b))
     };
     let live: String = text
         .lines()
@@ -206,7 +208,9 @@ fn complete(text: &str, names: &[&str]) {
     }
     let of_the_store = help.lines().filter_map(|line| line.split_whitespace().next());
     let wanted = of_the_store.filter(|name| names.iter().any(|prefix| name.starts_with(prefix)));
-    for name in wanted.chain(["LOCKD_STORE", "LOCKD_NAMESPACE", "LOCKD_OWNER", "LOCKD_TTL", "LOCKD_NO_CREATE", "LOCKD_CA_FILE"]) {
+    for name in
+        wanted.chain(["LOCKD_STORE", "LOCKD_NAMESPACE", "LOCKD_OWNER", "LOCKD_TTL", "LOCKD_NO_CREATE", "LOCKD_CA_FILE"])
+    {
         assert!(set.iter().any(|known| known == name), "{name} is missing");
     }
 }
@@ -237,7 +241,10 @@ async fn the_example_for_azure_is_complete_and_works() {
     let text = text
         .replace("azure://myaccount/mycontainer/lockd", &place.url)
         .replace("sv=2024-11-04&sr=c&sp=rwdl&se=2027-01-01T00%3A00%3A00Z&sig=EXAMPLE", &sas)
-        .replace("#LOCKD_AZURE_ENDPOINT=https://myaccount.blob.core.chinacloudapi.cn", &format!("LOCKD_AZURE_ENDPOINT={endpoint}"))
+        .replace(
+            "#LOCKD_AZURE_ENDPOINT=https://myaccount.blob.core.chinacloudapi.cn",
+            &format!("LOCKD_AZURE_ENDPOINT={endpoint}"),
+        )
         .replace("#LOCKD_AZURE_ALLOW_HTTP", "LOCKD_AZURE_ALLOW_HTTP");
     lab.file("store.env", text);
     let ran = with_file(&lab, &["exec", "k", "--", "echo", "hi"], "").await;

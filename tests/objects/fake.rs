@@ -129,34 +129,32 @@ impl Fake {
     }
 
     async fn put(&self, name: &str, headers: &HeaderMap, body: Bytes) -> Response<Bytes> {
-        let allowed = {
+        {
             let mut content = self.content();
-            let allowed = self.allowed(content.objects.get(name), headers);
-            if allowed.is_ok() && self.lie != Some(Lie::Races) {
+            if let Some(refused) = self.refused(content.objects.get(name), headers) {
+                return refused;
+            }
+            if self.lie != Some(Lie::Races) {
                 return self.write(&mut content, name, body);
             }
-            allowed
-        };
-        if let Err(refused) = allowed {
-            return refused;
         }
         let clock: &dyn Clock = &SystemClock;
         clock.sleep(Duration::from_millis(3)).await;
         self.write(&mut self.content(), name, body)
     }
 
-    fn allowed(&self, present: Option<&Object>, headers: &HeaderMap) -> Result<(), Response<Bytes>> {
+    fn refused(&self, present: Option<&Object>, headers: &HeaderMap) -> Option<Response<Bytes>> {
         if self.lie == Some(Lie::IgnoresConditions) {
-            return Ok(());
+            return None;
         }
         let wanted = headers.get("if-match").map(|etag| etag.to_str().unwrap());
         match (wanted, present) {
-            (Some(wanted), Some(present)) if wanted == present.etag => Ok(()),
-            (Some(_), None) if self.lie == Some(Lie::MatchesMissing) => Ok(()),
-            (Some(_), None) => Err(refusal(StatusCode::NOT_FOUND, "NoSuchKey")),
-            (None, Some(_)) if headers.contains_key("if-none-match") => Err(failed()),
-            (None, _) => Ok(()),
-            (Some(_), Some(_)) => Err(failed()),
+            (Some(wanted), Some(present)) if wanted == present.etag => None,
+            (Some(_), None) if self.lie == Some(Lie::MatchesMissing) => None,
+            (Some(_), None) => Some(refusal(StatusCode::NOT_FOUND, "NoSuchKey")),
+            (None, Some(_)) if !headers.contains_key("if-none-match") => None,
+            (None, None) => None,
+            (_, Some(_)) => Some(refusal(StatusCode::PRECONDITION_FAILED, "PreconditionFailed")),
         }
     }
 
@@ -314,10 +312,6 @@ fn decoded(text: &str) -> String {
 
 fn empty(status: StatusCode) -> Response<Bytes> {
     Response::builder().status(status).body(Bytes::new()).unwrap()
-}
-
-fn failed() -> Response<Bytes> {
-    refusal(StatusCode::PRECONDITION_FAILED, "PreconditionFailed")
 }
 
 fn refusal(status: StatusCode, code: &str) -> Response<Bytes> {

@@ -25,7 +25,11 @@ async fn counted(name: &str, place: &Place, methods: Methods<'_>) {
     let engine = engine(opened.store);
     methods();
     let held = engine.acquire(ask("k", Wait::No)).await.unwrap();
-    assert_eq!(methods(), ["GET", "PUT"], "{name}: acquire of a key that this process has not seen: a read and a write");
+    assert_eq!(
+        methods(),
+        ["GET", "PUT"],
+        "{name}: acquire of a key that this process has not seen: a read and a write"
+    );
     engine.keepalive(&key("k"), &proof(&held), held.ttl).await.unwrap();
     assert_eq!(methods(), ["PUT"], "{name}: renewal");
     engine.update(change("k", proof(&held)), Expected::default(), body("{\"n\":1}")).await.unwrap();

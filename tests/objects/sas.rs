@@ -38,9 +38,7 @@ pub fn of_container(container: &str, letters: &str, expires: &str) -> String {
 /// The same, signed with this key.
 pub fn of_container_by(key: &str, container: &str, letters: &str, expires: &str) -> String {
     let resource = format!("/blob/{ACCOUNT}/{container}");
-    let fields = [
-        letters, "", expires, &resource, "", "", "https,http", VERSION, "c", "", "", "", "", "", "", "",
-    ];
+    let fields = [letters, "", expires, &resource, "", "", "https,http", VERSION, "c", "", "", "", "", "", "", ""];
     let sig = signed(&fields, key);
     format!("?sv={VERSION}&sr=c&spr=https,http&se={}&sp={letters}&sig={}", escaped(expires), escaped(&sig))
 }

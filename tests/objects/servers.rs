@@ -144,8 +144,7 @@ pub async fn azurite_with(credential: Credential) -> Option<Place> {
         ("LOCKD_AZURE_ENDPOINT", &endpoint),
         ("LOCKD_AZURE_ALLOW_HTTP", "true"),
     ]);
-    let azure =
-        Azure { endpoint: Some(endpoint), allow_http: true, credential: Some(credential), ..Azure::default() };
+    let azure = Azure { endpoint: Some(endpoint), allow_http: true, credential: Some(credential), ..Azure::default() };
     Some(Place {
         url: fresh(&format!("azure://{}/{BUCKET}", sas::ACCOUNT)),
         settings: Settings { azure, ..Settings::default() },

@@ -49,8 +49,9 @@ fn access(azure: &Azure) -> Result<Access> {
     match &azure.credential {
         Some(Credential::SharedKey(_)) => Ok(Access::SharedKey),
         Some(Credential::Sas(token)) => Sas::parse(token.reveal()).map(Access::Sas).ok_or_else(|| {
-            Error::new(ErrorKind::Config, "the SAS of azure:// is none: it has no signature (sig=...)")
-                .with_hint("give the token as `az storage container generate-sas` prints it, not an account key or a URL")
+            Error::new(ErrorKind::Config, "the SAS of azure:// is none: it has no signature (sig=...)").with_hint(
+                "give the token as `az storage container generate-sas` prints it, not an account key or a URL",
+            )
         }),
         None => Ok(Access::Identity),
     }
@@ -73,9 +74,9 @@ fn configured(account: &str, container: &str, azure: &Azure, endpoint: &Endpoint
     }
     let mut builder = MicrosoftAzureBuilder::new();
     for (name, value) in options {
-        let key: AzureConfigKey = name.parse().map_err(|_| {
-            Error::new(ErrorKind::Internal, format!("the setting {name} of Azure is not known"))
-        })?;
+        let key: AzureConfigKey = name
+            .parse()
+            .map_err(|_| Error::new(ErrorKind::Internal, format!("the setting {name} of Azure is not known")))?;
         builder = builder.with_config(key, value);
     }
     Ok(builder)

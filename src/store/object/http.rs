@@ -134,7 +134,8 @@ impl HttpService for Connector {
             return Ok(HttpResponse::from_parts(parts, body));
         }
         // One that is longer was not written by either service, and says nothing.
-        let text = Limited::new(body, OBJECT_ERROR_BYTES).collect().await.map_or_else(|_| Bytes::new(), |all| all.to_bytes());
+        let text =
+            Limited::new(body, OBJECT_ERROR_BYTES).collect().await.map_or_else(|_| Bytes::new(), |all| all.to_bytes());
         note(|seen| seen.said(&text));
         Ok(HttpResponse::from_parts(parts, text.into()))
     }
@@ -190,7 +191,10 @@ mod tests {
         let headers = [(header::DATE, at(37)), (header::LAST_MODIFIED, at(7))].into_iter().collect();
         seen.head(403, &headers);
         seen.said(b"<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code><Region>eu-1</Region></Error>");
-        assert_eq!((seen.status, seen.code.as_str(), seen.region.as_deref()), (Some(403), "AccessDenied", Some("eu-1")));
+        assert_eq!(
+            (seen.status, seen.code.as_str(), seen.region.as_deref()),
+            (Some(403), "AccessDenied", Some("eu-1"))
+        );
         assert_eq!(seen.age(), Some(Duration::from_secs(30)));
         seen.head(200, &HeaderMap::new());
         assert_eq!(seen.age(), None);

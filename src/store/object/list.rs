@@ -24,9 +24,7 @@ pub fn records<'a>(
             let item = match found {
                 Ok(path) if after.as_deref().is_some_and(|after| path.as_ref() <= after) => None,
                 // What is not a record's name was not made by lockd.
-                Ok(path) => {
-                    objects.names.key(namespace, &path).map(|key| Ok((key, Cursor(path.as_ref().to_owned()))))
-                }
+                Ok(path) => objects.names.key(namespace, &path).map(|key| Ok((key, Cursor(path.as_ref().to_owned())))),
                 Err(e) => Some(Err(e)),
             };
             std::future::ready(item)

@@ -86,7 +86,8 @@ impl Asked {
     fn answered(&self, act: Act, status: u16, seen: &Seen) -> Error {
         let (service, code) = (self.service.name(), seen.code.as_str());
         let said = if code.is_empty() { status.to_string() } else { format!("{status} {code}") };
-        let error = |kind, what: &str| Error::new(kind, format!("{} at {}: {what} ({said})", self.bucket, self.endpoint));
+        let error =
+            |kind, what: &str| Error::new(kind, format!("{} at {}: {what} ({said})", self.bucket, self.endpoint));
         let missing = format!("create it first; lockd makes no {}", self.service.bucket());
         match (status, code) {
             (_, "NoSuchBucket" | "ContainerNotFound" | "ContainerBeingDeleted" | "ContainerDisabled") => {
@@ -115,7 +116,8 @@ impl Asked {
                     "break it (az storage blob lease break): lockd keeps leases in the blob, and uses none on it",
                 )
             }
-            (409, "BlobImmutableDueToPolicy" | "BlobImmutableDueToLegalHold") | (_, "InvalidRequest" | "ObjectLocked") => {
+            (409, "BlobImmutableDueToPolicy" | "BlobImmutableDueToLegalHold")
+            | (_, "InvalidRequest" | "ObjectLocked") => {
                 error(ErrorKind::NotPermitted, "objects there cannot be replaced")
                     .with_hint("take away the immutability policy (object lock), or use another one")
             }
@@ -131,7 +133,9 @@ impl Asked {
         let region = seen.region.as_deref().filter(|region| region.bytes().all(|b| b.is_ascii_graphic()));
         match region {
             Some(region) => error.with_hint(format!("set --s3-region {region} (LOCKD_S3_REGION)")),
-            None => error.with_hint("set its region with --s3-region (LOCKD_S3_REGION), or its address with --s3-endpoint"),
+            None => {
+                error.with_hint("set its region with --s3-region (LOCKD_S3_REGION), or its address with --s3-endpoint")
+            }
         }
     }
 
@@ -188,7 +192,10 @@ impl Asked {
                 format!("the key may have been rotated: {NEW}"),
             ),
             _ => error(
-                format!("the SAS does not permit {}: it may be for another container, or signed by a key that was rotated", act.name()),
+                format!(
+                    "the SAS does not permit {}: it may be for another container, or signed by a key that was rotated",
+                    act.name()
+                ),
                 NEW.to_owned(),
             ),
         }

@@ -62,8 +62,9 @@ async fn made(objects: &Objects, mine: Identity) -> Result<(Identity, bool)> {
     for path in objects.names.contents() {
         if let Some(found) = objects.listed(&path, None).next().await {
             let message = format!("there is no store: it has {}, but store.json is gone", found?);
-            return Err(Error::new(ErrorKind::StoreMissing, message)
-                .with_hint("restore store.json, or use another prefix"));
+            return Err(
+                Error::new(ErrorKind::StoreMissing, message).with_hint("restore store.json, or use another prefix")
+            );
         }
     }
     objects.make(&mine).await?;

@@ -42,7 +42,9 @@ pub fn verdict(service: Service, wanted: Wanted, seen: &Seen) -> Verdict {
         (Service::S3, 304 | 412) => Verdict::Conflict,
         (Service::S3, 404) if wanted == Wanted::Same && code == "NoSuchKey" => Verdict::Conflict,
         (Service::S3, 409) if ["", "ConditionalRequestConflict", "OperationAborted"].contains(&code) => Verdict::Again,
-        (Service::Azure, 412) if ["", "ConditionNotMet", "TargetConditionNotMet", "BlobAlreadyExists"].contains(&code) => {
+        (Service::Azure, 412)
+            if ["", "ConditionNotMet", "TargetConditionNotMet", "BlobAlreadyExists"].contains(&code) =>
+        {
             Verdict::Conflict
         }
         (Service::Azure, 404) if wanted == Wanted::Same && code == "BlobNotFound" => Verdict::Conflict,
