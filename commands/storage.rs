@@ -31,7 +31,7 @@ pub struct StorageFlags {
     #[arg(long, global = true, value_name = "KIND", help_heading = "Object stores", hide_short_help = true)]
     s3_sse: Option<String>,
     /// s3://: the KMS key for --s3-sse aws:kms: alias/lockd
-    #[arg(long, global = true, value_name = "KEY", help_heading = "Object stores", hide_short_help = true)]
+    #[arg(long, global = true, value_name = "ID", help_heading = "Object stores", hide_short_help = true)]
     s3_kms_key: Option<String>,
     /// azure://: the address of the account, when it is not in the public cloud: https://blobs.example.org/account
     #[arg(long, global = true, value_name = "URL", help_heading = "Object stores", hide_short_help = true)]

@@ -66,6 +66,10 @@ impl RecordStore for Bridge {
         self.network.run(async move { records.put(&key, value, when).await }).await
     }
 
+    fn conflicts_are_certain(&self) -> bool {
+        self.store.records.conflicts_are_certain()
+    }
+
     fn list<'a>(&'a self, namespace: &'a Namespace, after: Option<&Cursor>) -> BoxStream<'a, Result<(Key, Cursor)>> {
         let (records, namespace, after) = (self.store.records.clone(), namespace.clone(), after.cloned());
         let all = async move { records.list(&namespace, after.as_ref()).collect::<Vec<_>>().await };
