@@ -203,6 +203,19 @@ impl Context {
         runtime.map_err(|e| Error::io("start the runtime", &e))?.block_on(work)
     }
 
+    /// How the store at a URL is opened; a missing one is made.
+    ///
+    /// # Errors
+    /// As [`storage::of`].
+    pub fn options(&self, url: &str) -> Result<OpenOptions> {
+        Ok(OpenOptions {
+            objects: storage::of(url, &self.settings, &self.environment)?,
+            clock: Arc::clone(&self.clock),
+            entropy: Arc::clone(&self.entropy),
+            ..OpenOptions::system()
+        })
+    }
+
     /// Opens the store.
     ///
     /// # Errors
@@ -213,13 +226,7 @@ impl Context {
         if let (Some(dir), true) = (&place.embedded, create) {
             make_parents(dir)?;
         }
-        let open = OpenOptions {
-            create,
-            objects: storage::of(&place.url, &self.settings, &self.environment)?,
-            clock: Arc::clone(&self.clock),
-            entropy: Arc::clone(&self.entropy),
-            ..OpenOptions::system()
-        };
+        let open = OpenOptions { create, ..self.options(&place.url)? };
         let root = rustix::process::geteuid().is_root();
         let notes = target::notes_directory(&self.environment, root);
         let target = Target::Store(place.url.clone());

@@ -106,6 +106,15 @@ impl StoreUrl {
             Self::Azure { account, container, prefix } => joined("azure:/", &[account, container, prefix]),
         }
     }
+
+    /// Where in a bucket or container the store is; empty for what is in none.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        match self {
+            Self::S3 { prefix, .. } | Self::Azure { prefix, .. } => prefix,
+            Self::Memory | Self::Disk(_) => "",
+        }
+    }
 }
 
 /// Opens the store that a URL names.
@@ -116,36 +125,71 @@ impl StoreUrl {
 pub async fn open(url: &str, options: OpenOptions) -> Result<Opened> {
     let parsed = StoreUrl::parse(url)?;
     let text = parsed.to_text();
-    let opened = match parsed {
+    let opened = match &parsed {
         StoreUrl::Memory => Ok(Opened { store: memory::store(&*options.entropy), created: true }),
-        StoreUrl::Disk(path) => disk::root::open(path, text.clone(), options).await,
-        StoreUrl::S3 { bucket, prefix } => open_s3(&bucket, &prefix, text.clone(), options).await,
-        StoreUrl::Azure { account, container, prefix } => {
-            open_azure(&account, &container, &prefix, text.clone(), options).await
+        StoreUrl::Disk(path) => disk::root::open(path.clone(), text.clone(), options).await,
+        StoreUrl::S3 { prefix, .. } | StoreUrl::Azure { prefix, .. } => {
+            open_objects(&parsed, prefix, text.clone(), options).await
         }
     };
     opened.map_err(|e| e.context(text))
 }
 
-#[cfg(feature = "s3")]
-async fn open_s3(bucket: &str, prefix: &str, url: String, options: OpenOptions) -> Result<Opened> {
-    super::object::root::open(super::object::s3::clients(bucket, &options.objects)?, prefix, url, options).await
+#[cfg(feature = "objects")]
+async fn open_objects(place: &StoreUrl, prefix: &str, url: String, options: OpenOptions) -> Result<Opened> {
+    let service = service(place, &options)?;
+    super::object::root::open(service, prefix, url, options).await
 }
 
-#[cfg(not(feature = "s3"))]
-async fn open_s3(_: &str, _: &str, _: String, _: OpenOptions) -> Result<Opened> {
-    Err(not_built("s3"))
+#[cfg(not(feature = "objects"))]
+async fn open_objects(_: &StoreUrl, _: &str, _: String, _: OpenOptions) -> Result<Opened> {
+    Err(not_built("object"))
 }
 
-#[cfg(feature = "azure")]
-async fn open_azure(account: &str, container: &str, prefix: &str, url: String, options: OpenOptions) -> Result<Opened> {
-    let clients = super::object::azure::clients(account, container, &options.objects)?;
-    super::object::root::open(clients, prefix, url, options).await
+/// Removes every object below the prefix of a store in a bucket or container: the store and all that is in it.
+///
+/// # Errors
+/// [`ErrorKind::Usage`] when the URL names no bucket, or no prefix in one; otherwise something stays.
+#[cfg(feature = "objects")]
+pub async fn remove_objects(place: &StoreUrl, options: &OpenOptions) -> Result<()> {
+    let service = service(place, options)?;
+    let removed = super::object::root::remove(service, place.prefix(), options).await;
+    removed.map_err(|e| e.context(place.to_text()))
 }
 
-#[cfg(not(feature = "azure"))]
-async fn open_azure(_: &str, _: &str, _: &str, _: String, _: OpenOptions) -> Result<Opened> {
-    Err(not_built("azure"))
+/// Raises the epoch of a store in a bucket or container that was restored from a backup. Gives the old one and the new one.
+///
+/// # Errors
+/// [`ErrorKind::Usage`] when the URL names no bucket; [`ErrorKind::StoreMissing`] when there is no store;
+/// [`ErrorKind::StoreReplaced`] when somebody else changed it meanwhile; those of the service.
+#[cfg(feature = "objects")]
+pub async fn raise_epoch_of_objects(place: &StoreUrl, options: &OpenOptions) -> Result<(u32, u32)> {
+    let service = service(place, options)?;
+    let raised = super::object::root::raise_epoch(service, place.prefix(), options).await;
+    raised.map_err(|e| e.context(place.to_text()))
+}
+
+#[cfg(feature = "objects")]
+type Service = (super::object::Clients, super::object::refusal::Asked);
+
+/// The clients for the bucket or container that a URL names.
+#[cfg(feature = "objects")]
+fn service(place: &StoreUrl, options: &OpenOptions) -> Result<Service> {
+    match place {
+        #[cfg(feature = "s3")]
+        StoreUrl::S3 { bucket, .. } => super::object::s3::clients(bucket, &options.objects),
+        #[cfg(not(feature = "s3"))]
+        StoreUrl::S3 { .. } => Err(not_built("s3")),
+        #[cfg(feature = "azure")]
+        StoreUrl::Azure { account, container, .. } => {
+            super::object::azure::clients(account, container, &options.objects)
+        }
+        #[cfg(not(feature = "azure"))]
+        StoreUrl::Azure { .. } => Err(not_built("azure")),
+        StoreUrl::Memory | StoreUrl::Disk(_) => {
+            Err(usage(&place.to_text(), "it names no bucket and no container", SUPPORTED))
+        }
+    }
 }
 
 #[cfg(not(all(feature = "s3", feature = "azure")))]

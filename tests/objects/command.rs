@@ -1,6 +1,9 @@
 //! Object stores through the binary: settings, secrets, warnings, and the examples of env-files.
 
 use std::fmt::Write;
+use std::time::Duration;
+
+use lockd::clock::{Clock, SystemClock};
 
 use super::fake::{self, Fake};
 use super::sas::{self, LATER};
@@ -92,6 +95,23 @@ async fn a_short_command_is_two_reads_two_writes_and_a_list() {
         });
     }
     assert_eq!(kinds, ["read", "read", "write", "write", "list"]);
+}
+
+/// The guard opens the store by itself when `exec` is gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_exec_gives_its_lease_back() {
+    let (_serving, place) = played().await;
+    let lab = Lab::new();
+    env_file(&lab, &place);
+    let murder = "kill -9 $(cut -d' ' -f4 /proc/$PPID/stat); exec tail -f /dev/null";
+    let ran = with_file(&lab, &["exec", "k", "--", "sh", "-c", murder], "").await;
+    assert_eq!(ran.code, 137, "{}", ran.err);
+    let until = SystemClock.boot() + Duration::from_secs(20);
+    while with_file(&lab, &["status", "--check", "k"], "").await.code == 0 {
+        assert!(SystemClock.boot() < until, "it is still held");
+    }
+    let ended = with_file(&lab, &["status", "--json", "k"], "").await.out;
+    assert!(ended.contains("\"rolled_back\""), "{ended}");
 }
 
 /// Neither a file nor the environment of lockd itself gives a secret to its messages, its arguments, or what it starts.

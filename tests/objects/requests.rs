@@ -13,7 +13,8 @@ use super::proxy;
 use super::servers::{self, Place};
 use crate::support::world::{ask, body, change, key, proof};
 
-fn engine(store: Store) -> Engine {
+/// An engine on a store, with the machine's clock.
+pub fn engine(store: Store) -> Engine {
     Engine::new(store, Arc::new(SystemClock), Arc::new(KernelEntropy), Options::default())
 }
 
