@@ -140,6 +140,7 @@ const STORES: &str = "\
 Where lockd keeps its records
 
   disk:///abs/path                   a directory, on a local disk or NFS, shared by any number of processes and hosts
+  lsm:///abs/path                    an embedded key-value store in a directory on a local disk, for one process at a time: `lockd serve`
   s3://bucket/prefix                 a bucket of S3, or of what speaks it (MinIO), at a prefix of your choice
   azure://account/container/prefix   a container of Azure Blob Storage, at a prefix of your choice
 
@@ -148,6 +149,9 @@ store at $XDG_STATE_HOME/lockd when that is set, else at /var/lib/lockd for root
 
 A directory that is missing is made, and that is said on standard error; its parent must exist. With --no-create, or below a
 mount point of /etc/fstab that is not mounted, it is an error instead.
+
+An lsm:// store makes many changes durable with one sync. Whoever has it open keeps others out: they are told which process
+that is. So exec and acquire, which hold a lease while others want one, refuse it; all other commands work while nobody has it.
 
 A bucket or a container is never made; what lockd keeps in it below the prefix is. Credentials stand in variables or in files
 that settings name, never in an argument or a URL:
@@ -160,15 +164,15 @@ that settings name, never in an argument or a URL:
 `lockd help env` lists all variables. A TTL is 5 s at the least on an object store. .env.s3.example and .env.azure.example are
 env-files to copy.
 
-mem:// lives in one process and is refused here. lsm:// stores and servers (http://, https://, unix:///path) are not offered by
-this version.
+mem:// lives in one process and is refused here. Servers (http://, https://, unix:///path) are not offered by this version.
 ";
 
 const GUARANTEES: &str = "\
 What lockd promises
 
 State is linearizable under any clock skew, pause or partition, on a store that keeps its own promises: a change is made once,
-wholly, and in one order that everybody sees. A holder that was fenced off can never write it.
+wholly, and in one order that everybody sees. A holder that was fenced off can never write it. What was answered is on the disk
+by then: a disk:// store syncs each change, an lsm:// store all that arrived during the sync before.
 
 Effects outside lockd are exclusive when whoever receives them checks the fencing token and applies the effect in one step. For
 commands on one host `lockd fence admit RESOURCE --token N -- COMMAND` does that.

@@ -156,6 +156,24 @@ pub const POLL_WATCHED: Duration = Duration::from_secs(2);
 /// Shortest TTL that makes sense on a network file system, where one write may take several round trips.
 pub const TTL_MIN_NETWORK: Duration = Duration::from_secs(5);
 
+/// Writes that wait for the committer of an `lsm` store.
+pub const LSM_QUEUE: usize = 65_536;
+/// Most writes that are committed with one sync.
+pub const LSM_BATCH: usize = 1_024;
+/// Bytes of records from which a batch is closed.
+pub const LSM_BATCH_BYTES: usize = 4 * 1024 * 1024;
+/// Keys that a listing of an `lsm` store reads in one go.
+pub const LSM_LIST: usize = 256;
+/// Changes that an `lsm` store holds in memory before they move into a file.
+pub const LSM_MEMTABLE_BYTES: u64 = 32 * 1024 * 1024;
+/// Memory for what was read from the files of an `lsm` store.
+pub const LSM_CACHE_BYTES: u64 = 32 * 1024 * 1024;
+/// Size of all journals of an `lsm` store from which their changes are moved into files.
+pub const LSM_JOURNAL_BYTES: u64 = 256 * 1024 * 1024;
+/// Free room on the disk of an `lsm` store from which its states may grow: what moving changes into files may need.
+pub const LSM_ROOM: u64 = 4 * LSM_MEMTABLE_BYTES;
+/// Room for records that an `lsm` store does not use up.
+pub const LSM_ROOM_LEAST: u64 = 256 * 1024;
 /// Shortest TTL on an object store, where one write takes tens of milliseconds and its clock counts whole seconds.
 pub const TTL_MIN_OBJECTS: Duration = Duration::from_secs(5);
 /// How long one request about a record may take, its answer read to the end. Then it is given up: a put is *unknown*.

@@ -8,6 +8,35 @@ use crate::error::{Error, ErrorKind, Result};
 /// The newest format of a store that this lockd knows.
 pub const FORMAT: u32 = 1;
 
+/// How a store keeps its records. Each kind refuses the other's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// By themselves, as files or objects.
+    Plain,
+    /// In an embedded key-value store: `lsm://`.
+    Lsm,
+}
+
+impl Kind {
+    const ALL: [Self; 2] = [Self::Plain, Self::Lsm];
+
+    /// What its identity says.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Plain => "store",
+            Self::Lsm => "lsm store",
+        }
+    }
+
+    /// The scheme of a URL under which it is opened.
+    const fn scheme(self) -> &'static str {
+        match self {
+            Self::Plain => "disk://",
+            Self::Lsm => "lsm://",
+        }
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 struct File {
     /// Says what this file is.
@@ -25,29 +54,50 @@ pub struct Identity {
     pub id: String,
     /// Raised after a restore.
     pub epoch: u32,
+    /// How it keeps its records.
+    pub kind: Kind,
 }
 
 impl Identity {
-    /// That of a new store.
+    /// That of a new store whose records are by themselves.
     #[must_use]
     pub fn new(entropy: &dyn Entropy) -> Self {
-        Self { id: hex::encode(entropy.bytes::<16>()), epoch: 0 }
+        Self::of(Kind::Plain, entropy)
     }
 
-    /// Reads a `store.json`.
+    /// That of a new store.
+    #[must_use]
+    pub fn of(kind: Kind, entropy: &dyn Entropy) -> Self {
+        Self { id: hex::encode(entropy.bytes::<16>()), epoch: 0, kind }
+    }
+
+    /// Reads the `store.json` of a store whose records are by themselves.
     ///
     /// # Errors
-    /// [`ErrorKind::StoreMissing`] when it is not lockd's, [`ErrorKind::TooNew`] when a newer lockd made it.
+    /// Those of [`Identity::parse_as`].
     pub fn parse(bytes: &[u8]) -> Result<Self> {
+        Self::parse_as(Kind::Plain, bytes)
+    }
+
+    /// Reads the `store.json` of a store of this kind.
+    ///
+    /// # Errors
+    /// [`ErrorKind::StoreMissing`] when it is not lockd's or another kind of store's, [`ErrorKind::TooNew`] when a newer lockd
+    /// made it.
+    pub fn parse_as(kind: Kind, bytes: &[u8]) -> Result<Self> {
         let file: File = serde_json::from_slice(bytes).map_err(|e| foreign(&format!("its store.json says: {e}")))?;
-        if file.lockd != "store" || file.id.is_empty() {
+        if let Some(other) = Kind::ALL.into_iter().find(|other| *other != kind && file.lockd == other.word()) {
+            let message = format!("there is a store of another kind: write {} before its path", other.scheme());
+            return Err(Error::new(ErrorKind::StoreMissing, message));
+        }
+        if file.lockd != kind.word() || file.id.is_empty() {
             return Err(foreign("its store.json is not lockd's"));
         }
         if file.format > FORMAT {
             let message = format!("the store has format {}, this lockd knows {FORMAT}", file.format);
             return Err(Error::new(ErrorKind::TooNew, message).with_hint("upgrade lockd on this host"));
         }
-        Ok(Self { id: file.id, epoch: file.epoch })
+        Ok(Self { id: file.id, epoch: file.epoch, kind })
     }
 
     /// A `store.json` that says this.
@@ -55,7 +105,8 @@ impl Identity {
     /// # Errors
     /// `Internal`, when it cannot be written as JSON.
     pub fn encode(&self) -> Result<Vec<u8>> {
-        let file = File { lockd: "store".to_owned(), format: FORMAT, id: self.id.clone(), epoch: self.epoch };
+        let lockd = self.kind.word().to_owned();
+        let file = File { lockd, format: FORMAT, id: self.id.clone(), epoch: self.epoch };
         let mut text = serde_json::to_vec(&file).map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?;
         text.push(b'\n');
         Ok(text)
@@ -105,6 +156,15 @@ mod tests {
         }
         for text in ["", "{}", r#"{"lockd":"other","format":1,"id":"x"}"#, r#"{"lockd":"store","format":1,"id":""}"#] {
             assert_eq!(Identity::parse(text.as_bytes()).unwrap_err().kind(), ErrorKind::StoreMissing, "{text}");
+        }
+        let lsm = Identity::of(Kind::Lsm, &KernelEntropy).encode().unwrap();
+        assert!(Identity::parse_as(Kind::Lsm, &lsm).is_ok());
+        for (kind, bytes, says) in
+            [(Kind::Plain, &lsm, "write lsm://"), (Kind::Lsm, &one.encode().unwrap(), "write disk://")]
+        {
+            let refused = Identity::parse_as(kind, bytes).unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::StoreMissing);
+            assert!(refused.message().contains(says), "{refused}");
         }
         let newer = br#"{"lockd":"store","format":2,"id":"x"}"#;
         assert_eq!(Identity::parse(newer).unwrap_err().kind(), ErrorKind::TooNew);

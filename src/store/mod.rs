@@ -35,6 +35,8 @@ use crate::model::{BlobId, Key, KeyHash, Namespace};
 pub mod conformance;
 pub mod disk;
 pub mod identity;
+#[cfg(feature = "lsm")]
+pub mod lsm;
 pub mod memory;
 #[cfg(feature = "objects")]
 pub mod object;

@@ -57,6 +57,8 @@ pub struct Opened {
 pub enum StoreUrl {
     /// `disk:///abs/path`: a directory.
     Disk(PathBuf),
+    /// `lsm:///abs/path`: an embedded key-value store in a directory.
+    Lsm(PathBuf),
     /// `mem://`: memory.
     Memory,
     /// `s3://bucket/prefix`: S3 and what speaks it.
@@ -78,7 +80,7 @@ pub enum StoreUrl {
 }
 
 impl StoreUrl {
-    /// Reads a URL. The path of `disk://` is absolute and percent-decoded.
+    /// Reads a URL. The path of `disk://` and `lsm://` is absolute and percent-decoded.
     ///
     /// # Errors
     /// [`ErrorKind::Usage`] for anything else.
@@ -90,6 +92,7 @@ impl StoreUrl {
             "mem" if rest.is_empty() => Ok(Self::Memory),
             "mem" => Err(usage(url, "mem:// takes nothing after it", "write mem://")),
             "disk" => path(url, rest).map(Self::Disk),
+            "lsm" => path(url, rest).map(Self::Lsm),
             "s3" => bucket(url, rest),
             "azure" => container(url, rest),
             _ => Err(usage(url, "its scheme is not supported", SUPPORTED)),
@@ -102,6 +105,7 @@ impl StoreUrl {
         match self {
             Self::Memory => "mem://".to_owned(),
             Self::Disk(path) => format!("disk://{}", encoded(path)),
+            Self::Lsm(path) => format!("lsm://{}", encoded(path)),
             Self::S3 { bucket, prefix } => joined("s3:/", &[bucket, prefix]),
             Self::Azure { account, container, prefix } => joined("azure:/", &[account, container, prefix]),
         }
@@ -112,7 +116,7 @@ impl StoreUrl {
     pub fn prefix(&self) -> &str {
         match self {
             Self::S3 { prefix, .. } | Self::Azure { prefix, .. } => prefix,
-            Self::Memory | Self::Disk(_) => "",
+            Self::Memory | Self::Disk(_) | Self::Lsm(_) => "",
         }
     }
 }
@@ -121,18 +125,30 @@ impl StoreUrl {
 ///
 /// # Errors
 /// [`ErrorKind::Usage`] for a malformed URL; [`ErrorKind::StoreMissing`] when there is none, none may be made or something else is
-/// there; [`ErrorKind::TooNew`]; [`ErrorKind::NotPermitted`]; those of the file system.
+/// there; [`ErrorKind::TooNew`]; [`ErrorKind::NotPermitted`]; [`ErrorKind::Unavailable`] when another process has an `lsm://`
+/// store open; those of the file system.
 pub async fn open(url: &str, options: OpenOptions) -> Result<Opened> {
     let parsed = StoreUrl::parse(url)?;
     let text = parsed.to_text();
     let opened = match &parsed {
-        StoreUrl::Memory => Ok(Opened { store: memory::store(&*options.entropy), created: true }),
+        StoreUrl::Memory => return Ok(Opened { store: memory::store(&*options.entropy), created: true }),
         StoreUrl::Disk(path) => disk::root::open(path.clone(), text.clone(), options).await,
+        StoreUrl::Lsm(path) => open_lsm(path.clone(), text.clone(), options).await,
         StoreUrl::S3 { prefix, .. } | StoreUrl::Azure { prefix, .. } => {
             open_objects(&parsed, prefix, text.clone(), options).await
         }
     };
     opened.map_err(|e| e.context(text))
+}
+
+#[cfg(feature = "lsm")]
+async fn open_lsm(path: PathBuf, url: String, options: OpenOptions) -> Result<Opened> {
+    super::lsm::root::open(path, url, options, super::lsm::tree::Settings::default()).await
+}
+
+#[cfg(not(feature = "lsm"))]
+async fn open_lsm(_path: PathBuf, url: String, _options: OpenOptions) -> Result<Opened> {
+    Err(usage(&url, "this lockd was built without lsm:// stores", "build it with the feature `lsm`"))
 }
 
 #[cfg(feature = "objects")]
@@ -186,7 +202,7 @@ fn service(place: &StoreUrl, options: &OpenOptions) -> Result<Service> {
         }
         #[cfg(not(feature = "azure"))]
         StoreUrl::Azure { .. } => Err(not_built("azure")),
-        StoreUrl::Memory | StoreUrl::Disk(_) => {
+        StoreUrl::Memory | StoreUrl::Disk(_) | StoreUrl::Lsm(_) => {
             Err(usage(&place.to_text(), "it names no bucket and no container", SUPPORTED))
         }
     }
@@ -199,7 +215,7 @@ fn not_built(scheme: &str) -> Error {
 }
 
 const SUPPORTED: &str =
-    "supported are disk:///abs/path, s3://bucket/prefix, azure://account/container/prefix and mem://";
+    "supported are disk:///abs/path, lsm:///abs/path, s3://bucket/prefix, azure://account/container/prefix and mem://";
 
 /// A bucket and a prefix in it. Names: Amazon's rules, and the older ones that other services keep.
 fn bucket(url: &str, rest: &str) -> Result<StoreUrl> {
@@ -313,6 +329,7 @@ mod tests {
             ("disk:///a%20b/%C3%A4/", "disk:///a%20b/%C3%A4"),
             ("disk:////a//./b", "disk:///a/b"),
             ("disk:///a%3Fb%25", "disk:///a%3Fb%25"),
+            ("lsm:///a%20b/", "lsm:///a%20b"),
             ("mem://", "mem://"),
             ("s3://b", "s3://b"),
             ("s3://my.bucket/team/locks/", "s3://my.bucket/team/locks"),
@@ -333,6 +350,8 @@ mod tests {
             "disk:///a%zz",
             "disk:///a%00",
             "disk:///a/../b",
+            "lsm://a",
+            "lsm://",
             "mem://x",
             "s3://",
             "s3:///a",

@@ -5,12 +5,30 @@ use std::sync::{Mutex, PoisonError};
 
 use super::fs::{Errno, Fs, Stat, Whole};
 use super::io_error;
-use super::layout::{IDENTITY, RECORDS, RESERVE};
+use super::layout::{BLOBS, IDENTITY, RECORDS, RESERVE};
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::identity as common;
 
+pub use common::{Kind, replaced};
+
 const LIMIT: usize = 64 * 1024;
+
+/// What has the records: where it is, there must be an identity too.
+const fn records(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Plain => RECORDS,
+        Kind::Lsm => "tree",
+    }
+}
+
+/// What else may be in the directory before it has an identity.
+const fn others(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::Plain => &[BLOBS, RESERVE, "lost+found"],
+        Kind::Lsm => &[BLOBS, RESERVE, "lock", "tree.new", "lost+found"],
+    }
+}
 
 /// A store's identity, as read when it was opened.
 #[derive(Debug)]
@@ -19,6 +37,7 @@ pub struct Identity {
     pub id: String,
     /// Raised after a restore.
     pub epoch: u32,
+    kind: Kind,
     /// The file's attributes when it was last read: while they stay, so does its content.
     stamp: Mutex<Stat>,
 }
@@ -46,11 +65,11 @@ impl Identity {
     }
 
     fn common(&self) -> common::Identity {
-        common::Identity { id: self.id.clone(), epoch: self.epoch }
+        common::Identity { id: self.id.clone(), epoch: self.epoch, kind: self.kind }
     }
 
     async fn read_again<F: Fs>(&self, fs: &F, root: &F::Dir) -> Result<()> {
-        let present = read(fs, root).await?.ok_or_else(|| replaced("its store.json is gone"))?;
+        let present = read(fs, root, self.kind).await?.ok_or_else(|| replaced("its store.json is gone"))?;
         self.common().check(&present.common())?;
         let stamp = *present.stamp.lock().unwrap_or_else(PoisonError::into_inner);
         *self.stamp.lock().unwrap_or_else(PoisonError::into_inner) = stamp;
@@ -58,45 +77,52 @@ impl Identity {
     }
 }
 
-pub use common::replaced;
-
 /// Reads the identity of the store in `root`; `None` when there is none.
 ///
 /// # Errors
-/// [`ErrorKind::StoreMissing`] when the file is not lockd's, [`ErrorKind::TooNew`] when a newer lockd made it.
-pub async fn read<F: Fs>(fs: &F, root: &F::Dir) -> Result<Option<Identity>> {
+/// [`ErrorKind::StoreMissing`] when the file is not lockd's or another kind of store's, [`ErrorKind::TooNew`] when a newer
+/// lockd made it.
+pub async fn read<F: Fs>(fs: &F, root: &F::Dir, kind: Kind) -> Result<Option<Identity>> {
     match fs.read(root, IDENTITY, LIMIT).await {
-        Ok(whole) => parse(&whole).map(Some),
+        Ok(whole) => parse(&whole, kind).map(Some),
         Err(Errno::NOENT) => Ok(None),
         Err(e) => Err(io_error(format!("read {IDENTITY}"), e)),
     }
 }
 
-fn parse(whole: &Whole) -> Result<Identity> {
-    let common::Identity { id, epoch } = common::Identity::parse(&whole.bytes)?;
-    Ok(Identity { id, epoch, stamp: Mutex::new(whole.stat) })
+fn parse(whole: &Whole, kind: Kind) -> Result<Identity> {
+    let common::Identity { id, epoch, kind } = common::Identity::parse_as(kind, &whole.bytes)?;
+    Ok(Identity { id, epoch, kind, stamp: Mutex::new(whole.stat) })
+}
+
+/// Whether a directory without an identity may become a store.
+///
+/// # Errors
+/// [`ErrorKind::StoreMissing`] when something of others is in it, or a store that lost its identity.
+pub async fn check_free<F: Fs>(fs: &F, root: &F::Dir, kind: Kind) -> Result<()> {
+    let names = fs.list(root).await.map_err(|e| io_error("list the store's directory", e))?;
+    let records = records(kind);
+    if names.iter().any(|name| name == records) && !names.iter().any(|name| name == IDENTITY) {
+        return Err(common::foreign(&format!("it has {records}, but {IDENTITY} is gone")));
+    }
+    let own = |name: &str| name.starts_with(IDENTITY) || name == records || others(kind).contains(&name);
+    match names.iter().find(|name| !own(name)) {
+        None => Ok(()),
+        Some(name) => Err(common::foreign(&format!("it has {name:?}"))),
+    }
 }
 
 /// Makes the identity of a new store, unless another process was faster: then reads that one. Says whether it was made here.
 ///
 /// # Errors
-/// [`ErrorKind::StoreMissing`] when something of others is in the directory; those of the file system.
-pub async fn make<F: Fs>(fs: &F, root: &F::Dir, entropy: &dyn Entropy) -> Result<(Identity, bool)> {
-    let names = fs.list(root).await.map_err(|e| io_error("list the store's directory", e))?;
-    if names.iter().any(|name| name == RECORDS) && !names.iter().any(|name| name == IDENTITY) {
-        return Err(common::foreign(&format!("it has {RECORDS}, but {IDENTITY} is gone")));
-    }
-    let own = |name: &String| {
-        name.starts_with(IDENTITY) || [RECORDS, "blobs", RESERVE, "lost+found"].contains(&name.as_str())
-    };
-    if let Some(name) = names.iter().find(|name| !own(name)) {
-        return Err(common::foreign(&format!("it has {name:?}")));
-    }
-    let new = common::Identity::new(entropy);
+/// Those of [`check_free`] and of the file system.
+pub async fn make<F: Fs>(fs: &F, root: &F::Dir, kind: Kind, entropy: &dyn Entropy) -> Result<(Identity, bool)> {
+    check_free(fs, root, kind).await?;
+    let new = common::Identity::of(kind, entropy);
     let temp = format!("{IDENTITY}.{}", hex::encode(entropy.bytes::<8>()));
     let linked = write(fs, root, &temp, &new).await;
     let unlinked = fs.unlink(root, &temp).await;
-    let found = read(fs, root).await?;
+    let found = read(fs, root, kind).await?;
     match (found, linked) {
         // Read back whatever `link` said: on NFS its error may hide success.
         (Some(found), _) => {
