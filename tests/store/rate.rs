@@ -1,5 +1,4 @@
-//! How many compare-and-swaps a second the directory store takes: figures are printed, and only a tenth of what the slowest machine
-//! measured so far did is a failure.
+//! How many compare-and-swaps a second a store takes: printed, never asserted.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +11,6 @@ use crate::support::full;
 
 const TIME: Duration = Duration::from_millis(300);
 const RUNS: usize = 5;
-/// A tenth of the smallest figure of such machines, one writer on its own key.
-const LEAST: f64 = 50.0;
 
 /// Swaps the value of its key until the time is over; how often that succeeded, and how often another was first.
 async fn swap(store: Store, name: String) -> (u32, u32) {
@@ -48,8 +45,8 @@ async fn rate(store: &Store, writers: usize, shared: bool) -> f64 {
     f64::from(won) / CLOCK.boot().since(start).as_secs_f64()
 }
 
-/// Prints the rates on new stores of one kind, and returns the median of one writer on its own key.
-pub fn print_rates<F>(kind: &str, writers: &[usize], new: impl Fn() -> F) -> f64
+/// Prints the rates on new stores of one kind.
+pub fn print_rates<F>(kind: &str, writers: &[usize], new: impl Fn() -> F)
 where
     F: Future<Output = (tempfile::TempDir, Store)>,
 {
@@ -64,7 +61,6 @@ where
             }));
         }
     }
-    let mut alone = 0.0;
     for (mut rates, (writers, shared)) in all.into_iter().zip(kinds) {
         rates.sort_by(f64::total_cmp);
         let (least, median, most) = (rates[0], rates[RUNS / 2], rates[RUNS - 1]);
@@ -72,11 +68,7 @@ where
         println!(
             "{kind}: {writers} writers, {whose}: {median:.0} swaps a second ({least:.0} to {most:.0}, {RUNS} runs)"
         );
-        if writers == 1 && !shared {
-            alone = median;
-        }
     }
-    alone
 }
 
 #[test]
@@ -84,6 +76,5 @@ fn swaps_a_second() {
     if !full("the rate of compare-and-swaps on a directory") {
         return;
     }
-    let alone = print_rates("disk", &[1, 16, 64], new_store);
-    assert!(alone > LEAST, "ten times slower than any machine so far");
+    print_rates("disk", &[1, 16, 64], new_store);
 }
