@@ -80,7 +80,7 @@ fn documented(command: &str, arg: clap::Arg) -> clap::Arg {
     let named = SETTINGS.iter().filter(read_here).find(|setting| Some(setting.name) == arg.get_long());
     let Some(setting) = named else { return arg };
     let mut help = arg.get_help().map(ToString::to_string).unwrap_or_default();
-    help.push_str(&format!(" [env: {}]", setting.env));
+    help.push_str(&format!(" [env: {}]", setting.variables()));
     if !setting.default.is_empty() && !help.contains("[default") {
         help.push_str(&format!(" [default: {}]", setting.default));
     }

@@ -11,6 +11,7 @@ use lockd::clock::{Clock, SystemClock};
 use lockd::connect::{self, Carrier, Connection, Target};
 use lockd::entropy::{Entropy, KernelEntropy};
 use lockd::error::{Error, ErrorKind, Result};
+use lockd::limits::{TTL_MIN, TTL_MIN_OBJECTS};
 use lockd::model::{Holder, Key, Namespace, Owner, Ttl};
 use lockd::store::Facts;
 use lockd::store::open::{OpenOptions, StoreUrl};
@@ -18,7 +19,7 @@ use lockd::store::open::{OpenOptions, StoreUrl};
 use super::output::{self, Format, Voice};
 use super::settings::{Config, Environment, Settings, Typed, resolve};
 use super::target::{self, Kind, Need, Place};
-use super::{duration, identity, text};
+use super::{duration, identity, storage, text};
 
 /// Flags that every command takes.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -56,6 +57,9 @@ pub struct Flags {
     /// Colour: auto, always or never
     #[arg(long, global = true, value_name = "WHEN", help_heading = "Output")]
     pub color: Option<String>,
+    /// Buckets and containers.
+    #[command(flatten)]
+    pub storage: storage::StorageFlags,
 }
 
 impl Flags {
@@ -71,6 +75,7 @@ impl Flags {
         if self.no_create {
             typed.insert("no-create", "true".to_owned());
         }
+        self.storage.add_to(&mut typed);
         typed
     }
 }
@@ -153,7 +158,16 @@ impl Context {
     /// When it is malformed or out of bounds.
     pub fn ttl(&self, typed: Option<&str>) -> Result<Ttl> {
         let settings = self.settings.with_flag("ttl", typed);
-        let read = |text: &str| duration::parse(text).and_then(|d| Ttl::new(d).map_err(|e| e.to_string()));
+        let shortest = match self.place(Need::Moment) {
+            Ok(place) if place.is_of_objects() => TTL_MIN_OBJECTS,
+            _ => TTL_MIN,
+        };
+        let read = |text: &str| match duration::parse(text)? {
+            ttl if (TTL_MIN..shortest).contains(&ttl) => {
+                Err(format!("a TTL is {} s at the least on an object store", shortest.as_secs()))
+            }
+            ttl => Ttl::new(ttl).map_err(|e| e.to_string()),
+        };
         settings.get("ttl").map_or(Ok(Ttl::default()), |found| found.parse(read))
     }
 
@@ -189,6 +203,19 @@ impl Context {
         runtime.map_err(|e| Error::io("start the runtime", &e))?.block_on(work)
     }
 
+    /// How the store at a URL is opened; a missing one is made.
+    ///
+    /// # Errors
+    /// As [`storage::of`].
+    pub fn options(&self, url: &str) -> Result<OpenOptions> {
+        Ok(OpenOptions {
+            objects: storage::of(url, &self.settings, &self.environment)?,
+            clock: Arc::clone(&self.clock),
+            entropy: Arc::clone(&self.entropy),
+            ..OpenOptions::system()
+        })
+    }
+
     /// Opens the store; a server is not asked for anything yet.
     ///
     /// # Errors
@@ -213,12 +240,7 @@ impl Context {
         if let (Some(dir), true) = (&place.embedded, create) {
             make_parents(dir)?;
         }
-        let open = OpenOptions {
-            create,
-            clock: Arc::clone(&self.clock),
-            entropy: Arc::clone(&self.entropy),
-            ..OpenOptions::system()
-        };
+        let open = OpenOptions { create, ..self.options(&place.url)? };
         let root = rustix::process::geteuid().is_root();
         let notes = target::notes_directory(&self.environment, root);
         let target = Target::Store(place.url.clone());
@@ -226,6 +248,9 @@ impl Context {
             connect::open(&target, connect::Options { open, notes, serves: false, observer: None }).await?;
         if created {
             self.voice.note(&format!("new store at {} ({})", path_of(&facts.url), facts.about));
+        }
+        if let Some(warning) = facts.warning(self.clock.wall()) {
+            self.voice.note(&format!("{}: {warning}", facts.url));
         }
         self.voice.detail(&format!("store {} ({}), named by {}", facts.url, facts.about, place.origin));
         let client = Client::new(service, Arc::clone(&self.clock), Arc::clone(&self.entropy));

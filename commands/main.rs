@@ -36,6 +36,7 @@ mod remove;
 mod serve;
 mod settings;
 mod status;
+mod storage;
 mod table;
 mod target;
 mod text;

@@ -60,6 +60,11 @@ impl Place {
             },
         }
     }
+
+    /// Whether it is in a bucket or a container.
+    pub fn is_of_objects(&self) -> bool {
+        ["s3://", "azure://"].iter().any(|scheme| self.url.starts_with(scheme))
+    }
 }
 
 /// Chooses. A place of higher rank wins: a flag of one kind beats the environment variable of the other. At equal rank a
@@ -98,7 +103,7 @@ fn store_at(found: &Found, need: Need) -> Result<Place> {
             "lsm:// is opened by one process at a time, which would keep everybody else out".to_owned(),
             "run `lockd serve` on it and name that with --server, or use a disk:// store",
         ),
-        Some("disk" | "lsm") => match StoreUrl::parse(url) {
+        Some("disk" | "lsm" | "s3" | "azure") => match StoreUrl::parse(url) {
             Ok(store) => Ok(named(Kind::Store, store.to_text(), found)),
             Err(e) => Err(e.with_kind(found.origin.blame()).context(&found.origin)),
         },
@@ -110,9 +115,10 @@ fn store_at(found: &Found, need: Need) -> Result<Place> {
             "mem:// lives in one process and would be gone when this command ends".to_owned(),
             "name a directory, such as disk:///var/lib/lockd",
         ),
-        Some(scheme @ ("s3" | "azure" | "gs")) => {
-            refuse(format!("{scheme}:// stores are not offered by this version"), "use a disk:// store")
-        }
+        Some(scheme @ "gs") => refuse(
+            format!("{scheme}:// stores are not offered by this version"),
+            "`lockd help stores` lists what may stand there",
+        ),
         Some(_) => refuse(format!("{url:?} is not a store"), "`lockd help stores` lists what may stand there"),
         None if url.starts_with('/') => {
             refuse(format!("{url:?} is not a URL"), "write disk:// before the path, such as disk:///var/lib/lockd")
@@ -223,8 +229,9 @@ mod tests {
             ("mem://", Need::Moment, "disk:///var/lib/lockd"),
             ("lsm:///x", Need::Lease, "lockd serve"),
             ("lsm://x", Need::Moment, "not absolute"),
-            ("s3://b/p", Need::Lease, "not offered"),
-            ("azure://a/c/p", Need::Moment, "not offered"),
+            ("gs://b/p", Need::Lease, "not offered"),
+            ("s3://", Need::Lease, "names no bucket"),
+            ("azure://a", Need::Moment, "names no container"),
             ("/var/lib/lockd", Need::Moment, "disk:// before"),
             ("floppy://a", Need::Moment, "lockd help stores"),
             ("x", Need::Moment, "lockd help stores"),

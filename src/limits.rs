@@ -327,3 +327,37 @@ pub const LSM_JOURNAL_BYTES: u64 = 256 * 1024 * 1024;
 pub const LSM_ROOM: u64 = 4 * LSM_MEMTABLE_BYTES;
 /// Room for records that an `lsm` store does not use up.
 pub const LSM_ROOM_LEAST: u64 = 256 * 1024;
+/// Shortest TTL on an object store, where one write takes tens of milliseconds and its clock counts whole seconds.
+pub const TTL_MIN_OBJECTS: Duration = Duration::from_secs(5);
+/// How long one request about a record may take, its answer read to the end. Then it is given up: a put is *unknown*.
+pub const OBJECT_REQUEST: Duration = Duration::from_secs(5);
+/// How long one part of a large body may take on its way up, and the next piece on its way down.
+pub const OBJECT_TRANSFER: Duration = Duration::from_secs(120);
+/// How long a connection to an object store may take to be made.
+pub const OBJECT_CONNECT: Duration = Duration::from_secs(4);
+/// How long an unused connection is kept: shorter than services keep theirs, so that few are found closed.
+pub const OBJECT_IDLE: Duration = Duration::from_secs(4);
+/// Times that a read of an object store is tried, and a put that the store asked to be sent again.
+pub const OBJECT_TRIES: u32 = 6;
+/// First and longest pause between them; jittered.
+pub const OBJECT_BACKOFF_FIRST: Duration = Duration::from_millis(20);
+/// See [`OBJECT_BACKOFF_FIRST`].
+pub const OBJECT_BACKOFF_MAX: Duration = Duration::from_millis(800);
+/// Part of a large body in one request. S3 wants 5 MiB at the least, and 10,000 parts at the most.
+pub const OBJECT_PART: usize = 8 * 1024 * 1024;
+/// Parts under way at the same time.
+pub const OBJECT_PARTS: usize = 2;
+/// First and longest pause between two looks at a record: each costs a request.
+pub const OBJECT_POLL_FIRST: Duration = Duration::from_millis(100);
+/// See [`OBJECT_POLL_FIRST`].
+pub const OBJECT_POLL_MAX: Duration = Duration::from_secs(2);
+/// How often a process looks whether the store is still the one that it opened.
+pub const OBJECT_IDENTITY_EVERY: Duration = Duration::from_secs(60);
+/// Most of an error's body that is read.
+pub const OBJECT_ERROR_BYTES: usize = 16 * 1024;
+/// Longest prefix of a store inside its bucket or container: S3 and Azure take names of 1,024 bytes.
+pub const OBJECT_PREFIX_BYTES: usize = 512;
+/// How long a read of a record is tried.
+pub const OBJECT_READ: Duration = Duration::from_secs(8);
+/// A credential that ends within this time is worth a warning.
+pub const CREDENTIAL_SOON: Duration = Duration::from_secs(7 * 24 * 60 * 60);

@@ -13,7 +13,7 @@ use lockd::model::{Key, LeaseId, Reason, Ttl};
 use super::super::context::{Context, usage};
 use super::super::process::program::{NotRunnable, Program};
 use super::super::target::Need;
-use super::super::{duration, identity, text, variables};
+use super::super::{duration, identity, storage, text, variables};
 use super::environment::Variables;
 use super::{Args, state_file};
 
@@ -61,6 +61,7 @@ impl Plan {
         let first = first.ok_or_else(|| Error::new(ErrorKind::Internal, "the first key is not among the keys"))?;
         let around = variables::around(&context.environment);
         let mut files = files(context)?;
+        files.extend(storage::typed_variables(&context.settings)?);
         files.extend(state_file.clone().map(|path| ("LOCKD_STATE_FILE", path.into_os_string())));
         Ok(Self {
             variables: Variables::new(first, place, files, around),

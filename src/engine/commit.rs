@@ -24,7 +24,7 @@ use crate::store::{Etag, Precondition, PutError};
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) request: Request,
-    /// When it arrived, in the order of [`Shared::ticket`].
+    /// When it arrived, in the order of [`super::Shared::ticket`].
     pub(super) ticket: u64,
     /// Closed when the client has gone.
     pub(super) reply: oneshot::Sender<Result<Answer, Denied>>,
@@ -99,7 +99,7 @@ impl Denied {
 pub(super) struct Base {
     pub(super) record: Arc<Record>,
     pub(super) etag: Option<Etag>,
-    /// When the read began, in the order of [`Shared::ticket`].
+    /// When the read began, in the order of [`super::Shared::ticket`].
     ticket: u64,
 }
 

@@ -55,7 +55,7 @@ fn wrong_configuration_is_78_and_says_where() {
         ("# fine\nno-create: true\n", "unknown key `no-create` at line 2"),
         ("store: [", "config.yaml: "),
         ("ttl: soon\n", "ttl in "),
-        ("store: s3://b/p\n", "store in "),
+        ("store: gs://b/p\n", "store in "),
         ("namespace: a/b\n", "namespace in "),
         ("color: red\n", "color in "),
         ("no_create: maybe\n", "no_create in "),

@@ -10,7 +10,7 @@ mod exec;
 mod fencing;
 mod generated;
 mod keep;
-mod lab;
+pub mod lab;
 mod lease;
 mod looking;
 mod memory;

@@ -308,6 +308,11 @@ async fn a_key_that_others_wrote_often_is_busy_and_no_doubt(w: World) {
     }
     // For all that a knows the key is free.
     let e = a.acquire(ask("k", Wait::No)).await.unwrap_err();
+    // Where a conflict may come of a copy of the same send, doubt is the honest answer.
+    if !w.store.records.conflicts_are_certain() {
+        assert_eq!(e.kind(), ErrorKind::OutcomeUnknown, "{e}");
+        return;
+    }
     assert_eq!(e.kind(), ErrorKind::Busy, "{e}");
     assert_eq!(e.details().busy.as_ref().unwrap().lease_id, held.lease_id);
 }

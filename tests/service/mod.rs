@@ -2,9 +2,9 @@
 //! waiting, what carries requests, and the client.
 
 mod ages;
-mod behaviours;
+pub mod behaviours;
 mod client;
-mod interventions;
+pub mod interventions;
 mod library;
 mod outcomes;
 mod remote;

@@ -53,6 +53,7 @@ impl Actor {
             stamps,
             ttl_min: TTL_MIN,
             about: "simulated".into(),
+            credential: lockd::store::Credential::default(),
         };
         let records = Arc::new(SimRecords { world: Arc::clone(world), proc });
         let blobs = Arc::new(SimBlobs { world: Arc::clone(world), proc });

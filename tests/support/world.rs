@@ -156,6 +156,11 @@ impl World {
         (url, Peer { service, engine, server: Some(running) })
     }
 
+    /// A store that somebody else opened.
+    pub fn over(store: Store, clock: TestClock) -> Self {
+        Self { store, clock, dir: None, carrier: None }
+    }
+
     /// An engine of its own: another process on the same store.
     pub fn engine(&self) -> Engine {
         self.engine_at(self.clock.clone(), Options::default())

@@ -136,6 +136,7 @@ impl Holding {
             stamps: false,
             ttl_min: TTL_MIN,
             about: "simulated".into(),
+            credential: lockd::store::Credential::default(),
         };
         let store = Store { records: disk.clone(), blobs: disk, facts };
         let engine = Engine::new(store, actor.clock.clone(), actor.entropy.clone(), Options::default());
