@@ -58,6 +58,9 @@ _lockd() {
             lockd,remove)
                 cmd="lockd__subcmd__remove"
                 ;;
+            lockd,serve)
+                cmd="lockd__subcmd__serve"
+                ;;
             lockd,status)
                 cmd="lockd__subcmd__status"
                 ;;
@@ -86,7 +89,7 @@ _lockd() {
 
     case "${cmd}" in
         lockd)
-            opts="-o -q -v -h -V --server --store --namespace --no-create --env-file --config --output --json --quiet --verbose --color --s3-endpoint --s3-region --s3-allow-http --s3-virtual-hosted --s3-sse --s3-kms-key --azure-endpoint --azure-allow-http --azure-key-file --azure-sas-file --ca-file --help --version exec acquire keepalive release get update edit remove status list watch break fence config completions man help"
+            opts="-o -q -v -h -V --server --store --namespace --no-create --env-file --config --output --json --quiet --verbose --color --s3-endpoint --s3-region --s3-allow-http --s3-virtual-hosted --s3-sse --s3-kms-key --azure-endpoint --azure-allow-http --azure-key-file --azure-sas-file --ca-file --help --version exec acquire keepalive release get update edit remove status list watch break fence serve config completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1771,6 +1774,100 @@ _lockd() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        lockd__subcmd__serve)
+            opts="-o -q -v -h --listen --insecure --max-ttl --drain --log --server --store --namespace --no-create --env-file --config --output --json --quiet --verbose --color --s3-endpoint --s3-region --s3-allow-http --s3-virtual-hosted --s3-sse --s3-kms-key --azure-endpoint --azure-allow-http --azure-key-file --azure-sas-file --ca-file --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --listen)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-ttl)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --drain)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --server)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --env-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --s3-endpoint)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --s3-region)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --s3-sse)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --s3-kms-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --azure-endpoint)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --azure-key-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --azure-sas-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ca-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         lockd__subcmd__status)
             opts="-o -q -v -h --check --server --store --namespace --no-create --env-file --config --output --json --quiet --verbose --color --s3-endpoint --s3-region --s3-allow-http --s3-virtual-hosted --s3-sse --s3-kms-key --azure-endpoint --azure-allow-http --azure-key-file --azure-sas-file --ca-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -2067,7 +2164,7 @@ _lockd_with_keys() {
                 ((i++))
                 ;;
             --server=* | --store=* | --namespace=* | --env-file=* | --config=*) flags+=("${words[i]}") ;;
-            --azure-endpoint | --azure-key-file | --azure-sas-file | --ca-file | --color | --conflict-exit-code | --for-pid | --if-busy | --if-etag | --if-version | --key | --kill-grace | --lease-id | --max-runtime | --min-hold | --once-per | --output | --owner | --reason | --report | --s3-endpoint | --s3-kms-key | --s3-region | --s3-sse | --token | --ttl | --wait | -E | -o | -w)
+            --azure-endpoint | --azure-key-file | --azure-sas-file | --ca-file | --color | --conflict-exit-code | --drain | --for-pid | --if-busy | --if-etag | --if-version | --key | --kill-grace | --lease-id | --listen | --log | --max-runtime | --max-ttl | --min-hold | --once-per | --output | --owner | --reason | --report | --s3-endpoint | --s3-kms-key | --s3-region | --s3-sse | --token | --ttl | --wait | -E | -o | -w)
                 value=${words[i]}
                 ((i++))
                 ;;

@@ -24,7 +24,7 @@ function __fish_lockd_using_subcommand
     contains -- $cmd[1] $argv
 end
 
-complete -c lockd -n "__fish_lockd_needs_command" -l server -d 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]' -r
+complete -c lockd -n "__fish_lockd_needs_command" -l server -d 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]' -r
 complete -c lockd -n "__fish_lockd_needs_command" -l store -d 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]' -r
 complete -c lockd -n "__fish_lockd_needs_command" -l namespace -d 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]' -r
 complete -c lockd -n "__fish_lockd_needs_command" -l env-file -d 'Read settings from this file of NAME=value lines; may be repeated, the last one wins' -r -F
@@ -61,6 +61,7 @@ complete -c lockd -n "__fish_lockd_needs_command" -f -a "list" -d 'List keys: wh
 complete -c lockd -n "__fish_lockd_needs_command" -f -a "watch" -d 'Tell what happens to a key'
 complete -c lockd -n "__fish_lockd_needs_command" -f -a "break" -d 'Free a key by force: its holder can write nothing any more'
 complete -c lockd -n "__fish_lockd_needs_command" -f -a "fence" -d 'Admit or refuse effects by their fencing tokens: for whoever receives them'
+complete -c lockd -n "__fish_lockd_needs_command" -f -a "serve" -d 'Run a server'
 complete -c lockd -n "__fish_lockd_needs_command" -f -a "config" -d 'Write a configuration file, or show the settings that hold'
 complete -c lockd -n "__fish_lockd_needs_command" -f -a "completions" -d 'Print a completion script for a shell'
 complete -c lockd -n "__fish_lockd_needs_command" -f -a "man" -d 'Print the manual page, or write all pages into a directory'
@@ -76,7 +77,7 @@ complete -c lockd -n "__fish_lockd_using_subcommand exec" -l min-hold -d 'Go on 
 complete -c lockd -n "__fish_lockd_using_subcommand exec" -l kill-grace -d 'Time between TERM and KILL when the command must end. Where the deadline of the lease is why, TERM comes so long before it and KILL 0.5s before it: 0.5s of the grace are lost then, with a TTL of 2s all of it [default: 5s or a quarter of the TTL, the smaller]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand exec" -l max-runtime -d 'End the command after so long, with exit code 124' -r
 complete -c lockd -n "__fish_lockd_using_subcommand exec" -l report -d 'Write what came of it as one JSON object: schema, outcome (ran, busy, skipped, interrupted, lost, broken, timeout, unknown, error), exit, child_exit, child_signal, waited_ms, held_ms, token, key. What there was none of is null' -r
-complete -c lockd -n "__fish_lockd_using_subcommand exec" -l server -d 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand exec" -l server -d 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand exec" -l store -d 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand exec" -l namespace -d 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand exec" -l env-file -d 'Read settings from this file of NAME=value lines; may be repeated, the last one wins' -r -F
@@ -109,7 +110,7 @@ complete -c lockd -n "__fish_lockd_using_subcommand acquire" -l ttl -d 'How long
 complete -c lockd -n "__fish_lockd_using_subcommand acquire" -l owner -d 'Who holds the lease, for people: at most 256 bytes [env: LOCKD_OWNER] [default: user@host:pid]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand acquire" -l reason -d 'What the lease is for, for people: at most 1,024 bytes' -r
 complete -c lockd -n "__fish_lockd_using_subcommand acquire" -l for-pid -d 'The process whose life counts for --keep, where it is not that shell' -r
-complete -c lockd -n "__fish_lockd_using_subcommand acquire" -l server -d 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand acquire" -l server -d 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand acquire" -l store -d 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand acquire" -l namespace -d 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand acquire" -l env-file -d 'Read settings from this file of NAME=value lines; may be repeated, the last one wins' -r -F
@@ -135,7 +136,7 @@ complete -c lockd -n "__fish_lockd_using_subcommand acquire" -l s3-virtual-hoste
 complete -c lockd -n "__fish_lockd_using_subcommand acquire" -l azure-allow-http -d 'azure://: permit --azure-endpoint http://..., which shows states to everybody on the way [env: LOCKD_AZURE_ALLOW_HTTP] [default: false]'
 complete -c lockd -n "__fish_lockd_using_subcommand acquire" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c lockd -n "__fish_lockd_using_subcommand keepalive" -l ttl -d 'How long the lease lives from now on; it never becomes shorter [env: LOCKD_TTL] [default: 30s]' -r
-complete -c lockd -n "__fish_lockd_using_subcommand keepalive" -l server -d 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand keepalive" -l server -d 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand keepalive" -l store -d 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand keepalive" -l namespace -d 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand keepalive" -l env-file -d 'Read settings from this file of NAME=value lines; may be repeated, the last one wins' -r -F
@@ -158,7 +159,7 @@ complete -c lockd -n "__fish_lockd_using_subcommand keepalive" -l s3-allow-http 
 complete -c lockd -n "__fish_lockd_using_subcommand keepalive" -l s3-virtual-hosted -d 's3://: put the bucket into the host name of --s3-endpoint, and not into its path [env: LOCKD_S3_VIRTUAL_HOSTED] [default: false]'
 complete -c lockd -n "__fish_lockd_using_subcommand keepalive" -l azure-allow-http -d 'azure://: permit --azure-endpoint http://..., which shows states to everybody on the way [env: LOCKD_AZURE_ALLOW_HTTP] [default: false]'
 complete -c lockd -n "__fish_lockd_using_subcommand keepalive" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c lockd -n "__fish_lockd_using_subcommand release" -l server -d 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand release" -l server -d 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand release" -l store -d 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand release" -l namespace -d 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand release" -l env-file -d 'Read settings from this file of NAME=value lines; may be repeated, the last one wins' -r -F
@@ -181,7 +182,7 @@ complete -c lockd -n "__fish_lockd_using_subcommand release" -l s3-allow-http -d
 complete -c lockd -n "__fish_lockd_using_subcommand release" -l s3-virtual-hosted -d 's3://: put the bucket into the host name of --s3-endpoint, and not into its path [env: LOCKD_S3_VIRTUAL_HOSTED] [default: false]'
 complete -c lockd -n "__fish_lockd_using_subcommand release" -l azure-allow-http -d 'azure://: permit --azure-endpoint http://..., which shows states to everybody on the way [env: LOCKD_AZURE_ALLOW_HTTP] [default: false]'
 complete -c lockd -n "__fish_lockd_using_subcommand release" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c lockd -n "__fish_lockd_using_subcommand get" -l server -d 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand get" -l server -d 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand get" -l store -d 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand get" -l namespace -d 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand get" -l env-file -d 'Read settings from this file of NAME=value lines; may be repeated, the last one wins' -r -F
@@ -211,7 +212,7 @@ complete -c lockd -n "__fish_lockd_using_subcommand update" -s E -l conflict-exi
 complete -c lockd -n "__fish_lockd_using_subcommand update" -l ttl -d 'How long the lease lives without renewal, 2s to 24h [env: LOCKD_TTL] [default: 30s]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand update" -l owner -d 'Who holds the lease, for people: at most 256 bytes [env: LOCKD_OWNER] [default: user@host:pid]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand update" -l reason -d 'What the lease is for, for people: at most 1,024 bytes' -r
-complete -c lockd -n "__fish_lockd_using_subcommand update" -l server -d 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand update" -l server -d 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand update" -l store -d 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand update" -l namespace -d 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand update" -l env-file -d 'Read settings from this file of NAME=value lines; may be repeated, the last one wins' -r -F
@@ -242,7 +243,7 @@ complete -c lockd -n "__fish_lockd_using_subcommand edit" -s E -l conflict-exit-
 complete -c lockd -n "__fish_lockd_using_subcommand edit" -l ttl -d 'How long the lease lives without renewal, 2s to 24h [env: LOCKD_TTL] [default: 30s]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand edit" -l owner -d 'Who holds the lease, for people: at most 256 bytes [env: LOCKD_OWNER] [default: user@host:pid]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand edit" -l reason -d 'What the lease is for, for people: at most 1,024 bytes' -r
-complete -c lockd -n "__fish_lockd_using_subcommand edit" -l server -d 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand edit" -l server -d 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand edit" -l store -d 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand edit" -l namespace -d 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand edit" -l env-file -d 'Read settings from this file of NAME=value lines; may be repeated, the last one wins' -r -F
@@ -273,7 +274,7 @@ complete -c lockd -n "__fish_lockd_using_subcommand remove" -s E -l conflict-exi
 complete -c lockd -n "__fish_lockd_using_subcommand remove" -l ttl -d 'How long the lease lives without renewal, 2s to 24h [env: LOCKD_TTL] [default: 30s]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand remove" -l owner -d 'Who holds the lease, for people: at most 256 bytes [env: LOCKD_OWNER] [default: user@host:pid]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand remove" -l reason -d 'What the lease is for, for people: at most 1,024 bytes' -r
-complete -c lockd -n "__fish_lockd_using_subcommand remove" -l server -d 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand remove" -l server -d 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand remove" -l store -d 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand remove" -l namespace -d 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand remove" -l env-file -d 'Read settings from this file of NAME=value lines; may be repeated, the last one wins' -r -F
@@ -297,7 +298,7 @@ complete -c lockd -n "__fish_lockd_using_subcommand remove" -l s3-allow-http -d 
 complete -c lockd -n "__fish_lockd_using_subcommand remove" -l s3-virtual-hosted -d 's3://: put the bucket into the host name of --s3-endpoint, and not into its path [env: LOCKD_S3_VIRTUAL_HOSTED] [default: false]'
 complete -c lockd -n "__fish_lockd_using_subcommand remove" -l azure-allow-http -d 'azure://: permit --azure-endpoint http://..., which shows states to everybody on the way [env: LOCKD_AZURE_ALLOW_HTTP] [default: false]'
 complete -c lockd -n "__fish_lockd_using_subcommand remove" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c lockd -n "__fish_lockd_using_subcommand status" -l server -d 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand status" -l server -d 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand status" -l store -d 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand status" -l namespace -d 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand status" -l env-file -d 'Read settings from this file of NAME=value lines; may be repeated, the last one wins' -r -F
@@ -321,7 +322,7 @@ complete -c lockd -n "__fish_lockd_using_subcommand status" -l s3-allow-http -d 
 complete -c lockd -n "__fish_lockd_using_subcommand status" -l s3-virtual-hosted -d 's3://: put the bucket into the host name of --s3-endpoint, and not into its path [env: LOCKD_S3_VIRTUAL_HOSTED] [default: false]'
 complete -c lockd -n "__fish_lockd_using_subcommand status" -l azure-allow-http -d 'azure://: permit --azure-endpoint http://..., which shows states to everybody on the way [env: LOCKD_AZURE_ALLOW_HTTP] [default: false]'
 complete -c lockd -n "__fish_lockd_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c lockd -n "__fish_lockd_using_subcommand list" -l server -d 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand list" -l server -d 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand list" -l store -d 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand list" -l namespace -d 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand list" -l env-file -d 'Read settings from this file of NAME=value lines; may be repeated, the last one wins' -r -F
@@ -347,7 +348,7 @@ complete -c lockd -n "__fish_lockd_using_subcommand list" -l s3-allow-http -d 's
 complete -c lockd -n "__fish_lockd_using_subcommand list" -l s3-virtual-hosted -d 's3://: put the bucket into the host name of --s3-endpoint, and not into its path [env: LOCKD_S3_VIRTUAL_HOSTED] [default: false]'
 complete -c lockd -n "__fish_lockd_using_subcommand list" -l azure-allow-http -d 'azure://: permit --azure-endpoint http://..., which shows states to everybody on the way [env: LOCKD_AZURE_ALLOW_HTTP] [default: false]'
 complete -c lockd -n "__fish_lockd_using_subcommand list" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c lockd -n "__fish_lockd_using_subcommand watch" -l server -d 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand watch" -l server -d 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand watch" -l store -d 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand watch" -l namespace -d 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand watch" -l env-file -d 'Read settings from this file of NAME=value lines; may be repeated, the last one wins' -r -F
@@ -372,7 +373,7 @@ complete -c lockd -n "__fish_lockd_using_subcommand watch" -l azure-allow-http -
 complete -c lockd -n "__fish_lockd_using_subcommand watch" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c lockd -n "__fish_lockd_using_subcommand break" -l reason -d 'Why, for people: at most 1,024 bytes; it is recorded' -r
 complete -c lockd -n "__fish_lockd_using_subcommand break" -l lease-id -d 'Break this lease only; `lockd status` shows its id' -r
-complete -c lockd -n "__fish_lockd_using_subcommand break" -l server -d 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand break" -l server -d 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand break" -l store -d 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand break" -l namespace -d 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand break" -l env-file -d 'Read settings from this file of NAME=value lines; may be repeated, the last one wins' -r -F
@@ -398,7 +399,7 @@ complete -c lockd -n "__fish_lockd_using_subcommand break" -l s3-allow-http -d '
 complete -c lockd -n "__fish_lockd_using_subcommand break" -l s3-virtual-hosted -d 's3://: put the bucket into the host name of --s3-endpoint, and not into its path [env: LOCKD_S3_VIRTUAL_HOSTED] [default: false]'
 complete -c lockd -n "__fish_lockd_using_subcommand break" -l azure-allow-http -d 'azure://: permit --azure-endpoint http://..., which shows states to everybody on the way [env: LOCKD_AZURE_ALLOW_HTTP] [default: false]'
 complete -c lockd -n "__fish_lockd_using_subcommand break" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c lockd -n "__fish_lockd_using_subcommand fence; and not __fish_seen_subcommand_from admit check" -l server -d 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand fence; and not __fish_seen_subcommand_from admit check" -l server -d 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand fence; and not __fish_seen_subcommand_from admit check" -l store -d 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand fence; and not __fish_seen_subcommand_from admit check" -l namespace -d 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand fence; and not __fish_seen_subcommand_from admit check" -l env-file -d 'Read settings from this file of NAME=value lines; may be repeated, the last one wins' -r -F
@@ -427,7 +428,7 @@ complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subco
 complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from admit" -l key -d 'Also refuse it when this key has given out a higher token, though no effect with that one has come yet' -r
 complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from admit" -s w -l wait -d 'Wait for it at most so long, 0 is not at all [default: for ever]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from admit" -s E -l conflict-exit-code -d 'Exit with this code instead of 75 (0 to 255)' -r
-complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from admit" -l server -d 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from admit" -l server -d 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from admit" -l store -d 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from admit" -l namespace -d 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from admit" -l env-file -d 'Read settings from this file of NAME=value lines; may be repeated, the last one wins' -r -F
@@ -453,7 +454,7 @@ complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subco
 complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from admit" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from check" -l token -d 'The token that came with it' -r
 complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from check" -l key -d 'Also refuse it when this key has given out a higher token, though no effect with that one has come yet' -r
-complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from check" -l server -d 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from check" -l server -d 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from check" -l store -d 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from check" -l namespace -d 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from check" -l env-file -d 'Read settings from this file of NAME=value lines; may be repeated, the last one wins' -r -F
@@ -476,7 +477,35 @@ complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subco
 complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from check" -l s3-virtual-hosted -d 's3://: put the bucket into the host name of --s3-endpoint, and not into its path [env: LOCKD_S3_VIRTUAL_HOSTED] [default: false]'
 complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from check" -l azure-allow-http -d 'azure://: permit --azure-endpoint http://..., which shows states to everybody on the way [env: LOCKD_AZURE_ALLOW_HTTP] [default: false]'
 complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c lockd -n "__fish_lockd_using_subcommand config; and not __fish_seen_subcommand_from gen show" -l server -d 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand serve" -l listen -d 'Where to listen: ADDR:PORT or unix:///path; may be repeated [env: LOCKD_LISTEN] [default: 127.0.0.1:9341]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand serve" -l max-ttl -d 'The longest TTL that is given; longer ones are cut [env: LOCKD_MAX_TTL] [default: 30m]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand serve" -l drain -d 'How long holders may go on when the server is asked to end [env: LOCKD_DRAIN] [default: 30s]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand serve" -l log -d 'How to log on standard error: text or json [env: LOCKD_LOG] [default: text]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand serve" -l server -d 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand serve" -l store -d 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand serve" -l namespace -d 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand serve" -l env-file -d 'Read settings from this file of NAME=value lines; may be repeated, the last one wins' -r -F
+complete -c lockd -n "__fish_lockd_using_subcommand serve" -l config -d 'The configuration file [env: LOCKD_CONFIG] [default: $XDG_CONFIG_HOME/lockd/config.yaml, /etc/lockd/config.yaml]' -r -F
+complete -c lockd -n "__fish_lockd_using_subcommand serve" -s o -l output -d 'How to print: text, json or yaml' -r
+complete -c lockd -n "__fish_lockd_using_subcommand serve" -l color -d 'Colour: auto, always or never [env: LOCKD_COLOR] [default: auto]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand serve" -l s3-endpoint -d 's3://: the address of the service, when it is not Amazon\'s: https://minio.example.org:9000 [env: LOCKD_S3_ENDPOINT, AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand serve" -l s3-region -d 's3://: the region of the bucket: eu-central-1 [env: LOCKD_S3_REGION, AWS_REGION, AWS_DEFAULT_REGION] [default: us-east-1]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand serve" -l s3-sse -d 's3://: how the service encrypts what it keeps: AES256, aws:kms, aws:kms:dsse or sse-c [env: LOCKD_S3_SSE]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand serve" -l s3-kms-key -d 's3://: the KMS key for --s3-sse aws:kms: alias/lockd [env: LOCKD_S3_KMS_KEY]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand serve" -l azure-endpoint -d 'azure://: the address of the account, when it is not in the public cloud: https://blobs.example.org/account [env: LOCKD_AZURE_ENDPOINT, AZURE_STORAGE_ENDPOINT, AZURE_STORAGE_SERVICE_ENDPOINT]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand serve" -l azure-key-file -d 'azure://: a file with one of the account\'s two keys: /etc/lockd/azure.key [env: LOCKD_AZURE_KEY_FILE]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand serve" -l azure-sas-file -d 'azure://: a file with a shared access signature of the account or the container: /etc/lockd/azure.sas [env: LOCKD_AZURE_SAS_FILE]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand serve" -l ca-file -d 'Certificates (PEM) to trust beside the system\'s own: /etc/ssl/certs/internal.pem [env: LOCKD_CA_FILE]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand serve" -l insecure -d 'Listen where others than this host can reach it, without any authentication [env: LOCKD_INSECURE] [default: false]'
+complete -c lockd -n "__fish_lockd_using_subcommand serve" -l no-create -d 'Never make a store that is missing [env: LOCKD_NO_CREATE] [default: false]'
+complete -c lockd -n "__fish_lockd_using_subcommand serve" -l json -d 'Print JSON: short for --output json'
+complete -c lockd -n "__fish_lockd_using_subcommand serve" -s q -l quiet -d 'Say nothing but errors'
+complete -c lockd -n "__fish_lockd_using_subcommand serve" -s v -l verbose -d 'Say more: the store in use, for example'
+complete -c lockd -n "__fish_lockd_using_subcommand serve" -l s3-allow-http -d 's3://: permit --s3-endpoint http://..., which shows states to everybody on the way [env: LOCKD_S3_ALLOW_HTTP] [default: false]'
+complete -c lockd -n "__fish_lockd_using_subcommand serve" -l s3-virtual-hosted -d 's3://: put the bucket into the host name of --s3-endpoint, and not into its path [env: LOCKD_S3_VIRTUAL_HOSTED] [default: false]'
+complete -c lockd -n "__fish_lockd_using_subcommand serve" -l azure-allow-http -d 'azure://: permit --azure-endpoint http://..., which shows states to everybody on the way [env: LOCKD_AZURE_ALLOW_HTTP] [default: false]'
+complete -c lockd -n "__fish_lockd_using_subcommand serve" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c lockd -n "__fish_lockd_using_subcommand config; and not __fish_seen_subcommand_from gen show" -l server -d 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand config; and not __fish_seen_subcommand_from gen show" -l store -d 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand config; and not __fish_seen_subcommand_from gen show" -l namespace -d 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand config; and not __fish_seen_subcommand_from gen show" -l env-file -d 'Read settings from this file of NAME=value lines; may be repeated, the last one wins' -r -F
@@ -501,7 +530,7 @@ complete -c lockd -n "__fish_lockd_using_subcommand config; and not __fish_seen_
 complete -c lockd -n "__fish_lockd_using_subcommand config; and not __fish_seen_subcommand_from gen show" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c lockd -n "__fish_lockd_using_subcommand config; and not __fish_seen_subcommand_from gen show" -f -a "gen" -d 'Print a configuration file with every setting explained'
 complete -c lockd -n "__fish_lockd_using_subcommand config; and not __fish_seen_subcommand_from gen show" -f -a "show" -d 'Show the settings that hold'
-complete -c lockd -n "__fish_lockd_using_subcommand config; and __fish_seen_subcommand_from gen" -l server -d 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand config; and __fish_seen_subcommand_from gen" -l server -d 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand config; and __fish_seen_subcommand_from gen" -l store -d 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand config; and __fish_seen_subcommand_from gen" -l namespace -d 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand config; and __fish_seen_subcommand_from gen" -l env-file -d 'Read settings from this file of NAME=value lines; may be repeated, the last one wins' -r -F
@@ -524,7 +553,7 @@ complete -c lockd -n "__fish_lockd_using_subcommand config; and __fish_seen_subc
 complete -c lockd -n "__fish_lockd_using_subcommand config; and __fish_seen_subcommand_from gen" -l s3-virtual-hosted -d 's3://: put the bucket into the host name of --s3-endpoint, and not into its path [env: LOCKD_S3_VIRTUAL_HOSTED] [default: false]'
 complete -c lockd -n "__fish_lockd_using_subcommand config; and __fish_seen_subcommand_from gen" -l azure-allow-http -d 'azure://: permit --azure-endpoint http://..., which shows states to everybody on the way [env: LOCKD_AZURE_ALLOW_HTTP] [default: false]'
 complete -c lockd -n "__fish_lockd_using_subcommand config; and __fish_seen_subcommand_from gen" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c lockd -n "__fish_lockd_using_subcommand config; and __fish_seen_subcommand_from show" -l server -d 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand config; and __fish_seen_subcommand_from show" -l server -d 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand config; and __fish_seen_subcommand_from show" -l store -d 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand config; and __fish_seen_subcommand_from show" -l namespace -d 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand config; and __fish_seen_subcommand_from show" -l env-file -d 'Read settings from this file of NAME=value lines; may be repeated, the last one wins' -r -F
@@ -548,7 +577,7 @@ complete -c lockd -n "__fish_lockd_using_subcommand config; and __fish_seen_subc
 complete -c lockd -n "__fish_lockd_using_subcommand config; and __fish_seen_subcommand_from show" -l s3-virtual-hosted -d 's3://: put the bucket into the host name of --s3-endpoint, and not into its path [env: LOCKD_S3_VIRTUAL_HOSTED] [default: false]'
 complete -c lockd -n "__fish_lockd_using_subcommand config; and __fish_seen_subcommand_from show" -l azure-allow-http -d 'azure://: permit --azure-endpoint http://..., which shows states to everybody on the way [env: LOCKD_AZURE_ALLOW_HTTP] [default: false]'
 complete -c lockd -n "__fish_lockd_using_subcommand config; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c lockd -n "__fish_lockd_using_subcommand completions" -l server -d 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand completions" -l server -d 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand completions" -l store -d 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand completions" -l namespace -d 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand completions" -l env-file -d 'Read settings from this file of NAME=value lines; may be repeated, the last one wins' -r -F
@@ -571,7 +600,7 @@ complete -c lockd -n "__fish_lockd_using_subcommand completions" -l s3-allow-htt
 complete -c lockd -n "__fish_lockd_using_subcommand completions" -l s3-virtual-hosted -d 's3://: put the bucket into the host name of --s3-endpoint, and not into its path [env: LOCKD_S3_VIRTUAL_HOSTED] [default: false]'
 complete -c lockd -n "__fish_lockd_using_subcommand completions" -l azure-allow-http -d 'azure://: permit --azure-endpoint http://..., which shows states to everybody on the way [env: LOCKD_AZURE_ALLOW_HTTP] [default: false]'
 complete -c lockd -n "__fish_lockd_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c lockd -n "__fish_lockd_using_subcommand man" -l server -d 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand man" -l server -d 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand man" -l store -d 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand man" -l namespace -d 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand man" -l env-file -d 'Read settings from this file of NAME=value lines; may be repeated, the last one wins' -r -F
@@ -594,7 +623,7 @@ complete -c lockd -n "__fish_lockd_using_subcommand man" -l s3-allow-http -d 's3
 complete -c lockd -n "__fish_lockd_using_subcommand man" -l s3-virtual-hosted -d 's3://: put the bucket into the host name of --s3-endpoint, and not into its path [env: LOCKD_S3_VIRTUAL_HOSTED] [default: false]'
 complete -c lockd -n "__fish_lockd_using_subcommand man" -l azure-allow-http -d 'azure://: permit --azure-endpoint http://..., which shows states to everybody on the way [env: LOCKD_AZURE_ALLOW_HTTP] [default: false]'
 complete -c lockd -n "__fish_lockd_using_subcommand man" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c lockd -n "__fish_lockd_using_subcommand help" -l server -d 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand help" -l server -d 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand help" -l store -d 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand help" -l namespace -d 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand help" -l env-file -d 'Read settings from this file of NAME=value lines; may be repeated, the last one wins' -r -F
@@ -648,7 +677,7 @@ function __lockd_wants_key
         switch $word
             case --
                 return 1
-            case --server --store --namespace --env-file --config --azure-endpoint --azure-key-file --azure-sas-file --ca-file --color --conflict-exit-code --for-pid --if-busy --if-etag --if-version --key --kill-grace --lease-id --max-runtime --min-hold --once-per --output --owner --reason --report --s3-endpoint --s3-kms-key --s3-region --s3-sse --token --ttl --wait -E -o -w
+            case --server --store --namespace --env-file --config --azure-endpoint --azure-key-file --azure-sas-file --ca-file --color --conflict-exit-code --drain --for-pid --if-busy --if-etag --if-version --key --kill-grace --lease-id --listen --log --max-runtime --max-ttl --min-hold --once-per --output --owner --reason --report --s3-endpoint --s3-kms-key --s3-region --s3-sse --token --ttl --wait -E -o -w
                 set value yes
             case '-*'
             case '*'
