@@ -9,7 +9,7 @@ use super::records::Look;
 use crate::clock::BootTime;
 use crate::error::{ErrorKind, Result};
 use crate::limits::{OBJECT_IDENTITY_EVERY, OBJECT_REQUEST};
-use crate::store::identity::{Identity, replaced};
+use crate::store::identity::{Identity, Kind, replaced};
 use crate::store::{Precondition, PutError};
 
 /// The identity that was found when the store was opened, and when it was last looked at.
@@ -58,7 +58,7 @@ impl Objects {
     /// The identity that is there.
     pub(super) async fn present(&self) -> Result<Option<Identity>> {
         match self.look(&self.names.identity(), None).await? {
-            Look::Value(tagged) => Identity::parse(&tagged.value).map(Some),
+            Look::Value(tagged) => Identity::parse_as(Kind::Plain, &tagged.value).map(Some),
             Look::Absent | Look::Same => Ok(None),
         }
     }

@@ -13,7 +13,7 @@ use super::refusal::{Access, Asked};
 use super::{Clients, Objects};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{OBJECT_REQUEST, TTL_MIN_OBJECTS};
-use crate::store::identity::{Identity, replaced};
+use crate::store::identity::{Identity, Kind, replaced};
 use crate::store::open::{OpenOptions, Opened};
 use crate::store::{Credential, Facts, Precondition, PutError, Store};
 
@@ -59,7 +59,7 @@ fn unknown((clients, asked): (Clients, Asked), prefix: &str, options: &OpenOptio
         clients,
         asked,
         names: Names::below(prefix),
-        identity: Known::now(Identity::new(&*options.entropy), options.clock.boot()),
+        identity: Known::now(Identity::of(Kind::Plain, &*options.entropy), options.clock.boot()),
         clock: Arc::clone(&options.clock),
         entropy: Arc::clone(&options.entropy),
     }
@@ -89,7 +89,7 @@ pub async fn raise_epoch(service: (Clients, Asked), prefix: &str, options: &Open
     let objects = unknown(service, prefix, options);
     let path = objects.names.identity();
     let Look::Value(found) = objects.look(&path, None).await? else { return Err(none_here(&objects)) };
-    let old = Identity::parse(&found.value)?;
+    let old = Identity::parse_as(Kind::Plain, &found.value)?;
     let too_many = || Error::new(ErrorKind::Corrupt, "its epoch cannot be raised any more");
     let new = Identity { epoch: old.epoch.checked_add(1).ok_or_else(too_many)?, ..old.clone() };
     let body = PutPayload::from(new.encode()?);
