@@ -6,7 +6,7 @@ use super::text;
 /// Where values begin.
 const INDENT: usize = 12;
 /// Narrower than this nothing is wrapped.
-const NARROWEST: usize = 40;
+pub const NARROWEST: usize = 40;
 
 /// Colours of values, as terminals know them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

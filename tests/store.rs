@@ -13,10 +13,11 @@ use lockd::store::open::{OpenOptions, Opened, StoreUrl, open};
 
 mod contract;
 mod faults;
+#[cfg(feature = "lsm")]
+mod lsm;
 mod opening;
 mod order;
 mod processes;
-mod quick;
 mod rate;
 mod replaced;
 mod spy;

@@ -26,9 +26,18 @@ const INDENT: usize = 24;
 /// On a narrower terminal nothing is wrapped further.
 const NARROWEST: usize = 50;
 
+/// What is shown of the answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Show {
+    /// All, in this format.
+    As(Format),
+    /// None: whoever asked looks at them afterwards.
+    Nothing,
+}
+
 /// The answers so far.
 pub struct Board {
-    format: Format,
+    show: Show,
     url: String,
     screen: Option<usize>,
     paints: bool,
@@ -87,14 +96,14 @@ struct Figures {
 
 impl Board {
     /// An empty one.
-    pub fn new(context: &Context, format: Format, url: &str) -> Self {
+    pub fn new(context: &Context, show: Show, url: &str) -> Self {
         let clock = Arc::clone(&context.clock);
         Self {
-            format,
+            show,
             url: url.to_owned(),
             screen: table::screen(),
             paints: context.paints(),
-            spins: context.is_watched() && !context.voice.quiet && format == Format::Text,
+            spins: context.is_watched() && !context.voice.quiet && show == Show::As(Format::Text),
             began: clock.boot(),
             clock,
             state: RefCell::default(),
@@ -113,7 +122,7 @@ impl Board {
     /// An answer.
     pub fn add(&self, report: Report) {
         let mut state = self.state.borrow_mut();
-        if self.format == Format::Text && state.unwritten.is_none() {
+        if self.show == Show::As(Format::Text) && state.unwritten.is_none() {
             let lines = self.lines(&report);
             let written = match &state.bar {
                 Some(bar) => bar.suspend(|| output::write(&lines)),
@@ -134,6 +143,11 @@ impl Board {
             shortest_ttl_ms: shortest.map(|ttl| micros(ttl) / 1_000),
         };
         self.state.borrow_mut().speed = Some(figures);
+    }
+
+    /// All that were given so far.
+    pub fn reports(&self) -> Vec<Report> {
+        self.state.borrow().reports.clone()
     }
 
     /// Whether a check failed so far.
@@ -181,10 +195,14 @@ impl Board {
             fail: state.reports.iter().filter(|report| report.outcome == Outcome::Fail).count(),
         };
         let took = self.clock.boot().since(self.began);
-        if self.format == Format::Text {
-            output::print(self.sum(&summary, took))?;
-            return Ok(failed);
-        }
+        let format = match self.show {
+            Show::Nothing => return Ok(failed),
+            Show::As(Format::Text) => {
+                output::print(self.sum(&summary, took))?;
+                return Ok(failed);
+            }
+            Show::As(format) => format,
+        };
         let body = Body {
             store: &self.url,
             ok: !failed,
@@ -193,7 +211,7 @@ impl Board {
             speed: state.speed.as_ref(),
             took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         };
-        output::print(output::document(self.format, &body)?)?;
+        output::print(output::document(format, &body)?)?;
         Ok(failed)
     }
 

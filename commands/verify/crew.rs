@@ -1,13 +1,13 @@
 //! The processes that race, seen from the one that started them.
 
 use std::ffi::OsString;
-use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use lockd::clock::Clock;
 use lockd::store::conformance::Flaw;
+use lockd::store::open::StoreUrl;
 use serde::Serialize;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
@@ -32,20 +32,43 @@ struct Worker {
 }
 
 impl<'a> Crew<'a> {
-    /// Starts so many on a store, and on a directory where there is one.
+    /// Starts so many on a store in the checks' place.
     ///
     /// # Errors
     /// In words.
-    pub async fn start(count: usize, url: &str, directory: Option<&Path>, clock: &'a dyn Clock) -> Result<Self, Flaw> {
-        let begin = Begin { url: url.to_owned(), directory: directory.map(Path::to_owned) };
+    pub async fn start(count: usize, store: &StoreUrl, place: &StoreUrl, clock: &'a dyn Clock) -> Result<Self, Flaw> {
+        let (crew, replies) = Self::begin(count, store, place, clock).await?;
+        match replies.iter().all(|reply| matches!(reply, Reply::Ready)) {
+            true => Ok(crew),
+            false => Err(strange()),
+        }
+    }
+
+    /// Starts one on a store that this process has open and that is for one process at a time: it must not get it.
+    ///
+    /// # Errors
+    /// In words: it got it, or that could not be tried.
+    pub async fn kept_out(store: &StoreUrl, place: &StoreUrl, clock: &'a dyn Clock) -> Result<String, Flaw> {
+        let (crew, replies) = Self::begin(1, store, place, clock).await?;
+        crew.end().await;
+        match replies[..] {
+            [Reply::KeptOut] => Ok("a second process is kept out: one at a time uses an lsm:// store".to_owned()),
+            [Reply::Ready] => Err("a second process opened it at the same time".into()),
+            _ => Err(strange()),
+        }
+    }
+
+    async fn begin(
+        count: usize,
+        store: &StoreUrl,
+        place: &StoreUrl,
+        clock: &'a dyn Clock,
+    ) -> Result<(Self, Vec<Reply>), Flaw> {
+        let begin = Begin { url: store.to_text(), place: place.to_text() };
         let workers = (0..count).map(|_| Worker::start()).collect::<Result<Vec<_>, _>>()?;
         let mut crew = Self { workers, clock };
-        for reply in crew.ask(&begin, Duration::ZERO).await? {
-            if !matches!(reply, Reply::Ready) {
-                return Err(strange());
-            }
-        }
-        Ok(crew)
+        let replies = crew.ask(&begin, Duration::ZERO).await?;
+        Ok((crew, replies))
     }
 
     /// How many there are.

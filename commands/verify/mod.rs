@@ -2,10 +2,12 @@
 
 mod board;
 mod crew;
+mod job;
 mod peer;
 mod races;
 mod store;
-mod worker;
+pub mod vet;
+pub mod worker;
 
 use lockd::error::Result;
 

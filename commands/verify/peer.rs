@@ -6,7 +6,7 @@ use lockd::store::disk::names;
 use lockd::store::open::StoreUrl;
 
 use super::super::{identity, text};
-use super::store::{Job, Leave};
+use super::job::{Job, Leave};
 
 /// The namespace in which they meet.
 const NAMESPACE: &str = "verify-peers";
@@ -16,12 +16,13 @@ pub async fn check(job: &Job<'_>, store: &Store) -> Leave {
     const ID: &str = "peer";
     const ALONE: &str =
         "run the same command on the other host at the same time; remove what a killed one left, if need be";
-    if job.url == StoreUrl::Memory {
-        job.board.add(Report::fail(
-            ID,
-            "memory is in this process: nobody else can come",
-            "name a store that hosts share",
-        ));
+    let nobody_else = match job.url {
+        StoreUrl::Memory => Some("memory is in this process: nobody else can come"),
+        StoreUrl::Lsm(_) => Some("one process at a time uses an lsm:// store: nobody else can come"),
+        StoreUrl::Disk(_) | StoreUrl::S3 { .. } | StoreUrl::Azure { .. } => None,
+    };
+    if let Some(why) = nobody_else {
+        job.board.add(Report::fail(ID, why, "name a store that hosts share"));
         return Leave::Remove;
     }
     let scratch = Scratch::shared(store, &*job.context.clock, &*job.context.entropy, NAMESPACE);

@@ -1,22 +1,20 @@
 //! Races between processes on one host, judged by what each of them saw.
 
-use std::time::Duration;
-
 use lockd::store::conformance::round::{head, part, verdict};
 use lockd::store::conformance::{Flaw, NOT_A_STORE, Report, Scratch, race};
 use lockd::store::disk::names::{Act, Saw, all_see, one_maker};
 use lockd::store::{Precondition, Store};
 
 use super::crew::{Crew, strange};
-use super::store::Job;
+use super::job::Job;
 use super::worker::{NAMESPACE, Order, Reply};
 
 type Seen = Result<String, Flaw>;
 
 /// Runs them all.
-pub async fn run(job: &Job<'_>, store: &Store, crew: &mut Crew<'_>, soak: Option<Duration>) {
+pub async fn run(job: &Job<'_>, store: &Store, crew: &mut Crew<'_>) {
     let scratch = Scratch::shared(store, &*job.context.clock, &*job.context.entropy, NAMESPACE);
-    let rounds = job.rounds();
+    let rounds = job.plan.size.rounds;
     let add = |id, seen| job.board.add(Report::from_seen(id, seen, NOT_A_STORE).of("R2"));
     if job.directory().is_some() {
         job.board.doing("several processes make and link names");
@@ -31,7 +29,7 @@ pub async fn run(job: &Job<'_>, store: &Store, crew: &mut Crew<'_>, soak: Option
     let counted = counts(&scratch, crew, &Order::Count { rounds: rounds as u64 }).await;
     let before = counted.as_ref().map_or(0, |(sum, _)| *sum);
     add("process-count", counted.map(|(_, saw)| saw));
-    if let Some(soak) = soak.filter(|_| before > 0) {
+    if let Some(soak) = job.plan.soak.filter(|_| before > 0) {
         job.board.doing("a soak: several processes count for long");
         let millis = u64::try_from(soak.as_millis()).unwrap_or(u64::MAX);
         add("soak", counts(&scratch, crew, &Order::Soak { millis }).await.map(|(_, saw)| saw));

@@ -3,23 +3,21 @@
 //! When that one is gone without a word, the workers remove what was made for the checks, and end.
 
 use std::io::{BufRead, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use lockd::error::Result;
+use lockd::error::{Error, ErrorKind, Result};
 use lockd::store::conformance::race::increments;
 use lockd::store::conformance::round::{Part, part};
 use lockd::store::conformance::{Flaw, Scratch};
 use lockd::store::disk::names::{Act, Saw, act};
-use lockd::store::disk::scratch;
-use lockd::store::open::{self, Opened};
+use lockd::store::open::{self, Opened, StoreUrl};
 use lockd::store::{Etag, Precondition};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::time::Timespec;
 use serde::{Deserialize, Serialize};
 
 use super::super::context::Context;
-use super::store::{options, wire_error};
 
 /// The namespace that all of them use.
 pub const NAMESPACE: &str = "verify-processes";
@@ -29,8 +27,8 @@ pub const NAMESPACE: &str = "verify-processes";
 pub struct Begin {
     /// The store of the checks.
     pub url: String,
-    /// The directory of the checks, for directories.
-    pub directory: Option<PathBuf>,
+    /// The place of the checks, around that.
+    pub place: String,
 }
 
 /// What a worker is to do.
@@ -55,6 +53,8 @@ pub enum Order {
 pub enum Reply {
     /// The store is open.
     Ready,
+    /// Another process has it, and one at a time is the rule.
+    KeptOut,
     /// Of `Put`.
     Part(Part),
     /// Of `Count` and `Soak`: how often.
@@ -73,22 +73,32 @@ pub fn run(context: &Context) -> Result<u8> {
     let mut lines = std::io::stdin().lock().lines();
     let first = lines.next().transpose().map_err(wire_error)?.unwrap_or_default();
     let begin: Begin = serde_json::from_str(&first).map_err(wire_error)?;
+    let (place, options) = (StoreUrl::parse(&begin.place)?, context.options(&begin.url)?);
+    let directory = place.directory().map(|(path, _)| path.to_owned());
     context.block_on(async {
-        let dismissed = match open::open(&begin.url, options(context)).await {
+        let dismissed = match open::open(&begin.url, options.clone()).await {
+            Err(e) if e.kind() == ErrorKind::Unavailable && matches!(place, StoreUrl::Lsm(_)) => {
+                answer(&Reply::KeptOut).is_ok()
+            }
             Err(e) => answer(&Reply::Failed(e.into())).is_ok(),
-            Ok(opened) => answer(&Reply::Ready).is_ok() && serve(context, &begin, &opened, lines).await,
+            Ok(opened) => answer(&Reply::Ready).is_ok() && serve(context, directory, &opened, lines).await,
         };
-        if let (false, Some(directory)) = (dismissed, &begin.directory) {
-            scratch::remove(directory, &*context.clock).await?;
+        if !dismissed {
+            open::remove(&place, &options).await?;
         }
         Ok(0)
     })
 }
 
+/// An order or a reply that could not be read or written.
+fn wire_error(e: impl std::fmt::Display) -> Error {
+    Error::new(ErrorKind::Internal, format!("between the processes of verify: {e}"))
+}
+
 /// Whether it was sent home; otherwise whoever gave the orders is gone.
 async fn serve(
     context: &Context,
-    begin: &Begin,
+    directory: Option<PathBuf>,
     opened: &Opened,
     lines: impl Iterator<Item = std::io::Result<String>>,
 ) -> bool {
@@ -96,7 +106,7 @@ async fn serve(
     for line in lines.map_while(|line| line.ok()) {
         let reply = match serde_json::from_str(&line) {
             Ok(Order::End) => return true,
-            Ok(order) => follow(context, begin, &scratch, order).await,
+            Ok(order) => follow(context, directory.as_deref(), &scratch, order).await,
             Err(e) => Reply::Failed(e.to_string().into()),
         };
         if answer(&reply).is_err() {
@@ -106,7 +116,7 @@ async fn serve(
     false
 }
 
-async fn follow(context: &Context, begin: &Begin, scratch: &Scratch<'_>, order: Order) -> Reply {
+async fn follow(context: &Context, directory: Option<&Path>, scratch: &Scratch<'_>, order: Order) -> Reply {
     let done = match order {
         Order::Put { name, etag } => {
             let when = etag.map_or(Precondition::Absent, |etag| Precondition::Matches(Etag(etag.into())));
@@ -114,7 +124,7 @@ async fn follow(context: &Context, begin: &Begin, scratch: &Scratch<'_>, order: 
         }
         Order::Count { rounds } => increments(scratch, rounds).await.map(|()| Reply::Counted(rounds)),
         Order::Soak { millis } => soak(scratch, Duration::from_millis(millis)).await.map(Reply::Counted),
-        Order::Act(what) => match &begin.directory {
+        Order::Act(what) => match directory {
             Some(directory) => Ok(Reply::Saw(act(directory, &what, &*context.entropy))),
             None => Err("there is no directory".into()),
         },

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use futures_util::FutureExt;
 
 use super::fs::Fs;
-use super::identity::{self, Identity};
-use super::layout::{IDENTITY, own_name};
+use super::identity::{self, Identity, Kind, own_name};
+use super::layout::IDENTITY;
 use super::real::RealFs;
 use super::{io_error, lost, scratch};
 use crate::limits::{INODES_LEAST, INODES_WANTED, ROOM_LEAST, ROOM_WANTED};
@@ -26,6 +26,8 @@ pub struct Question {
     pub fstab: PathBuf,
     /// Whether it is accepted that everything is gone after a restart.
     pub volatile: bool,
+    /// How the store keeps its records.
+    pub kind: Kind,
     /// The name of the directory for the checks.
     pub scratch: String,
 }
@@ -70,7 +72,7 @@ pub fn look(question: &Question) -> Answer {
     let own = base == question.path;
     if own {
         answer.reports.push(mode(&base));
-        answer.reports.push(contents(&base));
+        answer.reports.push(contents(&base, question.kind));
     }
     let room = room(&base);
     let full = room.iter().any(|report| report.outcome == Outcome::Fail);
@@ -227,16 +229,16 @@ fn owner(base: &Path, made: &Path) -> Report {
     Report::fail(ID, saw, advice)
 }
 
-fn contents(path: &Path) -> Report {
+fn contents(path: &Path, kind: Kind) -> Report {
     const ID: &str = "contents";
     let names = match std::fs::read_dir(path) {
         Ok(names) => names.flatten().map(|name| name.file_name().to_string_lossy().into_owned()).collect::<Vec<_>>(),
         Err(e) => return Report::fail(ID, format!("it cannot be listed: {e}"), "check its owner and mode"),
     };
     if names.iter().any(|name| name == IDENTITY) {
-        return known(path);
+        return known(path, kind);
     }
-    match names.iter().find(|name| !own_name(name)) {
+    match names.iter().find(|name| !own_name(kind, name)) {
         None => Report::ok(ID, "no store yet"),
         Some(name) => {
             let saw = format!("no store, but other things, such as {name:?}");
@@ -247,12 +249,12 @@ fn contents(path: &Path) -> Report {
     }
 }
 
-fn known(path: &Path) -> Report {
+fn known(path: &Path, kind: Kind) -> Report {
     const ID: &str = "contents";
     let fs = RealFs::new(path.to_owned(), false, false);
     let read = async {
         let root = fs.open_root().await.map_err(|e| io_error("open the store's directory", e))?;
-        identity::read(&fs, &root).await
+        identity::read(&fs, &root, kind).await
     };
     match read.now_or_never().unwrap_or_else(|| Err(lost())) {
         Ok(Some(Identity { id, epoch, .. })) => {

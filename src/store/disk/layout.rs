@@ -24,13 +24,6 @@ pub const RECORDS: &str = "records";
 /// The directory of all blobs.
 pub const BLOBS: &str = "blobs";
 
-/// Whether a name in the root is one that a store may have, or that may be there before it: only then is a store made.
-#[must_use]
-pub fn own_name(name: &str) -> bool {
-    let known = [RECORDS, BLOBS, RESERVE, "lost+found"].contains(&name);
-    known || name.starts_with(IDENTITY) || name.starts_with(super::scratch::PREFIX)
-}
-
 /// The directory of one key, of its records or its blobs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {

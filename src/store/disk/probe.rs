@@ -12,11 +12,9 @@ use rustix::io::Errno;
 use super::examine::{self, Answer, Question};
 use crate::clock::Clock;
 use crate::error::Error;
+use crate::limits::CLOCK_OFF;
 use crate::platform::mounts::Mount;
 use crate::store::conformance::{Flaw, NOT_A_STORE, Report};
-
-/// A server's clock further from this host's than this is worth a word.
-const CLOCK_OFF: Duration = Duration::from_secs(60);
 
 const NO_LINKS: &str = "use another file system, or an lsm:// store there behind `lockd serve`";
 const NO_SYNC: &str = "look at the kernel's log and the disk: what is written there may be lost";
