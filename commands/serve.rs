@@ -39,6 +39,8 @@ once, and in one write. Any number of servers may run on one shared store.
   lockd serve --listen unix:///run/lockd/lockd.sock --listen 127.0.0.1:9341
   LOCKD_STORE=mem:// lockd serve --log json
 
+First it checks the store as `lockd verify store --quick` does, and exits 78 when a check fails.
+
 It listens on loopback and on unix sockets (mode 0600) only. Any other address needs --insecure: whoever reaches it may then take and \
 break every lock and read and write every state, and everything passes the network in the clear.
 

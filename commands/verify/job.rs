@@ -127,8 +127,7 @@ impl<'a> Job<'a> {
         self.board.quiet();
         match ended {
             Either::Signal(signal) => self.clean_up().await.map(|()| Either::Signal(signal)),
-            // The other host is still at it, or removes it.
-            Either::Done(Leave::ToTheOther) => Ok(Either::Done(())),
+            Either::Done(Leave::AsItIs) => Ok(Either::Done(())),
             Either::Done(Leave::Remove) => {
                 if let Err(e) = self.clean_up().await {
                     let advice = e.hint().unwrap_or("remove it by hand").to_owned();
@@ -141,7 +140,7 @@ impl<'a> Job<'a> {
 
     async fn clean_up(&self) -> Result<()> {
         let removed = open::remove(&self.inside(), &self.options).await;
-        removed.map_err(|e| e.context(format_args!("{} stays behind", self.inside().to_text())))
+        removed.map_err(|e| e.context(format_args!("{} may stay behind", self.inside().to_text())))
     }
 
     /// The checks' place inside the store.
@@ -155,8 +154,11 @@ impl<'a> Job<'a> {
     }
 
     async fn check(&self) -> Leave {
-        if !self.look().await {
-            return Leave::Remove;
+        self.board.doing("looking at the place");
+        let found = self.look().await;
+        found.reports.into_iter().for_each(|report| self.board.add(report));
+        if !found.goes_on {
+            return if found.left { Leave::Remove } else { Leave::AsItIs };
         }
         self.board.doing("opening a store of the checks' own");
         let inner = self.inside().inside("store");
@@ -186,14 +188,11 @@ impl<'a> Job<'a> {
         Leave::Remove
     }
 
-    /// What can be told of the place itself. Whether it goes on.
-    async fn look(&self) -> bool {
-        self.board.doing("looking at the place");
+    /// What can be told of the place itself.
+    async fn look(&self) -> place::Answer {
         let may_be_missing = self.place.embedded.is_some();
         let place = place::Place { url: &self.url, scratch: &self.name, may_be_missing, volatile: self.plan.volatile };
-        let answer = place::look(place, &self.options).await;
-        answer.reports.into_iter().for_each(|report| self.board.add(report));
-        answer.goes_on
+        place::look(place, &self.options).await
     }
 
     /// The store's contract, its speed, and a large object, by this process.
@@ -269,12 +268,12 @@ impl<'a> Job<'a> {
     }
 }
 
-/// Who removes the checks' place.
+/// What becomes of the checks' place.
 pub enum Leave {
-    /// This process.
+    /// It is removed.
     Remove,
-    /// The other host.
-    ToTheOther,
+    /// It stays: nothing was made in it, or the other host is still at it and removes it.
+    AsItIs,
 }
 
 fn ttl(shortest: Option<Duration>) -> Report {

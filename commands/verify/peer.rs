@@ -39,7 +39,7 @@ pub async fn check(job: &Job<'_>, store: &Store) -> Leave {
     };
     job.board.add(Report::ok(ID, format!("met {} through the store", text::shown(&peer.other))));
     match race(job, &mut peer).await {
-        Ok(()) if peer.part_company().await.is_ok() && !peer.is_first() => Leave::ToTheOther,
+        Ok(()) if peer.part_company().await.is_ok() && !peer.is_first() => Leave::AsItIs,
         _ => Leave::Remove,
     }
 }

@@ -29,10 +29,12 @@ leaves nothing behind. Exits 1 when a check failed.
   lockd verify store /mnt/nfs
   lockd verify store --quick
   lockd verify store --peer disk:///mnt/nfs/lockd
+  lockd --env-file .env.s3 verify store s3://my-bucket/lockd
 
 Several processes race each other, since locks that hold only within one process look fine to a check that runs in one. With \
 --peer, run on two hosts at the same time, they meet through the store and race each other: do that for every directory that \
-several hosts share."
+several hosts share. In a bucket or container each permission is tried by name; the policy that would do is printed when one is \
+missing. Of an lsm:// store, which one process at a time has open, it is checked that a second one is kept out."
 )]
 pub struct Args {
     /// A store's URL, or a directory [default: the store that the other commands use]

@@ -158,7 +158,7 @@ pub async fn remove(place: &StoreUrl, options: &OpenOptions) -> Result<()> {
         StoreUrl::Memory => Ok(()),
         StoreUrl::Disk(path) | StoreUrl::Lsm(path) => disk::scratch::remove(path, &*options.clock).await,
         StoreUrl::S3 { prefix, .. } | StoreUrl::Azure { prefix, .. } => {
-            remove_objects(place, prefix, options).await.map_err(|e| e.context(place.to_text()))
+            remove_objects(place, prefix, options).await
         }
     }
 }

@@ -29,6 +29,8 @@ pub struct Answer {
     pub reports: Vec<Report>,
     /// Whether a store can be opened in the checks' place.
     pub goes_on: bool,
+    /// Whether something may be in it already.
+    pub left: bool,
 }
 
 /// Looks at a place, and tries what stores need of it. What it makes is in the checks' place. Run it to its end: dropped, it may still
@@ -42,16 +44,18 @@ pub async fn look(place: Place<'_>, options: &OpenOptions) -> Answer {
             volatile: place.volatile,
             kind,
             scratch: place.scratch.to_owned(),
+            own: hex::encode(options.entropy.bytes::<8>()),
         };
         let answer = probe::place(question, Arc::clone(&options.clock)).await;
-        return Answer { reports: answer.reports, goes_on: answer.scratch.is_some() };
+        let there = answer.scratch.is_some();
+        return Answer { reports: answer.reports, goes_on: there, left: there };
     }
     if *place.url == StoreUrl::Memory {
-        return Answer { reports: Vec::new(), goes_on: true };
+        return Answer { goes_on: true, ..Answer::default() };
     }
     in_bucket(&place, options).await.unwrap_or_else(|e| {
         let advice = e.hint().unwrap_or("look at its settings").to_owned();
-        Answer { reports: vec![Report::fail("settings", e.message(), advice)], goes_on: false }
+        Answer { reports: vec![Report::fail("settings", e.message(), advice)], ..Answer::default() }
     })
 }
 
@@ -59,9 +63,7 @@ pub async fn look(place: Place<'_>, options: &OpenOptions) -> Answer {
 async fn in_bucket(place: &Place<'_>, options: &OpenOptions) -> Result<Answer> {
     let service = super::open::service(place.url, options)?;
     let scratch = place.url.inside(place.scratch);
-    let super::object::probe::Answer { reports, goes_on } =
-        super::object::probe::place(service, place.url.prefix(), scratch.prefix(), options).await;
-    Ok(Answer { reports, goes_on })
+    Ok(super::object::probe::place(service, place.url.prefix(), scratch.prefix(), options).await)
 }
 
 #[cfg(not(feature = "objects"))]

@@ -83,30 +83,76 @@ fn a_sound_file_system_is_accepted_by_one_host_and_by_two() {
     assert_eq!(left_behind(&disk), Vec::<String>::new());
 }
 
-#[test]
-fn failing_syncs_and_missing_hard_links_are_refused() {
-    for (op, errno, check) in [
-        (Op::SyncFile, Errno::IO, "fsync"),
-        (Op::SyncDir, Errno::INVAL, "fsync"),
-        (Op::Link, Errno::PERM, "hard-links"),
-    ] {
-        let Some((disk, mounts)) = mounted(&[Caching::default()]) else { return };
-        disk.fail(Fault { op, nth: 1, times: u64::MAX, how: How::Refused(errno) });
-        let verdict = verified(&mounts[0]);
-        assert_eq!(verdict.code, Some(1), "{} {}", verdict.body, verdict.err);
-        assert!(verdict.failed().contains(&check), "{op:?}: {:?}", verdict.failed());
-        assert_eq!(left_behind(&disk), Vec::<String>::new());
+/// What is wrong with a file system that one host can see, and the check that finds it.
+enum Wrong {
+    Fails(Op, Errno),
+    Breaks(Flaw),
+}
+
+const WRONG: [(Wrong, &str); 5] = [
+    (Wrong::Fails(Op::SyncFile, Errno::IO), "fsync"),
+    (Wrong::Fails(Op::SyncDir, Errno::INVAL), "fsync"),
+    (Wrong::Fails(Op::Link, Errno::PERM), "hard-links"),
+    (Wrong::Breaks(Flaw::StaleListings), "blob-list"),
+    // All that one process can see is in order.
+    (Wrong::Breaks(Flaw::NamesWithinProcess), "processes"),
+];
+
+impl Wrong {
+    fn befalls(&self, disk: &Disk) {
+        match *self {
+            Self::Fails(op, errno) => disk.fail(Fault { op, nth: 1, times: u64::MAX, how: How::Refused(errno) }),
+            Self::Breaks(flaw) => disk.break_rule(flaw),
+        }
     }
 }
 
+/// Once by `verify store`, and once by a server at its start.
 #[test]
-fn names_that_hold_within_one_process_only_are_refused() {
-    let Some((disk, mounts)) = mounted(&[Caching::default()]) else { return };
-    disk.break_rule(Flaw::NamesWithinProcess);
-    let verdict = verified(&mounts[0]);
-    assert_eq!(verdict.code, Some(1), "{} {}", verdict.body, verdict.err);
-    // All that one process can see is in order.
-    assert_eq!(verdict.failed(), ["processes"], "{} {}", verdict.body, verdict.err);
+fn what_one_host_can_see_is_refused_by_both_commands() {
+    for (wrong, check) in WRONG {
+        let Some((disk, mounts)) = mounted(&[Caching::default()]) else { return };
+        wrong.befalls(&disk);
+        let verdict = verified(&mounts[0]);
+        assert_eq!(verdict.code, Some(1), "{} {}", verdict.body, verdict.err);
+        assert_eq!(verdict.failed().first(), Some(&check), "{} {}", verdict.body, verdict.err);
+        if let Wrong::Fails(..) = wrong {
+            assert_eq!(left_behind(&disk), Vec::<String>::new());
+        }
+        let Some((disk, mounts)) = mounted(&[Caching::default()]) else { return };
+        made(&mounts[0]);
+        wrong.befalls(&disk);
+        let (code, err) = served(&mounts[0]);
+        assert_eq!(code, Some(78), "{check}: {err}");
+        assert!(err.contains(&format!("cannot hold locks: {check}: ")), "{check}: {err}");
+    }
+}
+
+fn url(fs: &LossyFs) -> String {
+    format!("disk://{}", fs.store_path().display())
+}
+
+/// Makes a store, which a server does not.
+fn made(fs: &LossyFs) {
+    let done = Command::new(env!("CARGO_BIN_EXE_lockd"))
+        .env_clear()
+        .args(["list", "--store", &url(fs)])
+        .stdout(Stdio::null())
+        .status()
+        .unwrap();
+    assert!(done.success(), "{done}");
+}
+
+/// What a server that does not start says.
+fn served(fs: &LossyFs) -> (Option<i32>, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_lockd"))
+        .env_clear()
+        .args(["serve", "--listen", "127.0.0.1:0", "--store", &url(fs)])
+        .output()
+        .unwrap();
+    let err = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!err.contains("panicked"), "{err}");
+    (output.status.code(), err)
 }
 
 #[test]
@@ -118,6 +164,15 @@ fn an_exclusive_create_that_is_none_is_refused_once_two_hosts_race() {
     for verdict in &verdicts {
         assert_eq!(verdict.code, Some(1), "{} {}", verdict.body, verdict.err);
     }
+}
+
+/// What one host alone cannot see: its own kernel keeps names apart and forgets none of its own.
+#[test]
+fn what_only_several_hosts_can_see_is_accepted_by_one() {
+    let Some((disk, mounts)) = mounted(&[Caching::default()]) else { return };
+    disk.break_rule(Flaw::TakenNamesAreMadeAgain);
+    let verdict = verified(&mounts[0]);
+    assert!(verdict.is_good(), "{} {}", verdict.body, verdict.err);
 }
 
 /// The host that remembers absences never sees the other one come and would wait for it: the sound one says what is wrong.

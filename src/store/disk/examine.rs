@@ -30,6 +30,8 @@ pub struct Question {
     pub kind: Kind,
     /// The name of the directory for the checks.
     pub scratch: String,
+    /// The name of a directory in that one, for this process alone: another host may be at it too.
+    pub own: String,
 }
 
 /// What was found.

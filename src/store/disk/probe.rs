@@ -10,6 +10,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 
 use super::examine::{self, Answer, Question};
+use super::scratch;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::limits::CLOCK_OFF;
@@ -25,7 +26,11 @@ pub async fn place(question: Question, clock: Arc<dyn Clock>) -> Answer {
     let looked = tokio::task::spawn_blocking(move || {
         let mut answer = examine::look(&question);
         if let Some(dir) = &answer.scratch {
-            answer.reports.extend(all(dir, answer.mount.as_ref(), &*clock));
+            let own = dir.join(&question.own);
+            match scratch::make(&own) {
+                Ok(()) => answer.reports.extend(all(&own, answer.mount.as_ref(), &*clock)),
+                Err(e) => answer.reports.push(Report::from_seen("writable", Err(e.into()), NOT_A_STORE)),
+            }
         }
         answer
     });

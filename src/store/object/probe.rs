@@ -16,18 +16,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{CLOCK_OFF, OBJECT_REQUEST};
 use crate::store::conformance::Report;
 use crate::store::open::OpenOptions;
+use crate::store::place::Answer;
 use crate::store::{Credential, Precondition, PutError};
 
 const AGAIN: &str = "look at the service itself, and run it again";
-
-/// What was found.
-#[derive(Clone, Debug, Default)]
-pub struct Answer {
-    /// In the order in which it was tried.
-    pub reports: Vec<Report>,
-    /// Whether a store can be tried there.
-    pub goes_on: bool,
-}
 
 /// What one of the acts came to.
 struct Tried {
@@ -51,6 +43,8 @@ pub async fn place(service: (Clients, Asked), home: &str, scratch: &str, options
     let began = options.clock.boot();
     let (tried, seen) = try_all(&objects, scratch).await;
     let took = options.clock.boot().since(began);
+    let done = |act| tried.iter().any(|tried: &Tried| tried.act == act && tried.refusal.is_none());
+    answer.left = done(Act::Write) && !done(Act::Delete);
     if let Some(report) = unusable(&tried) {
         answer.reports.push(report);
         return answer;
@@ -82,7 +76,8 @@ fn letters(sas: &Sas) -> Option<Report> {
 
 /// Writes, reads, lists and deletes an object. Also what was seen of the service when it was read.
 async fn try_all(objects: &Objects, scratch: &str) -> (Vec<Tried>, Seen) {
-    let path = Path::from(format!("{scratch}/probe"));
+    // Another host may be at it too.
+    let path = Path::from(format!("{scratch}/probe-{}", hex::encode(objects.entropy.bytes::<8>())));
     let body = PutPayload::from_static(b"{}\n");
     let put = objects.put_object(&path, &body, &Precondition::Absent, OBJECT_REQUEST).await;
     let written = match put {

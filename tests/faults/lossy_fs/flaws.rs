@@ -1,5 +1,6 @@
 //! Rules that a mount breaks on demand.
 
+use fuser::FileType;
 use rustix::io::Errno;
 
 use super::model::{Ino, Model};
@@ -13,11 +14,23 @@ impl State {
     }
 }
 
+/// A name in a listing, and what it leads to.
+pub type Entry = (String, Ino, FileType);
+
 impl Disk {
+    /// What a directory's listing shows.
+    pub fn listing(&self, dir: Ino, present: Vec<Entry>) -> Vec<Entry> {
+        let mut state = self.state();
+        match state.flaw {
+            Some(Flaw::StaleListings) => state.listings.entry(dir).or_insert(present).clone(),
+            _ => present,
+        }
+    }
+
     /// Before a name is made: one that is taken makes room for it, where the flaw has it so.
     pub fn make_way(&self, parent: Ino, name: &str, thread: u32) {
         let mut state = self.state();
-        if state.flaw.is_none() {
+        if !matches!(state.flaw, Some(Flaw::TakenNamesAreMadeAgain | Flaw::NamesWithinProcess)) {
             return;
         }
         state.makers.insert((parent, name.to_owned()), process(thread));

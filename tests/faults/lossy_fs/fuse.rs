@@ -320,6 +320,7 @@ impl Filesystem for Served {
         });
         match listed {
             Ok(names) => {
+                let names = self.disk.listing(ino.0, names);
                 for (at, (name, ino, kind)) in (1..).zip(names).skip(usize::try_from(offset).unwrap_or(usize::MAX)) {
                     if reply.add(INodeNo(ino), at, kind, name) {
                         break;

@@ -50,6 +50,8 @@ struct State {
     flaw: Option<Flaw>,
     /// Who made a name last, where that matters: by directory and name.
     makers: HashMap<(u64, String), u32>,
+    /// What the first listing of a directory had, where that matters.
+    listings: HashMap<u64, Vec<flaws::Entry>>,
 }
 
 /// A rule of file systems that is broken.
@@ -59,6 +61,8 @@ pub enum Flaw {
     TakenNamesAreMadeAgain,
     /// A process sees the names of files that it made itself, and no others: what holds within one process only.
     NamesWithinProcess,
+    /// A directory is listed as it was the first time.
+    StaleListings,
 }
 
 /// How long the kernel may answer from what it saw before: zero is never.
@@ -89,6 +93,7 @@ impl Disk {
             lies_about: None,
             flaw: None,
             makers: HashMap::new(),
+            listings: HashMap::new(),
         };
         Self { shared: Arc::new(Shared { state: Mutex::new(state), died: Notify::new() }) }
     }
