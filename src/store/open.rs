@@ -157,9 +157,7 @@ pub async fn remove(place: &StoreUrl, options: &OpenOptions) -> Result<()> {
     match place {
         StoreUrl::Memory => Ok(()),
         StoreUrl::Disk(path) | StoreUrl::Lsm(path) => disk::scratch::remove(path, &*options.clock).await,
-        StoreUrl::S3 { prefix, .. } | StoreUrl::Azure { prefix, .. } => {
-            remove_objects(place, prefix, options).await
-        }
+        StoreUrl::S3 { prefix, .. } | StoreUrl::Azure { prefix, .. } => remove_objects(place, prefix, options).await,
     }
 }
 

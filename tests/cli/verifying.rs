@@ -7,7 +7,6 @@ use std::process::Stdio;
 use serde_json::Value;
 
 use super::lab::{Lab, Ran, finished, ran};
-use super::mounts::apart;
 use super::pty::shown;
 
 fn place(lab: &Lab, name: &str, mode: u32) -> String {
@@ -95,55 +94,6 @@ fn what_is_no_place_for_a_store_is_refused_with_what_to_do() {
     for ran in [missing, in_its_place, open, closed] {
         assert_eq!(ran.code, 1, "{}", ran.out);
         assert!(ran.out.contains("do not keep locks in it"), "{}", ran.out);
-    }
-}
-
-#[test]
-fn a_directory_of_another_user_is_refused() {
-    let lab = Lab::new();
-    std::fs::set_permissions(lab.path("work"), std::fs::Permissions::from_mode(0o777)).unwrap();
-    let path = place(&lab, "theirs", 0o700);
-    let ran = ran(lab.as_nobody().args(["verify", "store", "--quick", &path]));
-    if super::lab::is_root() {
-        assert_eq!(ran.code, 1, "{}", ran.out);
-        assert!(ran.out.contains("FAIL"), "{}", ran.out);
-    } else {
-        assert_eq!(ran.code, 0, "{}", ran.out);
-    }
-}
-
-#[test]
-fn mounts_that_cannot_hold_locks_are_refused() {
-    let lab = Lab::new();
-    for name in ["ro", "mnt", "fst"] {
-        place(&lab, name, 0o700);
-    }
-    lab.file("fstab", format!("srv:/x {} nfs defaults 0 0\n", lab.path("fst").display()));
-    let script = "set +e
-        mount --bind $D/ro $D/ro && mount -o remount,bind,ro $D/ro
-        lockd verify store --quick $D/ro; echo code $?
-        mount -t tmpfs -o size=64m,mode=700 none $D/mnt
-        lockd verify store --quick $D/mnt; echo code $?
-        lockd verify store --quick --allow-volatile $D/mnt; echo code $?
-        dd if=/dev/zero of=$D/mnt/fill bs=64k 2>/dev/null
-        lockd verify store --quick --allow-volatile $D/mnt; echo code $?
-        umount $D/mnt
-        mount -t tmpfs -o size=64m,mode=700,nr_inodes=10 none $D/mnt
-        lockd verify store --quick --allow-volatile $D/mnt; echo code $?
-        [ -e /etc/fstab ] || : >/etc/fstab
-        mount --bind $D/fstab /etc/fstab
-        lockd verify store --quick $D/fst; echo code $?";
-    let Some(ran) = apart(&lab, script) else { return };
-    let codes: Vec<&str> = ran.out.lines().filter_map(|line| line.strip_prefix("code ")).collect();
-    assert_eq!(codes, ["1", "1", "0", "1", "1", "1"], "{}{}", ran.out, ran.err);
-    says(&ran, "FAIL", "writable", "remount it read-write");
-    says(&ran, "FAIL", "durable", "--allow-volatile");
-    says(&ran, "WARN", "durable", "keep in it only what may be gone");
-    says(&ran, "FAIL", "room", "make room");
-    says(&ran, "FAIL", "inodes", "more inodes");
-    says(&ran, "FAIL", "directory", "but not mounted; mount");
-    for name in ["ro", "mnt", "fst"] {
-        assert_eq!(std::fs::read_dir(lab.path(name)).unwrap().count(), 0, "{name}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -135,6 +135,7 @@ fn real_nfs() {
     let kills = number("LOCKD_TEST_GUEST_KILLS").unwrap_or(50);
     for phase in std::env::var("LOCKD_TEST_GUEST_PHASES").unwrap().split(',') {
         match phase {
+            "verify" => verify(&hosts),
             "conformance" => conformance(&hosts),
             "race" => race(&hosts, rounds),
             "kill" => kill(&hosts, kills),
@@ -143,6 +144,28 @@ fn real_nfs() {
             _ => panic!("there is no phase {phase:?}"),
         }
     }
+}
+
+/// What an operator runs on a mount: on one host, and then on both, which meet in it.
+fn verify(hosts: &[Host; 2]) {
+    use std::os::unix::fs::DirBuilderExt;
+    let at_server = Path::new(EXPORT).join("verify");
+    std::fs::DirBuilder::new().mode(0o700).create(&at_server).unwrap();
+    let start = |host: &Host, form: &str| {
+        let mut command = Command::new(&host.prefix[0]);
+        command.args(&host.prefix[1..]).args(["/test/lockd", "verify", "store", form]).arg(host.mount.join("verify"));
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let good = |child: Child| {
+        let output = child.wait_with_output().unwrap();
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{}: {out}{err}", output.status);
+        out.lines().filter(|line| !line.starts_with("ok ")).for_each(|line| println!("guest: {line}"));
+    };
+    good(start(&hosts[0], "--quick"));
+    let both = [start(&hosts[0], "--peer"), start(&hosts[1], "--peer")];
+    both.into_iter().for_each(good);
+    assert_eq!(std::fs::read_dir(at_server).unwrap().count(), 0, "nothing stays behind");
 }
 
 /// The store's contract, on both hosts at once.

@@ -25,6 +25,8 @@ pub enum Lie {
     SameEtagForSameLength,
     /// A match on a key that is not there succeeds.
     MatchesMissing,
+    /// No lie: a rule deletes what is written, and every answer says so.
+    Expires,
 }
 
 /// What becomes of a request instead.
@@ -178,7 +180,12 @@ impl Fake {
         };
         let answer = Response::builder()
             .header("etag", &object.etag)
-            .header("last-modified", httpdate::fmt_http_date(object.written));
+            .header("last-modified", httpdate::fmt_http_date(object.written))
+            .header("date", httpdate::fmt_http_date(now()));
+        let answer = match self.lie {
+            Some(Lie::Expires) => answer.header("x-amz-expiration", "expiry-date=\"soon\", rule-id=\"tidy\""),
+            _ => answer,
+        };
         if headers.get("if-none-match").is_some_and(|etag| etag.to_str().unwrap() == object.etag) {
             return answer.status(StatusCode::NOT_MODIFIED).body(Bytes::new()).unwrap();
         }

@@ -14,3 +14,4 @@ mod requests;
 mod sas;
 mod servers;
 mod serving;
+mod verifying;

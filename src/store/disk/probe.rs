@@ -17,7 +17,7 @@ use crate::limits::CLOCK_OFF;
 use crate::platform::mounts::Mount;
 use crate::store::conformance::{Flaw, NOT_A_STORE, Report};
 
-const NO_LINKS: &str = "use another file system, or an lsm:// store there behind `lockd serve`";
+const NO_LINKS: &str = "use another file system, or an lsm:// store on a local disk behind `lockd serve`";
 const NO_SYNC: &str = "look at the kernel's log and the disk: what is written there may be lost";
 
 /// Looks at a place and then tries what stores need of its file system, on a thread that may block. Run it to its end: dropped, it
