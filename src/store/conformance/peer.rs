@@ -43,7 +43,16 @@ pub async fn meet<'a>(scratch: &'a Scratch<'a>, name: &str) -> Result<Peer<'a>, 
     let me = hex::encode(scratch.entropy.bytes::<8>());
     let side = enter(scratch, &me).await?;
     let until = scratch.clock.boot() + PEER_WAIT;
-    while guests(scratch).await?.0.len() < 2 {
+    loop {
+        let all = guests(scratch).await?.0;
+        if !all.contains(&me) {
+            // Come again, so that the other does not wait for somebody who has gone.
+            let _may_be_full = enter(scratch, &me).await;
+            return Err("what this host wrote is gone: both were told that they came first, or a write was lost".into());
+        }
+        if all.len() == 2 {
+            break;
+        }
         ensure(scratch.clock.boot() < until, || format!("no other host came in {PEER_WAIT:?}"))?;
         scratch.clock.sleep(LOOK).await;
     }
