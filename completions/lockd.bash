@@ -67,6 +67,9 @@ _lockd() {
             lockd,update)
                 cmd="lockd__subcmd__update"
                 ;;
+            lockd,verify)
+                cmd="lockd__subcmd__verify"
+                ;;
             lockd,watch)
                 cmd="lockd__subcmd__watch"
                 ;;
@@ -82,6 +85,9 @@ _lockd() {
             lockd__subcmd__fence,check)
                 cmd="lockd__subcmd__fence__subcmd__check"
                 ;;
+            lockd__subcmd__verify,store)
+                cmd="lockd__subcmd__verify__subcmd__store"
+                ;;
             *)
                 ;;
         esac
@@ -89,7 +95,7 @@ _lockd() {
 
     case "${cmd}" in
         lockd)
-            opts="-o -q -v -h -V --server --store --namespace --no-create --env-file --config --output --json --quiet --verbose --color --s3-endpoint --s3-region --s3-allow-http --s3-virtual-hosted --s3-sse --s3-kms-key --azure-endpoint --azure-allow-http --azure-key-file --azure-sas-file --ca-file --help --version exec acquire keepalive release get update edit remove status list watch break fence serve config completions man help"
+            opts="-o -q -v -h -V --server --store --namespace --no-create --env-file --config --output --json --quiet --verbose --color --s3-endpoint --s3-region --s3-allow-http --s3-virtual-hosted --s3-sse --s3-kms-key --azure-endpoint --azure-allow-http --azure-key-file --azure-sas-file --ca-file --help --version exec acquire keepalive release get update edit remove status list watch break fence serve verify config completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1775,7 +1781,7 @@ _lockd() {
             return 0
             ;;
         lockd__subcmd__serve)
-            opts="-o -q -v -h --listen --insecure --max-ttl --drain --log --server --store --namespace --no-create --env-file --config --output --json --quiet --verbose --color --s3-endpoint --s3-region --s3-allow-http --s3-virtual-hosted --s3-sse --s3-kms-key --azure-endpoint --azure-allow-http --azure-key-file --azure-sas-file --ca-file --help"
+            opts="-o -q -v -h --listen --insecure --max-ttl --drain --log --worker --server --store --namespace --no-create --env-file --config --output --json --quiet --verbose --color --s3-endpoint --s3-region --s3-allow-http --s3-virtual-hosted --s3-sse --s3-kms-key --azure-endpoint --azure-allow-http --azure-key-file --azure-sas-file --ca-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2060,6 +2066,170 @@ _lockd() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        lockd__subcmd__verify)
+            opts="-o -q -v -h --server --store --namespace --no-create --env-file --config --output --json --quiet --verbose --color --s3-endpoint --s3-region --s3-allow-http --s3-virtual-hosted --s3-sse --s3-kms-key --azure-endpoint --azure-allow-http --azure-key-file --azure-sas-file --ca-file --help store"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --server)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --env-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --s3-endpoint)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --s3-region)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --s3-sse)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --s3-kms-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --azure-endpoint)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --azure-key-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --azure-sas-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ca-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        lockd__subcmd__verify__subcmd__store)
+            opts="-o -q -v -h --quick --full --soak --processes --peer --restored --allow-volatile --worker --server --store --namespace --no-create --env-file --config --output --json --quiet --verbose --color --s3-endpoint --s3-region --s3-allow-http --s3-virtual-hosted --s3-sse --s3-kms-key --azure-endpoint --azure-allow-http --azure-key-file --azure-sas-file --ca-file --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --soak)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --processes)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --server)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --env-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --s3-endpoint)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --s3-region)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --s3-sse)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --s3-kms-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --azure-endpoint)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --azure-key-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --azure-sas-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ca-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         lockd__subcmd__watch)
             opts="-o -q -v -h --server --store --namespace --no-create --env-file --config --output --json --quiet --verbose --color --s3-endpoint --s3-region --s3-allow-http --s3-virtual-hosted --s3-sse --s3-kms-key --azure-endpoint --azure-allow-http --azure-key-file --azure-sas-file --ca-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -2164,7 +2334,7 @@ _lockd_with_keys() {
                 ((i++))
                 ;;
             --server=* | --store=* | --namespace=* | --env-file=* | --config=*) flags+=("${words[i]}") ;;
-            --azure-endpoint | --azure-key-file | --azure-sas-file | --ca-file | --color | --conflict-exit-code | --drain | --for-pid | --if-busy | --if-etag | --if-version | --key | --kill-grace | --lease-id | --listen | --log | --max-runtime | --max-ttl | --min-hold | --once-per | --output | --owner | --reason | --report | --s3-endpoint | --s3-kms-key | --s3-region | --s3-sse | --token | --ttl | --wait | -E | -o | -w)
+            --azure-endpoint | --azure-key-file | --azure-sas-file | --ca-file | --color | --conflict-exit-code | --drain | --for-pid | --if-busy | --if-etag | --if-version | --key | --kill-grace | --lease-id | --listen | --log | --max-runtime | --max-ttl | --min-hold | --once-per | --output | --owner | --processes | --reason | --report | --s3-endpoint | --s3-kms-key | --s3-region | --s3-sse | --soak | --token | --ttl | --wait | -E | -o | -w)
                 value=${words[i]}
                 ((i++))
                 ;;

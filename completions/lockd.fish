@@ -62,6 +62,7 @@ complete -c lockd -n "__fish_lockd_needs_command" -f -a "watch" -d 'Tell what ha
 complete -c lockd -n "__fish_lockd_needs_command" -f -a "break" -d 'Free a key by force: its holder can write nothing any more'
 complete -c lockd -n "__fish_lockd_needs_command" -f -a "fence" -d 'Admit or refuse effects by their fencing tokens: for whoever receives them'
 complete -c lockd -n "__fish_lockd_needs_command" -f -a "serve" -d 'Run a server'
+complete -c lockd -n "__fish_lockd_needs_command" -f -a "verify" -d 'Check whether a place can hold locks'
 complete -c lockd -n "__fish_lockd_needs_command" -f -a "config" -d 'Write a configuration file, or show the settings that hold'
 complete -c lockd -n "__fish_lockd_needs_command" -f -a "completions" -d 'Print a completion script for a shell'
 complete -c lockd -n "__fish_lockd_needs_command" -f -a "man" -d 'Print the manual page, or write all pages into a directory'
@@ -497,6 +498,7 @@ complete -c lockd -n "__fish_lockd_using_subcommand serve" -l azure-key-file -d 
 complete -c lockd -n "__fish_lockd_using_subcommand serve" -l azure-sas-file -d 'azure://: a file with a shared access signature of the account or the container: /etc/lockd/azure.sas [env: LOCKD_AZURE_SAS_FILE]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand serve" -l ca-file -d 'Certificates (PEM) to trust beside the system\'s own: /etc/ssl/certs/internal.pem [env: LOCKD_CA_FILE]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand serve" -l insecure -d 'Listen where others than this host can reach it, without any authentication [env: LOCKD_INSECURE] [default: false]'
+complete -c lockd -n "__fish_lockd_using_subcommand serve" -l worker -d 'Take orders from the process that started this one'
 complete -c lockd -n "__fish_lockd_using_subcommand serve" -l no-create -d 'Never make a store that is missing [env: LOCKD_NO_CREATE] [default: false]'
 complete -c lockd -n "__fish_lockd_using_subcommand serve" -l json -d 'Print JSON: short for --output json'
 complete -c lockd -n "__fish_lockd_using_subcommand serve" -s q -l quiet -d 'Say nothing but errors'
@@ -505,6 +507,61 @@ complete -c lockd -n "__fish_lockd_using_subcommand serve" -l s3-allow-http -d '
 complete -c lockd -n "__fish_lockd_using_subcommand serve" -l s3-virtual-hosted -d 's3://: put the bucket into the host name of --s3-endpoint, and not into its path [env: LOCKD_S3_VIRTUAL_HOSTED] [default: false]'
 complete -c lockd -n "__fish_lockd_using_subcommand serve" -l azure-allow-http -d 'azure://: permit --azure-endpoint http://..., which shows states to everybody on the way [env: LOCKD_AZURE_ALLOW_HTTP] [default: false]'
 complete -c lockd -n "__fish_lockd_using_subcommand serve" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c lockd -n "__fish_lockd_using_subcommand verify; and not __fish_seen_subcommand_from store" -l server -d 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand verify; and not __fish_seen_subcommand_from store" -l store -d 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand verify; and not __fish_seen_subcommand_from store" -l namespace -d 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand verify; and not __fish_seen_subcommand_from store" -l env-file -d 'Read settings from this file of NAME=value lines; may be repeated, the last one wins' -r -F
+complete -c lockd -n "__fish_lockd_using_subcommand verify; and not __fish_seen_subcommand_from store" -l config -d 'The configuration file [env: LOCKD_CONFIG] [default: $XDG_CONFIG_HOME/lockd/config.yaml, /etc/lockd/config.yaml]' -r -F
+complete -c lockd -n "__fish_lockd_using_subcommand verify; and not __fish_seen_subcommand_from store" -s o -l output -d 'How to print: text, json or yaml' -r
+complete -c lockd -n "__fish_lockd_using_subcommand verify; and not __fish_seen_subcommand_from store" -l color -d 'Colour: auto, always or never [env: LOCKD_COLOR] [default: auto]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand verify; and not __fish_seen_subcommand_from store" -l s3-endpoint -d 's3://: the address of the service, when it is not Amazon\'s: https://minio.example.org:9000 [env: LOCKD_S3_ENDPOINT, AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand verify; and not __fish_seen_subcommand_from store" -l s3-region -d 's3://: the region of the bucket: eu-central-1 [env: LOCKD_S3_REGION, AWS_REGION, AWS_DEFAULT_REGION] [default: us-east-1]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand verify; and not __fish_seen_subcommand_from store" -l s3-sse -d 's3://: how the service encrypts what it keeps: AES256, aws:kms, aws:kms:dsse or sse-c [env: LOCKD_S3_SSE]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand verify; and not __fish_seen_subcommand_from store" -l s3-kms-key -d 's3://: the KMS key for --s3-sse aws:kms: alias/lockd [env: LOCKD_S3_KMS_KEY]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand verify; and not __fish_seen_subcommand_from store" -l azure-endpoint -d 'azure://: the address of the account, when it is not in the public cloud: https://blobs.example.org/account [env: LOCKD_AZURE_ENDPOINT, AZURE_STORAGE_ENDPOINT, AZURE_STORAGE_SERVICE_ENDPOINT]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand verify; and not __fish_seen_subcommand_from store" -l azure-key-file -d 'azure://: a file with one of the account\'s two keys: /etc/lockd/azure.key [env: LOCKD_AZURE_KEY_FILE]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand verify; and not __fish_seen_subcommand_from store" -l azure-sas-file -d 'azure://: a file with a shared access signature of the account or the container: /etc/lockd/azure.sas [env: LOCKD_AZURE_SAS_FILE]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand verify; and not __fish_seen_subcommand_from store" -l ca-file -d 'Certificates (PEM) to trust beside the system\'s own: /etc/ssl/certs/internal.pem [env: LOCKD_CA_FILE]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand verify; and not __fish_seen_subcommand_from store" -l no-create -d 'Never make a store that is missing [env: LOCKD_NO_CREATE] [default: false]'
+complete -c lockd -n "__fish_lockd_using_subcommand verify; and not __fish_seen_subcommand_from store" -l json -d 'Print JSON: short for --output json'
+complete -c lockd -n "__fish_lockd_using_subcommand verify; and not __fish_seen_subcommand_from store" -s q -l quiet -d 'Say nothing but errors'
+complete -c lockd -n "__fish_lockd_using_subcommand verify; and not __fish_seen_subcommand_from store" -s v -l verbose -d 'Say more: the store in use, for example'
+complete -c lockd -n "__fish_lockd_using_subcommand verify; and not __fish_seen_subcommand_from store" -l s3-allow-http -d 's3://: permit --s3-endpoint http://..., which shows states to everybody on the way [env: LOCKD_S3_ALLOW_HTTP] [default: false]'
+complete -c lockd -n "__fish_lockd_using_subcommand verify; and not __fish_seen_subcommand_from store" -l s3-virtual-hosted -d 's3://: put the bucket into the host name of --s3-endpoint, and not into its path [env: LOCKD_S3_VIRTUAL_HOSTED] [default: false]'
+complete -c lockd -n "__fish_lockd_using_subcommand verify; and not __fish_seen_subcommand_from store" -l azure-allow-http -d 'azure://: permit --azure-endpoint http://..., which shows states to everybody on the way [env: LOCKD_AZURE_ALLOW_HTTP] [default: false]'
+complete -c lockd -n "__fish_lockd_using_subcommand verify; and not __fish_seen_subcommand_from store" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c lockd -n "__fish_lockd_using_subcommand verify; and not __fish_seen_subcommand_from store" -f -a "store" -d 'Check whether a store can hold locks'
+complete -c lockd -n "__fish_lockd_using_subcommand verify; and __fish_seen_subcommand_from store" -l soak -d 'Let all processes race for so long at the end [default: 60s with --full, else not at all]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand verify; and __fish_seen_subcommand_from store" -l processes -d 'How many processes race, from 2 to 64' -r
+complete -c lockd -n "__fish_lockd_using_subcommand verify; and __fish_seen_subcommand_from store" -l server -d 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand verify; and __fish_seen_subcommand_from store" -l store -d 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand verify; and __fish_seen_subcommand_from store" -l namespace -d 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand verify; and __fish_seen_subcommand_from store" -l env-file -d 'Read settings from this file of NAME=value lines; may be repeated, the last one wins' -r -F
+complete -c lockd -n "__fish_lockd_using_subcommand verify; and __fish_seen_subcommand_from store" -l config -d 'The configuration file [env: LOCKD_CONFIG] [default: $XDG_CONFIG_HOME/lockd/config.yaml, /etc/lockd/config.yaml]' -r -F
+complete -c lockd -n "__fish_lockd_using_subcommand verify; and __fish_seen_subcommand_from store" -s o -l output -d 'How to print: text, json or yaml' -r
+complete -c lockd -n "__fish_lockd_using_subcommand verify; and __fish_seen_subcommand_from store" -l color -d 'Colour: auto, always or never [env: LOCKD_COLOR] [default: auto]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand verify; and __fish_seen_subcommand_from store" -l s3-endpoint -d 's3://: the address of the service, when it is not Amazon\'s: https://minio.example.org:9000 [env: LOCKD_S3_ENDPOINT, AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand verify; and __fish_seen_subcommand_from store" -l s3-region -d 's3://: the region of the bucket: eu-central-1 [env: LOCKD_S3_REGION, AWS_REGION, AWS_DEFAULT_REGION] [default: us-east-1]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand verify; and __fish_seen_subcommand_from store" -l s3-sse -d 's3://: how the service encrypts what it keeps: AES256, aws:kms, aws:kms:dsse or sse-c [env: LOCKD_S3_SSE]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand verify; and __fish_seen_subcommand_from store" -l s3-kms-key -d 's3://: the KMS key for --s3-sse aws:kms: alias/lockd [env: LOCKD_S3_KMS_KEY]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand verify; and __fish_seen_subcommand_from store" -l azure-endpoint -d 'azure://: the address of the account, when it is not in the public cloud: https://blobs.example.org/account [env: LOCKD_AZURE_ENDPOINT, AZURE_STORAGE_ENDPOINT, AZURE_STORAGE_SERVICE_ENDPOINT]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand verify; and __fish_seen_subcommand_from store" -l azure-key-file -d 'azure://: a file with one of the account\'s two keys: /etc/lockd/azure.key [env: LOCKD_AZURE_KEY_FILE]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand verify; and __fish_seen_subcommand_from store" -l azure-sas-file -d 'azure://: a file with a shared access signature of the account or the container: /etc/lockd/azure.sas [env: LOCKD_AZURE_SAS_FILE]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand verify; and __fish_seen_subcommand_from store" -l ca-file -d 'Certificates (PEM) to trust beside the system\'s own: /etc/ssl/certs/internal.pem [env: LOCKD_CA_FILE]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand verify; and __fish_seen_subcommand_from store" -l quick -d 'Take less than five seconds'
+complete -c lockd -n "__fish_lockd_using_subcommand verify; and __fish_seen_subcommand_from store" -l full -d 'Take minutes: more rounds, a large object of 100 MiB, and a soak'
+complete -c lockd -n "__fish_lockd_using_subcommand verify; and __fish_seen_subcommand_from store" -l peer -d 'Meet the same command on another host through the store, and race it'
+complete -c lockd -n "__fish_lockd_using_subcommand verify; and __fish_seen_subcommand_from store" -l restored -d 'A backup was restored here: when all is well, raise the epoch, so that fencing tokens go on rising'
+complete -c lockd -n "__fish_lockd_using_subcommand verify; and __fish_seen_subcommand_from store" -l allow-volatile -d 'Accept a directory whose content is gone after a restart (tmpfs) with a warning'
+complete -c lockd -n "__fish_lockd_using_subcommand verify; and __fish_seen_subcommand_from store" -l worker -d 'Take orders from the process that started this one'
+complete -c lockd -n "__fish_lockd_using_subcommand verify; and __fish_seen_subcommand_from store" -l no-create -d 'Never make a store that is missing [env: LOCKD_NO_CREATE] [default: false]'
+complete -c lockd -n "__fish_lockd_using_subcommand verify; and __fish_seen_subcommand_from store" -l json -d 'Print JSON: short for --output json'
+complete -c lockd -n "__fish_lockd_using_subcommand verify; and __fish_seen_subcommand_from store" -s q -l quiet -d 'Say nothing but errors'
+complete -c lockd -n "__fish_lockd_using_subcommand verify; and __fish_seen_subcommand_from store" -s v -l verbose -d 'Say more: the store in use, for example'
+complete -c lockd -n "__fish_lockd_using_subcommand verify; and __fish_seen_subcommand_from store" -l s3-allow-http -d 's3://: permit --s3-endpoint http://..., which shows states to everybody on the way [env: LOCKD_S3_ALLOW_HTTP] [default: false]'
+complete -c lockd -n "__fish_lockd_using_subcommand verify; and __fish_seen_subcommand_from store" -l s3-virtual-hosted -d 's3://: put the bucket into the host name of --s3-endpoint, and not into its path [env: LOCKD_S3_VIRTUAL_HOSTED] [default: false]'
+complete -c lockd -n "__fish_lockd_using_subcommand verify; and __fish_seen_subcommand_from store" -l azure-allow-http -d 'azure://: permit --azure-endpoint http://..., which shows states to everybody on the way [env: LOCKD_AZURE_ALLOW_HTTP] [default: false]'
+complete -c lockd -n "__fish_lockd_using_subcommand verify; and __fish_seen_subcommand_from store" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c lockd -n "__fish_lockd_using_subcommand config; and not __fish_seen_subcommand_from gen show" -l server -d 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand config; and not __fish_seen_subcommand_from gen show" -l store -d 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand config; and not __fish_seen_subcommand_from gen show" -l namespace -d 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]' -r
@@ -677,7 +734,7 @@ function __lockd_wants_key
         switch $word
             case --
                 return 1
-            case --server --store --namespace --env-file --config --azure-endpoint --azure-key-file --azure-sas-file --ca-file --color --conflict-exit-code --drain --for-pid --if-busy --if-etag --if-version --key --kill-grace --lease-id --listen --log --max-runtime --max-ttl --min-hold --once-per --output --owner --reason --report --s3-endpoint --s3-kms-key --s3-region --s3-sse --token --ttl --wait -E -o -w
+            case --server --store --namespace --env-file --config --azure-endpoint --azure-key-file --azure-sas-file --ca-file --color --conflict-exit-code --drain --for-pid --if-busy --if-etag --if-version --key --kill-grace --lease-id --listen --log --max-runtime --max-ttl --min-hold --once-per --output --owner --processes --reason --report --s3-endpoint --s3-kms-key --s3-region --s3-sse --soak --token --ttl --wait -E -o -w
                 set value yes
             case '-*'
             case '*'

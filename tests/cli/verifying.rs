@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::lab::{Lab, Ran, finished, ran};
 use super::pty::shown;
+use super::serve::server::Server;
 
 fn place(lab: &Lab, name: &str, mode: u32) -> String {
     let path = lab.path(name);
@@ -95,6 +96,45 @@ fn what_is_no_place_for_a_store_is_refused_with_what_to_do() {
         assert_eq!(ran.code, 1, "{}", ran.out);
         assert!(ran.out.contains("do not keep locks in it"), "{}", ran.out);
     }
+}
+
+/// One process at a time has such a store: there is nobody to race, and a second one must be kept out.
+#[test]
+fn an_lsm_store_is_checked_by_one_process_that_keeps_others_out() {
+    let lab = Lab::new();
+    let url = format!("lsm://{}", place(&lab, "l", 0o700));
+    let ran = lab.run(["verify", "store", "--quick", "--allow-volatile", &url]);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    says(&ran, "ok", "processes", "a second process is kept out");
+    assert_eq!(std::fs::read_dir(lab.path("l")).unwrap().count(), 0, "nothing stays");
+    let peer = lab.run(["verify", "store", "--peer", "--allow-volatile", &url]);
+    assert_eq!(peer.code, 1, "{}", peer.out);
+    says(&peer, "FAIL", "peer", "name a store that hosts share");
+
+    assert_eq!(lab.run(["list", "--store", &url]).code, 0);
+    let mut server = Server::start(&lab, &["--store", &url, "--listen", "127.0.0.1:0", "-v"], 1);
+    assert!(server.said.iter().any(|line| line.contains("check=\"processes\"")), "{:?}", server.said);
+    let served = lab.run(["verify", "store", "--quick", "--allow-volatile", &url]);
+    assert_eq!(served.code, 0, "while a server has it open: {}", served.out);
+    let restored = lab.run(["verify", "store", "--quick", "--allow-volatile", "--restored", &url]);
+    assert_eq!(restored.code, 1, "{}", restored.out);
+    says(&restored, "FAIL", "restored", "has it open");
+    server.signal(rustix::process::Signal::TERM);
+    server.says("draining");
+    assert_eq!(server.ended().code, 0);
+    let restored = lab.run(["verify", "store", "--quick", "--allow-volatile", "--restored", &url]);
+    says(&restored, "ok", "restored", "from 0 to 1");
+    assert_eq!(lab.run(["list", "--store", &url]).code, 0, "it opens as before");
+}
+
+/// A server's store is verified where the store is.
+#[test]
+fn a_server_is_no_store() {
+    let lab = Lab::new();
+    let mut command = lab.lockd();
+    let ran = ran(command.env("LOCKD_SERVER", "http://127.0.0.1:9341").args(["verify", "store"]));
+    assert_eq!(ran.code, 64, "{}", ran.err);
+    assert!(ran.err.contains("name the store that is behind it"), "{}", ran.err);
 }
 
 #[test]

@@ -9,8 +9,12 @@ use futures_util::future::{Either, select};
 use super::{Flaw, Scratch, Seen, ensure, lost, said};
 use crate::store::{Cursor, Etag, Precondition, PutError};
 
-/// How long a change may take to be noticed.
-const NOTICED: Duration = Duration::from_secs(30);
+/// How long a change may take to be noticed, and when there are seconds only.
+const NOTICED: [Duration; 2] = [Duration::from_secs(30), Duration::from_secs(10)];
+
+fn patience(s: &Scratch<'_>) -> Duration {
+    NOTICED[usize::from(s.quick)]
+}
 
 pub(super) async fn create_and_swap(s: &Scratch<'_>) -> Seen {
     let key = s.key("a")?;
@@ -128,7 +132,7 @@ pub(super) async fn changed(s: &Scratch<'_>) -> Seen {
     let created = notices(s, &key, None, Precondition::Absent).await?;
     let swapped = notices(s, &key, Some(&created), Precondition::Matches(created.clone())).await?;
     // What has changed already is no reason to wait.
-    let until = s.clock.boot() + NOTICED;
+    let until = s.clock.boot() + patience(s);
     let at_once = s.clock.timeout_at(until, s.store.records.changed(&key, Some(&created))).await;
     at_once.ok_or("a change of the past was not noticed")?.map_err(said)?;
     ensure(swapped != created, || "a swap left the etag as it was".to_owned())?;
@@ -153,7 +157,7 @@ async fn notices(
         }
         Either::Right((etag, waiting)) => (etag?, waiting),
     };
-    let noticed = s.clock.timeout_at(s.clock.boot() + NOTICED, waiting).await;
-    noticed.ok_or_else(|| format!("a change was not noticed in {NOTICED:?}"))?.map_err(said)?;
+    let noticed = s.clock.timeout_at(s.clock.boot() + patience(s), waiting).await;
+    noticed.ok_or_else(|| format!("a change was not noticed in {:?}", patience(s)))?.map_err(said)?;
     Ok(etag)
 }
