@@ -9,7 +9,7 @@ use super::fake::{self, Fake, Fault, Lie};
 use super::sas::{self, BEFORE, LATER};
 use super::servers::{self, BUCKET, Place, token};
 use super::serving::Serving;
-use crate::cli::lab::{Lab, Ran, finished};
+use crate::cli::lab::{Lab, Ran, finished, ran};
 use crate::cli::serve::server::Server;
 
 /// What a run of `verify store` said.
@@ -59,7 +59,8 @@ fn command(lab: &Lab, place: &Place, args: &[&str]) -> std::process::Command {
 /// Runs it to its end, beside the services that this test plays.
 fn run(place: &Place, args: &[&str]) -> Ran {
     let lab = Lab::new();
-    tokio::task::block_in_place(|| finished(&command(&lab, place, args).output().unwrap()))
+    let mut command = assert_cmd::Command::from_std(command(&lab, place, args));
+    tokio::task::block_in_place(|| ran(&mut command))
 }
 
 fn verified(place: &Place) -> Verdict {
