@@ -169,8 +169,8 @@ pub fn by_key(events: &[Event]) -> BTreeMap<(Option<u64>, &str), OfKey> {
                 if let Some(call) = open.remove(&id).and_then(|n| of.calls.get_mut(n)) {
                     call.answer = Some(answer.clone());
                     call.returned = Some(position);
-                    let hidden = hidden(call, position);
-                    of.calls.extend(hidden);
+                    let hidden = [hidden(call, position), earlier(call, &of.writes)];
+                    of.calls.extend(hidden.into_iter().flatten());
                 }
             }
             What::Wrote(wrote) => of.writes.push((position, wrote.clone())),
@@ -193,6 +193,15 @@ fn hidden(call: &Call, returned: usize) -> Option<Call> {
         _ => return None,
     };
     Some(Call { op, answer: None, invoked, returned: None })
+}
+
+/// A grant whose writer could not learn of it, as too many writes had come after it: the lease had ended by then and was forgotten,
+/// and the same call was granted it anew. Only the store's writes can tell.
+fn earlier(call: &Call, writes: &[(usize, Wrote)]) -> Option<Call> {
+    let (Op::Acquire { lease }, Some(Answer::Granted { token, .. })) = (&call.op, &call.answer) else { return None };
+    let during = writes.iter().rev().take_while(|(at, _)| *at > call.invoked);
+    let mut others = during.filter(|(_, wrote)| wrote.lease.as_ref() == Some(lease) && wrote.token != *token);
+    others.next().map(|_| Call { op: call.op.clone(), answer: None, invoked: call.invoked, returned: None })
 }
 
 /// Both checks, of every key.
