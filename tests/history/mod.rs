@@ -169,8 +169,8 @@ pub fn by_key(events: &[Event]) -> BTreeMap<(Option<u64>, &str), OfKey> {
                 if let Some(call) = open.remove(&id).and_then(|n| of.calls.get_mut(n)) {
                     call.answer = Some(answer.clone());
                     call.returned = Some(position);
-                    let hidden = [hidden(call, position), earlier(call, &of.writes)];
-                    of.calls.extend(hidden.into_iter().flatten());
+                    let hidden = hidden(call, position, &of.writes);
+                    of.calls.extend(hidden);
                 }
             }
             What::Wrote(wrote) => of.writes.push((position, wrote.clone())),
@@ -180,7 +180,7 @@ pub fn by_key(events: &[Event]) -> BTreeMap<(Option<u64>, &str), OfKey> {
 }
 
 /// What a call may have done beside its answer.
-fn hidden(call: &Call, returned: usize) -> Option<Call> {
+fn hidden(call: &Call, returned: usize, writes: &[(usize, Wrote)]) -> Option<Call> {
     let Op::Acquire { lease } = &call.op else { return None };
     let (op, invoked) = match call.answer.as_ref()? {
         // A grant whose client has gone is given back by whoever wrote it.
@@ -190,18 +190,20 @@ fn hidden(call: &Call, returned: usize) -> Option<Call> {
         }
         // It is over: whether it was granted before that, by this very call, is not said.
         Answer::Refused { why, .. } if why == "LeaseEnded" => (call.op.clone(), call.invoked),
+        // Its writer could not learn of an earlier grant, as too many writes had come after that: the lease had ended by then and
+        // was forgotten, and the same call was granted it anew. Only the store's writes can tell.
+        Answer::Granted { token, .. } if granted_before(lease, *token, call.invoked, writes) => {
+            (call.op.clone(), call.invoked)
+        }
         _ => return None,
     };
     Some(Call { op, answer: None, invoked, returned: None })
 }
 
-/// A grant whose writer could not learn of it, as too many writes had come after it: the lease had ended by then and was forgotten,
-/// and the same call was granted it anew. Only the store's writes can tell.
-fn earlier(call: &Call, writes: &[(usize, Wrote)]) -> Option<Call> {
-    let (Op::Acquire { lease }, Some(Answer::Granted { token, .. })) = (&call.op, &call.answer) else { return None };
-    let during = writes.iter().rev().take_while(|(at, _)| *at > call.invoked);
-    let mut others = during.filter(|(_, wrote)| wrote.lease.as_ref() == Some(lease) && wrote.token != *token);
-    others.next().map(|_| Call { op: call.op.clone(), answer: None, invoked: call.invoked, returned: None })
+/// Whether this lease was written under another token, too, since a call for it began.
+fn granted_before(lease: &String, token: u64, invoked: usize, writes: &[(usize, Wrote)]) -> bool {
+    let mut since = writes.iter().rev().take_while(|(at, _)| *at > invoked);
+    since.any(|(_, wrote)| wrote.lease.as_ref() == Some(lease) && wrote.token != token)
 }
 
 /// Both checks, of every key.
