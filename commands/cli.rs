@@ -11,8 +11,8 @@ use super::context::{Context, Flags};
 use super::output::Voice;
 use super::settings::SETTINGS;
 use super::{
-    acquire, break_lease, completions, config, edit, exec, fence, get, help, keepalive, list, man, release, remove,
-    status, update, watch,
+    acquire, bench, break_lease, completions, config, edit, exec, fence, get, help, keepalive, list, man, release,
+    remove, status, update, watch,
 };
 
 /// Every page begins with what the command is for; options follow in groups.
@@ -56,6 +56,7 @@ enum Command {
     Watch(watch::Args),
     Break(break_lease::Args),
     Fence(fence::Args),
+    Bench(bench::Args),
     Config(config::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -125,6 +126,7 @@ fn dispatch(context: &Context, command: Command) -> Result<u8> {
         Command::Watch(args) => watch::run(context, &args),
         Command::Break(args) => break_lease::run(context, &args),
         Command::Fence(args) => fence::run(context, &args),
+        Command::Bench(args) => bench::run(context, &args),
         Command::Config(args) => config::run(context, &args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),

@@ -210,7 +210,8 @@ impl Context {
         let target = Target::Store(place.url.clone());
         let Connection { service, store: facts, created } =
             connect::open(&target, connect::Options { open, notes }).await?;
-        if created {
+        // Nobody takes a store in memory for one that stays.
+        if created && facts.url != StoreUrl::Memory.to_text() {
             self.voice.note(&format!("new store at {} ({})", path_of(&facts.url), facts.about));
         }
         self.voice.detail(&format!("store {} ({}), named by {}", facts.url, facts.about, place.origin));

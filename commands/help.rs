@@ -60,7 +60,7 @@ const PLAIN_CODES: [(&str, &str); 5] = [
     ("0", "done; a list may be empty"),
     (
         "1",
-        "the answer is no: `get` found no state, `status --check` a free key, `break` nothing to break, `fence check` a stale token",
+        "the answer is no: `get` found no state, `status --check` a free key, `break` nothing to break, `fence check` a stale token; `bench`: an operation failed",
     ),
     ("124", "`exec --max-runtime` ran out"),
     ("126, 127", "`exec`: the command cannot be run, was not found"),
@@ -145,7 +145,7 @@ store at $XDG_STATE_HOME/lockd when that is set, else at /var/lib/lockd for root
 A directory that is missing is made, and that is said on standard error; its parent must exist. With --no-create, or below a
 mount point of /etc/fstab that is not mounted, it is an error instead.
 
-mem:// lives in one process and is refused here. lsm:// stores, object stores (s3://, azure://) and servers (http://, https://,
+mem:// lives in one process: only `bench` takes it. lsm:// stores, object stores (s3://, azure://) and servers (http://, https://,
 unix:///path) are not offered by this version.
 ";
 

@@ -14,6 +14,8 @@ pub enum Need {
     Lease,
     /// One request, and out.
     Moment,
+    /// A look at the store itself, or a trial: memory will do.
+    Trial,
 }
 
 /// The store that a command opens.
@@ -52,7 +54,7 @@ fn store_at(found: &Found, need: Need) -> Result<Place> {
     };
     let scheme = url.split_once("://").map(|(scheme, _)| scheme);
     match scheme {
-        Some("disk") => match StoreUrl::parse(url) {
+        Some("disk" | "mem") if scheme == Some("disk") || need == Need::Trial => match StoreUrl::parse(url) {
             Ok(store) => Ok(Place { url: store.to_text(), origin: found.origin.clone(), embedded: None }),
             Err(e) => Err(e.with_kind(found.origin.blame()).context(&found.origin)),
         },

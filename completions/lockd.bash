@@ -19,6 +19,9 @@ _lockd() {
             lockd,acquire)
                 cmd="lockd__subcmd__acquire"
                 ;;
+            lockd,bench)
+                cmd="lockd__subcmd__bench"
+                ;;
             lockd,break)
                 cmd="lockd__subcmd__break"
                 ;;
@@ -86,7 +89,7 @@ _lockd() {
 
     case "${cmd}" in
         lockd)
-            opts="-o -q -v -h -V --server --store --namespace --no-create --env-file --config --output --json --quiet --verbose --color --help --version exec acquire keepalive release get update edit remove status list watch break fence config completions man help"
+            opts="-o -q -v -h -V --server --store --namespace --no-create --env-file --config --output --json --quiet --verbose --color --help --version exec acquire keepalive release get update edit remove status list watch break fence bench config completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -171,6 +174,72 @@ _lockd() {
                     return 0
                     ;;
                 --for-pid)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --server)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --env-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        lockd__subcmd__bench)
+            opts="-o -q -v -h --clients --replicas --runs --duration --rate --server --store --namespace --no-create --env-file --config --output --json --quiet --verbose --color --help lease update handoff raw"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --clients)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --replicas)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --runs)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --duration)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --rate)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1363,7 +1432,7 @@ _lockd_with_keys() {
                 ((i++))
                 ;;
             --server=* | --store=* | --namespace=* | --env-file=* | --config=*) flags+=("${words[i]}") ;;
-            --color | --conflict-exit-code | --for-pid | --if-busy | --if-etag | --if-version | --key | --kill-grace | --lease-id | --max-runtime | --min-hold | --once-per | --output | --owner | --reason | --report | --token | --ttl | --wait | -E | -o | -w)
+            --clients | --color | --conflict-exit-code | --duration | --for-pid | --if-busy | --if-etag | --if-version | --key | --kill-grace | --lease-id | --max-runtime | --min-hold | --once-per | --output | --owner | --rate | --reason | --replicas | --report | --runs | --token | --ttl | --wait | -E | -o | -w)
                 value=${words[i]}
                 ((i++))
                 ;;

@@ -50,6 +50,7 @@ complete -c lockd -n "__fish_lockd_needs_command" -f -a "list" -d 'List keys: wh
 complete -c lockd -n "__fish_lockd_needs_command" -f -a "watch" -d 'Tell what happens to a key'
 complete -c lockd -n "__fish_lockd_needs_command" -f -a "break" -d 'Free a key by force: its holder can write nothing any more'
 complete -c lockd -n "__fish_lockd_needs_command" -f -a "fence" -d 'Admit or refuse effects by their fencing tokens: for whoever receives them'
+complete -c lockd -n "__fish_lockd_needs_command" -f -a "bench" -d 'Measure how fast a store is'
 complete -c lockd -n "__fish_lockd_needs_command" -f -a "config" -d 'Write a configuration file, or show the settings that hold'
 complete -c lockd -n "__fish_lockd_needs_command" -f -a "completions" -d 'Print a completion script for a shell'
 complete -c lockd -n "__fish_lockd_needs_command" -f -a "man" -d 'Print the manual page, or write all pages into a directory'
@@ -300,6 +301,23 @@ complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subco
 complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from check" -s q -l quiet -d 'Say nothing but errors'
 complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from check" -s v -l verbose -d 'Say more: the store in use, for example'
 complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c lockd -n "__fish_lockd_using_subcommand bench" -l clients -d 'Clients at the same time; several numbers, each in its turn' -r
+complete -c lockd -n "__fish_lockd_using_subcommand bench" -l replicas -d 'Engines on the store, as many processes would have; clients take turns' -r
+complete -c lockd -n "__fish_lockd_using_subcommand bench" -l runs -d 'Runs of each work' -r
+complete -c lockd -n "__fish_lockd_using_subcommand bench" -l duration -d 'How long a run is' -r
+complete -c lockd -n "__fish_lockd_using_subcommand bench" -l rate -d 'Operations that are due a second, by all clients together [default: as many as they can]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand bench" -l server -d 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand bench" -l store -d 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand bench" -l namespace -d 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand bench" -l env-file -d 'Read settings from this file of NAME=value lines; may be repeated, the last one wins' -r -F
+complete -c lockd -n "__fish_lockd_using_subcommand bench" -l config -d 'The configuration file [env: LOCKD_CONFIG] [default: $XDG_CONFIG_HOME/lockd/config.yaml, /etc/lockd/config.yaml]' -r -F
+complete -c lockd -n "__fish_lockd_using_subcommand bench" -s o -l output -d 'How to print: text, json or yaml' -r
+complete -c lockd -n "__fish_lockd_using_subcommand bench" -l color -d 'Colour: auto, always or never [env: LOCKD_COLOR] [default: auto]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand bench" -l no-create -d 'Never make a store that is missing [env: LOCKD_NO_CREATE] [default: false]'
+complete -c lockd -n "__fish_lockd_using_subcommand bench" -l json -d 'Print JSON: short for --output json'
+complete -c lockd -n "__fish_lockd_using_subcommand bench" -s q -l quiet -d 'Say nothing but errors'
+complete -c lockd -n "__fish_lockd_using_subcommand bench" -s v -l verbose -d 'Say more: the store in use, for example'
+complete -c lockd -n "__fish_lockd_using_subcommand bench" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c lockd -n "__fish_lockd_using_subcommand config; and not __fish_seen_subcommand_from gen show" -l server -d 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand config; and not __fish_seen_subcommand_from gen show" -l store -d 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand config; and not __fish_seen_subcommand_from gen show" -l namespace -d 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]' -r
@@ -406,7 +424,7 @@ function __lockd_wants_key
         switch $word
             case --
                 return 1
-            case --server --store --namespace --env-file --config --color --conflict-exit-code --for-pid --if-busy --if-etag --if-version --key --kill-grace --lease-id --max-runtime --min-hold --once-per --output --owner --reason --report --token --ttl --wait -E -o -w
+            case --server --store --namespace --env-file --config --clients --color --conflict-exit-code --duration --for-pid --if-busy --if-etag --if-version --key --kill-grace --lease-id --max-runtime --min-hold --once-per --output --owner --rate --reason --replicas --report --runs --token --ttl --wait -E -o -w
                 set value yes
             case '-*'
             case '*'

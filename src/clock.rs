@@ -77,7 +77,7 @@ impl dyn Clock + '_ {
     }
 }
 
-pub use system::SystemClock;
+pub use system::{SystemClock, cpu_time};
 
 #[expect(clippy::disallowed_methods, reason = "this module is the seam")]
 mod system {
@@ -122,6 +122,13 @@ mod system {
                 tokio::time::sleep(until.since(now).min(Duration::from_secs(1))).await;
             }
         }
+    }
+
+    /// The time that the threads of this process have spent on a processor, in user and kernel mode together: for
+    /// measurements.
+    #[must_use]
+    pub fn cpu_time() -> Duration {
+        Duration::from_nanos(nanos(rustix::time::clock_gettime(ClockId::ProcessCPUTime)))
     }
 
     async fn sleep_on_timerfd(until: BootTime) -> std::io::Result<()> {

@@ -3,9 +3,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::clock::Clock;
 use crate::engine::{self, Engine};
+use crate::entropy::Entropy;
 use crate::error::Result;
 use crate::service::LeaseService;
+use crate::store::Store;
 use crate::store::open::{self as stores, OpenOptions, Opened};
 
 /// Where to act.
@@ -32,6 +35,12 @@ pub struct Connection {
     pub store: crate::store::Facts,
     /// Whether the store was made just now.
     pub created: bool,
+}
+
+/// A service over a store that is open already: for measurements, which count what it asks of its store.
+#[must_use]
+pub fn over(store: Store, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Arc<dyn LeaseService> {
+    Arc::new(Engine::new(store, clock, entropy, engine::Options::default()))
 }
 
 /// Opens the target.

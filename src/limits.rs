@@ -155,3 +155,20 @@ pub const POLL_MAX: Duration = Duration::from_secs(1);
 pub const POLL_WATCHED: Duration = Duration::from_secs(2);
 /// Shortest TTL that makes sense on a network file system, where one write may take several round trips.
 pub const TTL_MIN_NETWORK: Duration = Duration::from_secs(5);
+/// Times that the directory of a run of checks is tried to be removed.
+pub const SCRATCH_TRIES: u32 = 40;
+
+/// Most clients that `lockd bench` runs at the same time.
+pub const BENCH_CLIENTS: u32 = 4_096;
+/// Most engines that it opens on one store.
+pub const BENCH_REPLICAS: u32 = 64;
+/// Most runs of one work that it makes.
+pub const BENCH_RUNS: u32 = 100;
+/// Shortest run: less says nothing.
+pub const BENCH_RUN_MIN: Duration = Duration::from_millis(10);
+/// Longest run.
+pub const BENCH_RUN_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// Longest warm-up before the runs of one work.
+pub const BENCH_WARM_UP_MAX: Duration = Duration::from_secs(2);
+/// Highest rate that it can be asked for, in operations a second.
+pub const BENCH_RATE_MAX: f64 = 1_000_000.0;

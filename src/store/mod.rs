@@ -33,6 +33,7 @@ use crate::model::{BlobId, Key, KeyHash, Namespace};
 pub mod conformance;
 pub mod disk;
 pub mod memory;
+pub mod observed;
 pub mod open;
 
 /// A stream of bytes, in chunks of at most [`crate::limits::CHUNK_BYTES`] where lockd makes it.

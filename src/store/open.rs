@@ -82,6 +82,28 @@ impl StoreUrl {
     }
 }
 
+impl StoreUrl {
+    /// The place of another store inside the one that this names, for checks. Memory has no places.
+    #[must_use]
+    pub fn inside(&self, name: &str) -> Self {
+        match self {
+            Self::Memory => Self::Memory,
+            Self::Disk(path) => Self::Disk(path.join(name)),
+        }
+    }
+}
+
+/// Removes all that is at a place that [`StoreUrl::inside`] gave.
+///
+/// # Errors
+/// When something stays.
+pub async fn remove(place: &StoreUrl, options: &OpenOptions) -> Result<()> {
+    match place {
+        StoreUrl::Memory => Ok(()),
+        StoreUrl::Disk(path) => disk::scratch::remove(path, &*options.clock).await,
+    }
+}
+
 /// Opens the store that a URL names.
 ///
 /// # Errors

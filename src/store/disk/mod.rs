@@ -7,6 +7,7 @@
 //! - [`fs`], [`real`], [`root`]: the seam for system calls, this machine's, and the directory that a store is in.
 //! - [`layout`], [`etag`]: names on disk and in hand.
 //! - [`publish`], [`head`], [`floor`], [`prune`], [`durable`]: the protocol, one rule each.
+//! - [`scratch`]: a directory for checks and measurements inside a store.
 //! - [`blob`]: large bodies. [`identity`]: whether the store is still the same. [`known`], [`age`], [`watch`], [`keys`]: the rest.
 
 use std::fmt;
@@ -40,6 +41,7 @@ pub mod publish;
 pub mod real;
 pub mod room;
 pub mod root;
+pub mod scratch;
 pub mod watch;
 
 use fs::{Errno, Fs};

@@ -1,0 +1,205 @@
+//! The answers for people: a table that fits 80 columns.
+
+use std::time::Duration;
+
+use lockd::store::Facts;
+
+use super::super::table::Table;
+use super::super::{duration, text};
+use super::latencies::Latencies;
+use super::ledger::Measured;
+use super::plan::Plan;
+use super::statistics;
+
+/// Columns of the table.
+const COLUMNS: usize = 10;
+/// A row as wide as they come, which sets the widths: rows are printed as soon as they are known.
+const WIDEST: [&str; COLUMNS] =
+    ["update 5 MiB", "1024", "1234567", "100%", "12.3ms", "12.3ms", "12.3ms", "12.3ms", "10.0", "12345"];
+
+/// What is measured, on what.
+pub fn title(facts: &Facts, plan: &Plan) -> String {
+    let runs = match plan.runs {
+        1 => "one run".to_owned(),
+        n => format!("{n} runs"),
+    };
+    let replicas = if plan.replicas == 1 { String::new() } else { format!(", {} replicas", plan.replicas) };
+    let (each, warm_up) = (duration::human(plan.duration), duration::human(plan.warm_up()));
+    format!(
+        "{} ({}){replicas}\n{runs} of {each} for each work, after a warm-up of {warm_up}\n\n",
+        text::shown(&facts.url),
+        text::shown(&facts.about)
+    )
+}
+
+fn table() -> Table<COLUMNS> {
+    let mut right = [true; COLUMNS];
+    right[0] = false;
+    let titles = ["WORK", "N", "OP/S", "±", "P50", "P99", "P99.9", "CPU/OP", "REQ", "ERR"];
+    let mut table = Table::new(titles, right, 0);
+    table.fit([WIDEST.map(str::to_owned)].iter(), None);
+    table
+}
+
+/// The line of titles.
+pub fn head() -> String {
+    table().head()
+}
+
+/// The lines of one work: the whole, and its steps.
+pub fn rows(measured: &Measured) -> String {
+    let (tally, table) = (measured.tally(), table());
+    let latencies = |all: &Latencies| [0.5, 0.99, 0.999].map(|share| time(all.percentile(share)));
+    let [p50, p99, p999] = latencies(&tally.whole);
+    let requests: f64 = measured.requests_per_operation().values().sum();
+    let whole = [
+        measured.work.to_owned(),
+        measured.clients.to_string(),
+        number(measured.rate()),
+        format!("{:.0}%", 100.0 * statistics::spread(&measured.rates())),
+        p50,
+        p99,
+        p999,
+        time(Duration::from_secs_f64(measured.cpu_per_operation())),
+        format!("{requests:.1}"),
+        (tally.failed() + tally.missed).to_string(),
+    ];
+    let steps = measured.steps.iter().zip(&tally.steps).map(|(name, all)| {
+        let ([p50, p99, p999], none) = (latencies(all), String::new);
+        [format!("  {name}"), none(), none(), none(), p50, p99, p999, none(), none(), none()]
+    });
+    std::iter::once(whole).chain(steps).map(|row| table.line(&row)).collect()
+}
+
+/// What stands below the table.
+pub fn foot(all: &[Measured]) -> String {
+    let shares = all.iter().map(|measured| 100.0 * measured.generator_share()).collect::<Vec<_>>();
+    let (low, high) = statistics::range(&shares);
+    let share = match (low.round(), high.round()) {
+        (low, high) if low == high => format!("{high:.0}%"),
+        (low, high) => format!("{low:.0}% to {high:.0}%"),
+    };
+    let peak = all.iter().filter_map(|measured| measured.peak_memory).max();
+    let peak = peak.map_or_else(|| "unknown".to_owned(), text::size);
+    format!("\npeak memory {peak}; the load generator's own share of the CPU time is {share}\n")
+}
+
+/// What went wrong in a work, when anything did.
+pub fn complaints(measured: &Measured) -> Vec<String> {
+    let tally = measured.tally();
+    let (failed, all) = (tally.failed(), tally.operations() + tally.failed());
+    let mut complaints = Vec::new();
+    if let (Some(first), true) = (&tally.first_error, failed > 0) {
+        complaints.push(format!("{}: {failed} of {all} operations failed, the first with: {first}", measured.work));
+    }
+    if tally.missed > 0 {
+        let share = 100.0 * tally.missed as f64 / (all + tally.missed) as f64;
+        complaints.push(format!(
+            "{}: {} operations ({share:.0}%) had not begun when their run ended: the rate is higher than this many clients reach",
+            measured.work, tally.missed
+        ));
+    }
+    complaints
+}
+
+/// A duration in three digits: `812ns`, `1.23µs`, `12.3ms`, `123s`.
+pub fn time(d: Duration) -> String {
+    let nanos = d.as_nanos() as f64;
+    let units = [("ns", 1.0), ("µs", 1e3), ("ms", 1e6), ("s", 1e9)];
+    // 999.6 of one unit are shown as 1.00 of the next.
+    let fits = |unit: &&(&str, f64)| nanos / unit.1 < 999.5;
+    let (unit, size) = units.iter().find(fits).unwrap_or(&units[3]);
+    match nanos / size {
+        value if *unit == "ns" => format!("{value:.0}ns"),
+        value => format!("{}{unit}", digits(value)),
+    }
+}
+
+fn number(value: f64) -> String {
+    if value < 99.95 { digits(value) } else { format!("{value:.0}") }
+}
+
+/// Three digits, or more before the point.
+fn digits(value: f64) -> String {
+    match value {
+        value if value < 9.995 => format!("{value:.2}"),
+        value if value < 99.95 => format!("{value:.1}"),
+        value => format!("{value:.0}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ledger::Run;
+    use super::super::load::Tally;
+    use super::super::suites::Suite;
+    use super::*;
+
+    #[test]
+    fn times_have_three_digits() {
+        for (nanos, text) in [
+            (0, "0ns"),
+            (999, "999ns"),
+            (1_000, "1.00µs"),
+            (12_340, "12.3µs"),
+            (99_960, "100µs"),
+            (999_499, "999µs"),
+            (999_600, "1.00ms"),
+            (61_000_000_000, "61.0s"),
+            (7_200_000_000_000, "7200s"),
+        ] {
+            assert_eq!(time(Duration::from_nanos(nanos)), text);
+        }
+        assert_eq!([0.0, 1.234, 99.94, 99.96, 123_456.7].map(number), ["0.00", "1.23", "99.9", "100", "123457"]);
+    }
+
+    fn measured(failed: u64, missed: u64) -> Measured {
+        let mut tally = Tally { steps: vec![Latencies::default(); 2], missed, ..Tally::default() };
+        for n in 1..=100 + missed {
+            tally.whole.record(Duration::from_micros(10 * n));
+            tally.steps[0].record(Duration::from_micros(4 * n));
+            tally.steps[1].record(Duration::from_micros(6 * n));
+        }
+        if failed > 0 {
+            tally.errors.insert("waiting", failed);
+            tally.first_error = Some("k is held by another".to_owned());
+        }
+        let requests = [("put", 200)].into();
+        let run = Run { elapsed: Duration::from_secs(2), tally, cpu: Duration::from_millis(20), requests };
+        Measured {
+            suite: Suite::Lease,
+            work: "lease",
+            steps: &["acquire", "release"],
+            clients: 16,
+            runs: vec![run],
+            peak_memory: Some(5 * 1024 * 1024),
+            generator: Duration::from_micros(10),
+        }
+    }
+
+    #[test]
+    fn the_table_fits_a_terminal_of_80_columns() {
+        let all = head() + &rows(&measured(0, 0));
+        assert_eq!(
+            all,
+            "WORK             N     OP/S     ±     P50     P99   P99.9  CPU/OP   REQ    ERR\n\
+             lease           16     50.0    0%   500µs   990µs  1.00ms   200µs   2.0      0\n  \
+               acquire                           200µs   396µs   400µs\n  \
+               release                           300µs   594µs   600µs\n"
+        );
+        assert!(all.lines().all(|line| line.chars().count() <= 80));
+        assert!(table().line(&WIDEST.map(str::to_owned)).trim_end().chars().count() <= 80);
+        assert_eq!(
+            foot(&[measured(0, 0)]),
+            "\npeak memory 5.0 MiB; the load generator's own share of the CPU time is 5%\n"
+        );
+    }
+
+    #[test]
+    fn what_went_wrong_is_said() {
+        assert!(complaints(&measured(0, 0)).is_empty());
+        let said = complaints(&measured(3, 50));
+        assert_eq!(said[0], "lease: 3 of 103 operations failed, the first with: k is held by another");
+        assert!(said[1].starts_with("lease: 50 operations (33%) had not begun"), "{}", said[1]);
+    }
+}

@@ -1,0 +1,263 @@
+//! What was measured so far: nothing of it is lost when the rest is not waited for.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use lockd::clock::{BootTime, Clock, cpu_time};
+
+use super::load::{Sheet, Tally};
+use super::place::Requests;
+use super::statistics;
+use super::suites::Suite;
+
+/// One run of a work.
+#[derive(Clone, Debug, Default)]
+pub struct Run {
+    /// From its begin to the end of its last operation.
+    pub elapsed: Duration,
+    /// What its operations came to.
+    pub tally: Tally,
+    /// Processor time of this process, the load generator's included.
+    pub cpu: Duration,
+    /// Requests to the store, by kind.
+    pub requests: BTreeMap<&'static str, u64>,
+}
+
+impl Run {
+    /// Operations a second.
+    pub fn rate(&self) -> f64 {
+        let seconds = self.elapsed.as_secs_f64();
+        if seconds > 0.0 { self.tally.operations() as f64 / seconds } else { 0.0 }
+    }
+}
+
+/// A work and its runs.
+#[derive(Clone, Debug)]
+pub struct Measured {
+    /// Its suite.
+    pub suite: Suite,
+    /// Its name.
+    pub work: &'static str,
+    /// The steps of its operations.
+    pub steps: &'static [&'static str],
+    /// Clients at the same time.
+    pub clients: usize,
+    /// Its runs, in order.
+    pub runs: Vec<Run>,
+    /// The most memory that the process had in its runs, in bytes, where the kernel says so.
+    pub peak_memory: Option<u64>,
+    /// Processor time that the load generator takes for an operation that does nothing.
+    pub generator: Duration,
+}
+
+impl Measured {
+    /// The operations of all runs.
+    pub fn tally(&self) -> Tally {
+        let mut all = Tally::default();
+        self.runs.iter().for_each(|run| all.add(&run.tally));
+        all
+    }
+
+    /// Operations a second, run by run.
+    pub fn rates(&self) -> Vec<f64> {
+        self.runs.iter().map(Run::rate).collect()
+    }
+
+    /// The middle one of the rates of the runs.
+    pub fn rate(&self) -> f64 {
+        statistics::median(&self.rates())
+    }
+
+    /// Operations begun and ended, well or not: what processor time and requests were spent on.
+    fn attempts(&self) -> f64 {
+        self.runs.iter().map(|run| run.tally.operations() + run.tally.failed()).sum::<u64>() as f64
+    }
+
+    /// Processor time of this process for one operation, in seconds.
+    pub fn cpu_per_operation(&self) -> f64 {
+        share(self.runs.iter().map(|run| run.cpu.as_secs_f64()).sum(), self.attempts())
+    }
+
+    /// The part of that which the load generator takes: at most all of it.
+    pub fn generator_share(&self) -> f64 {
+        share(self.generator.as_secs_f64(), self.cpu_per_operation()).min(1.0)
+    }
+
+    /// Requests to the store for one operation, by kind.
+    pub fn requests_per_operation(&self) -> BTreeMap<&'static str, f64> {
+        let mut all: BTreeMap<&'static str, f64> = BTreeMap::new();
+        for (kind, n) in self.runs.iter().flat_map(|run| &run.requests) {
+            *all.entry(kind).or_default() += share(*n as f64, self.attempts());
+        }
+        all
+    }
+}
+
+fn share(part: f64, whole: f64) -> f64 {
+    if whole > 0.0 { part / whole } else { 0.0 }
+}
+
+/// What the clocks and counters of a run show.
+struct Reading {
+    at: BootTime,
+    cpu: Duration,
+    requests: BTreeMap<&'static str, u64>,
+}
+
+struct Going {
+    measured: Measured,
+    run: Option<(Reading, Arc<Sheet>)>,
+}
+
+#[derive(Default)]
+struct Pages {
+    done: Vec<Measured>,
+    going: Option<Going>,
+}
+
+/// All works, and the run that is going on.
+pub struct Ledger {
+    clock: Arc<dyn Clock>,
+    requests: Arc<Requests>,
+    pages: Mutex<Pages>,
+}
+
+impl Ledger {
+    /// An empty one.
+    pub fn new(clock: Arc<dyn Clock>, requests: Arc<Requests>) -> Self {
+        Self { clock, requests, pages: Mutex::default() }
+    }
+
+    /// A work begins.
+    pub fn begin(&self, measured: Measured) {
+        self.pages().going = Some(Going { measured, run: None });
+    }
+
+    /// A run of it begins. The clients write to the sheet.
+    pub fn begin_run(&self) -> Arc<Sheet> {
+        let sheet = Arc::new(Sheet::default());
+        let reading = self.read();
+        if let Some(going) = &mut self.pages().going {
+            going.run = Some((reading, Arc::clone(&sheet)));
+        }
+        sheet
+    }
+
+    /// The run has ended, or is broken off; a run in which nothing was done yet does not count.
+    pub fn end_run(&self) {
+        let now = self.read();
+        let mut pages = self.pages();
+        let Some(going) = &mut pages.going else { return };
+        let Some((begun, sheet)) = going.run.take() else { return };
+        let tally = sheet.tally().clone();
+        if tally.operations() + tally.failed() == 0 {
+            return;
+        }
+        going.measured.runs.push(Run {
+            elapsed: now.at.since(begun.at),
+            tally,
+            cpu: now.cpu.saturating_sub(begun.cpu),
+            requests: difference(&now.requests, &begun.requests),
+        });
+    }
+
+    /// The work has ended, or is broken off. Gives it back when anything was measured.
+    pub fn end(&self, peak_memory: Option<u64>) -> Option<Measured> {
+        self.end_run();
+        let mut pages = self.pages();
+        let measured = pages.going.take().map(|going| Measured { peak_memory, ..going.measured });
+        let measured = measured.filter(|measured| !measured.runs.is_empty())?;
+        pages.done.push(measured.clone());
+        Some(measured)
+    }
+
+    /// The works that have ended.
+    pub fn done(&self) -> Vec<Measured> {
+        self.pages().done.clone()
+    }
+
+    fn read(&self) -> Reading {
+        Reading { at: self.clock.boot(), cpu: cpu_time(), requests: self.requests.counted() }
+    }
+
+    fn pages(&self) -> MutexGuard<'_, Pages> {
+        // Each change is one step.
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn difference(now: &BTreeMap<&'static str, u64>, before: &BTreeMap<&'static str, u64>) -> BTreeMap<&'static str, u64> {
+    let since = |(kind, n): (&&'static str, &u64)| (*kind, n - before.get(kind).copied().unwrap_or(0));
+    now.iter().map(since).filter(|(_, n)| *n > 0).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs of so many seconds, operations, CPU seconds and puts.
+    fn measured(runs: &[(u64, u64, f64, u64)]) -> Measured {
+        let run = |(seconds, operations, cpu, puts): &(u64, u64, f64, u64)| {
+            let mut tally = Tally::default();
+            (0..*operations).for_each(|_| tally.whole.record(Duration::from_millis(1)));
+            Run {
+                elapsed: Duration::from_secs(*seconds),
+                tally,
+                cpu: Duration::from_secs_f64(*cpu),
+                requests: BTreeMap::from([("put", *puts)]),
+            }
+        };
+        Measured {
+            suite: Suite::Lease,
+            work: "lease",
+            steps: &[],
+            clients: 1,
+            runs: runs.iter().map(run).collect(),
+            peak_memory: None,
+            generator: Duration::from_millis(1),
+        }
+    }
+
+    #[test]
+    fn rates_are_of_runs_and_costs_of_operations() {
+        let measured = measured(&[(1, 100, 1.0, 200), (2, 100, 2.0, 200), (1, 200, 1.0, 400)]);
+        assert_eq!(measured.rates(), [100.0, 50.0, 200.0]);
+        assert_eq!(measured.rate(), 100.0);
+        assert_eq!(measured.cpu_per_operation(), 0.01);
+        assert_eq!(measured.generator_share(), 0.1);
+        assert_eq!(measured.requests_per_operation(), BTreeMap::from([("put", 2.0)]));
+        assert_eq!(measured.tally().operations(), 400);
+    }
+
+    #[test]
+    fn nothing_done_costs_nothing() {
+        let measured = measured(&[(0, 0, 0.0, 0)]);
+        assert_eq!((measured.rate(), measured.cpu_per_operation(), measured.generator_share()), (0.0, 0.0, 0.0));
+    }
+
+    #[test]
+    fn what_was_measured_before_the_end_is_kept() {
+        let ledger = Ledger::new(Arc::new(lockd::clock::SystemClock), Arc::new(Requests::default()));
+        assert!(ledger.end(None).is_none(), "nothing has begun");
+        ledger.begin(Measured { runs: vec![], ..measured(&[]) });
+        ledger.begin_run();
+        ledger.end_run();
+        ledger.begin_run();
+        assert!(ledger.end(None).is_none(), "nothing was done");
+        ledger.begin(Measured { runs: vec![], ..measured(&[]) });
+        let sheet = ledger.begin_run();
+        sheet.tally().whole.record(Duration::from_millis(1));
+        let broken_off = ledger.end(Some(7)).unwrap();
+        assert_eq!((broken_off.runs.len(), broken_off.tally().operations()), (1, 1));
+        assert!(broken_off.runs[0].elapsed > Duration::ZERO);
+        assert_eq!(ledger.done()[0].peak_memory, Some(7));
+    }
+
+    #[test]
+    fn requests_before_the_run_are_not_its_own() {
+        let before = BTreeMap::from([("get", 2), ("put", 5)]);
+        let now = BTreeMap::from([("blob_write", 1), ("get", 2), ("put", 9)]);
+        assert_eq!(difference(&now, &before), BTreeMap::from([("blob_write", 1), ("put", 4)]));
+    }
+}

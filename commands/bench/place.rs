@@ -1,0 +1,161 @@
+//! Where the load goes: a place of its own inside the store, gone afterwards.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use lockd::client::{AcquireOptions, Client, Lease};
+use lockd::connect;
+use lockd::entropy::Entropy;
+use lockd::error::Result;
+use lockd::model::{Holder, Key, LeaseId, Namespace, Owner, Ttl};
+use lockd::store::observed::{self, Observer};
+use lockd::store::open::{self, OpenOptions, StoreUrl};
+use lockd::store::{Facts, Store};
+
+use super::super::context::Context;
+use super::super::identity;
+use super::super::target::Need;
+
+/// What the name of such a place begins with; what a killed run leaves can be told by it, and removed.
+const PREFIX: &str = "bench.";
+
+/// What the works work on. Cheap to clone.
+#[derive(Clone)]
+pub struct Place {
+    /// A client of each replica: an engine of its own over the store.
+    pub clients: Vec<Client>,
+    /// The store as each replica opened it.
+    pub stores: Vec<Store>,
+    /// How the store is known to whoever named it.
+    pub facts: Facts,
+    /// What was asked of the store.
+    pub requests: Arc<Requests>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// The TTL of every lease.
+    pub ttl: Ttl,
+    /// Who takes them.
+    pub owner: Owner,
+    /// From where.
+    pub holder: Holder,
+    inside: StoreUrl,
+}
+
+/// Counts requests to a store by their kind.
+#[derive(Debug, Default)]
+pub struct Requests(Mutex<BTreeMap<&'static str, u64>>);
+
+impl Requests {
+    /// How many there were until now.
+    pub fn counted(&self) -> BTreeMap<&'static str, u64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Observer for Requests {
+    fn answered(&self, operation: &'static str, _well: bool, _took: Duration) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(operation).or_default() += 1;
+    }
+}
+
+impl Place {
+    /// Opens the store that the settings name, makes a place in it, and so many engines over that.
+    ///
+    /// # Errors
+    /// What is wrong with the store.
+    pub async fn open(context: &Context, replicas: usize) -> Result<Self> {
+        let session = context.open(Need::Trial).await?;
+        let url = StoreUrl::parse(&session.place.url)?;
+        let inside = url.inside(&format!("{PREFIX}{}", hex::encode(context.entropy.bytes::<8>())));
+        let requests = Arc::new(Requests::default());
+        let holder = identity::this_process(None);
+        let mut place = Self {
+            clients: Vec::new(),
+            stores: Vec::new(),
+            facts: session.facts,
+            requests,
+            entropy: Arc::clone(&context.entropy),
+            ttl: Ttl::default(),
+            owner: context.owner(None, &holder)?,
+            holder,
+            inside,
+        };
+        match place.add_replicas(context, replicas).await {
+            Ok(()) => Ok(place),
+            Err(e) => {
+                place.remove(context).await?;
+                Err(e)
+            }
+        }
+    }
+
+    async fn add_replicas(&mut self, context: &Context, replicas: usize) -> Result<()> {
+        let (clock, entropy) = (&context.clock, &context.entropy);
+        let first = open::open(&self.inside.to_text(), options(context)).await?.store;
+        for replica in 0..replicas {
+            let store = match (&self.inside, replica) {
+                // Memory is shared by those who have it in hand, and by nobody else.
+                (StoreUrl::Memory, _) | (_, 0) => first.clone(),
+                _ => open::open(&self.inside.to_text(), options(context)).await?.store,
+            };
+            let observer: Arc<dyn Observer> = Arc::clone(&self.requests) as Arc<dyn Observer>;
+            let store = observed::store(store, Arc::clone(clock), observer);
+            let service = connect::over(store.clone(), Arc::clone(clock), Arc::clone(entropy));
+            self.clients.push(Client::new(service, Arc::clone(clock), Arc::clone(entropy)));
+            self.stores.push(store);
+        }
+        Ok(())
+    }
+
+    /// Removes it with all that was measured.
+    ///
+    /// # Errors
+    /// When something stays.
+    pub async fn remove(&self, context: &Context) -> Result<()> {
+        for client in &self.clients {
+            client.service().close().await;
+        }
+        open::remove(&self.inside, &options(context)).await
+    }
+
+    /// A key of the measurement.
+    ///
+    /// # Errors
+    /// When the name is none for a key.
+    pub fn key(&self, name: &str) -> Result<Key> {
+        Key::new(Namespace::new("bench")?, name)
+    }
+
+    /// The client of the replica that is this client's.
+    pub fn client(&self, client: usize) -> &Client {
+        &self.clients[client % self.clients.len()]
+    }
+
+    /// The store of the replica that is this client's.
+    pub fn store(&self, client: usize) -> &Store {
+        &self.stores[client % self.stores.len()]
+    }
+
+    /// Takes a lease as a program would, and waits for it as long as it takes.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn take(&self, client: usize, key: &Key) -> Result<Lease> {
+        let options = AcquireOptions {
+            key: key.clone(),
+            lease_id: LeaseId::random(&*self.entropy),
+            ttl: self.ttl,
+            owner: self.owner.clone(),
+            reason: None,
+            holder: self.holder.clone(),
+            wait: None,
+            if_not_exists: false,
+        };
+        self.client(client).acquire(options, |_| {}).await
+    }
+}
+
+fn options(context: &Context) -> OpenOptions {
+    OpenOptions { clock: Arc::clone(&context.clock), entropy: Arc::clone(&context.entropy), ..OpenOptions::system() }
+}

@@ -1,0 +1,129 @@
+//! What is to be measured, as it was typed.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use lockd::error::Result;
+use lockd::limits::{
+    BENCH_CLIENTS, BENCH_RATE_MAX, BENCH_REPLICAS, BENCH_RUN_MAX, BENCH_RUN_MIN, BENCH_RUNS, BENCH_WARM_UP_MAX,
+};
+
+use super::super::context::usage;
+use super::super::duration;
+use super::Args;
+use super::load::Pace;
+use super::suites::Suite;
+
+/// What is to be measured.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The suites, in their own order.
+    pub suites: Vec<Suite>,
+    /// How many clients at a time: every suite is run with each of these.
+    pub clients: Vec<usize>,
+    /// Engines on one store.
+    pub replicas: usize,
+    /// Runs of each work.
+    pub runs: usize,
+    /// How long each is.
+    pub duration: Duration,
+    /// When clients begin.
+    pub pace: Pace,
+}
+
+impl Plan {
+    /// Reads the flags.
+    ///
+    /// # Errors
+    /// `Usage` for what is malformed or out of bounds.
+    pub fn new(args: &Args) -> Result<Self> {
+        let suites: Vec<Suite> = match args.suites.is_empty() {
+            true => Suite::ALL.to_vec(),
+            false => Suite::ALL.into_iter().filter(|suite| args.suites.contains(suite)).collect(),
+        };
+        let clients: BTreeSet<usize> =
+            args.clients.iter().map(|text| number("--clients", text, BENCH_CLIENTS)).collect::<Result<_>>()?;
+        let duration = duration::parse(&args.duration).map_err(|why| usage("--duration", &why))?;
+        if !(BENCH_RUN_MIN..=BENCH_RUN_MAX).contains(&duration) {
+            return Err(usage("--duration", "a run may take 10ms to 24h"));
+        }
+        Ok(Self {
+            suites,
+            clients: clients.into_iter().collect(),
+            replicas: number("--replicas", &args.replicas, BENCH_REPLICAS)?,
+            runs: number("--runs", &args.runs, BENCH_RUNS)?,
+            duration,
+            pace: args.rate.as_deref().map_or(Ok(Pace::Closed), pace)?,
+        })
+    }
+
+    /// How long the clients work before the first run counts: stores, caches and processors are cold at first.
+    pub fn warm_up(&self) -> Duration {
+        (self.duration / 2).min(BENCH_WARM_UP_MAX)
+    }
+
+    /// Rough length of all that is planned, for the bar: without set-up, and as if no operation took long.
+    pub fn length(&self, works: usize) -> Duration {
+        let once = self.duration * u32::try_from(self.runs).unwrap_or(u32::MAX) + self.warm_up();
+        once * u32::try_from(works).unwrap_or(u32::MAX)
+    }
+}
+
+fn number(flag: &str, text: &str, most: u32) -> Result<usize> {
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let number = digits.then(|| text.parse::<u32>().ok()).flatten().filter(|n| (1..=most).contains(n));
+    let wrong = || usage(flag, &format!("{text:?} is not a number from 1 to {most}"));
+    number.and_then(|n| usize::try_from(n).ok()).ok_or_else(wrong)
+}
+
+fn pace(text: &str) -> Result<Pace> {
+    let plain = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    let rate = plain.then(|| text.parse::<f64>().ok()).flatten();
+    let rate = rate.filter(|rate| (0.001..=BENCH_RATE_MAX).contains(rate));
+    let wrong = || usage("--rate", &format!("{text:?} is not a number of operations a second, 0.001 to 1000000"));
+    rate.map(Pace::Open).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args() -> Args {
+        Args {
+            suites: vec![],
+            clients: vec!["16".to_owned()],
+            replicas: "1".to_owned(),
+            runs: "5".to_owned(),
+            duration: "2s".to_owned(),
+            rate: None,
+        }
+    }
+
+    #[test]
+    fn suites_run_in_their_own_order_and_once() {
+        assert_eq!(Plan::new(&args()).unwrap().suites, Suite::ALL);
+        let typed = Args { suites: vec![Suite::Raw, Suite::Lease, Suite::Raw], ..args() };
+        assert_eq!(Plan::new(&typed).unwrap().suites, [Suite::Lease, Suite::Raw]);
+        let typed = Args { clients: ["64", "1", "64"].map(str::to_owned).to_vec(), ..args() };
+        assert_eq!(Plan::new(&typed).unwrap().clients, [1, 64]);
+    }
+
+    #[test]
+    fn a_rate_is_a_number_of_operations_a_second() {
+        for (text, rate) in [("1000", 1_000.0), ("0.5", 0.5), ("1000000", 1e6)] {
+            assert_eq!(pace(text).unwrap(), Pace::Open(rate));
+        }
+        for text in ["", "0", "-1", "1e3", "1,000", "inf", "NaN", "1000001", "fast", "."] {
+            assert!(pace(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_warm_up_is_half_a_run_and_two_seconds_at_most() {
+        let plan = |duration: &str| Plan::new(&Args { duration: duration.to_owned(), ..args() });
+        assert_eq!(plan("2s").unwrap().warm_up(), Duration::from_secs(1));
+        assert_eq!(plan("1m").unwrap().warm_up(), BENCH_WARM_UP_MAX);
+        assert_eq!(plan("2s").unwrap().length(3), Duration::from_secs(33));
+        assert!(plan("9ms").is_err() && plan("25h").is_err() && plan("soon").is_err());
+    }
+}

@@ -1,0 +1,149 @@
+//! `lockd bench`: every suite on every store that there is, and nothing left behind. No figure is judged.
+
+use serde_json::Value;
+
+use super::lab::{Lab, Ran};
+use super::pty::Pty;
+
+/// Short runs.
+fn bench(lab: &Lab, clients: &str, args: &[&str]) -> Ran {
+    let short = ["bench", "--clients", clients, "--runs", "2", "--duration", "50ms"];
+    lab.run(short.iter().chain(args))
+}
+
+/// What the store has beside what every new store has.
+fn left(lab: &Lab) -> Vec<String> {
+    let names = std::fs::read_dir(lab.path("state/lockd")).unwrap();
+    let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| !["reserve", "store.json"].contains(&name.as_str())).collect()
+}
+
+#[test]
+fn every_suite_on_memory_and_on_a_directory() {
+    let lab = Lab::new();
+    let on_disk = lab.store();
+    for store in ["mem://", &on_disk] {
+        let ran = bench(&lab, "2", &["--store", store, "--json"]);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        let all: Value = serde_json::from_str(&ran.out).unwrap();
+        assert_eq!((&all["schema"], all["store"].as_str()), (&1.into(), Some(store)));
+        assert_eq!((&all["interrupted"], &all["rate"]), (&false.into(), &Value::Null));
+        let results = all["results"].as_array().unwrap();
+        let works: Vec<&str> = results.iter().map(|result| result["work"].as_str().unwrap()).collect();
+        assert_eq!(works, ["lease", "update 1 KiB", "update 5 MiB", "handoff", "raw put", "raw get"]);
+        results.iter().for_each(check);
+    }
+    assert_eq!(left(&lab), Vec::<String>::new());
+    assert_eq!(lab.run(["list"]).out, "");
+}
+
+/// Every field is there, and they fit each other.
+fn check(result: &Value) {
+    let count = |field: &str| result[field].as_u64().unwrap_or_else(|| panic!("no {field} in {result}"));
+    let number = |value: &Value| value.as_f64().unwrap_or_else(|| panic!("{value} in {result}"));
+    assert_eq!((count("clients"), count("missed"), &result["errors"]), (2, 0, &serde_json::json!({})));
+    let operations = count("operations");
+    assert!(operations >= 4, "each client did at least one operation a run: {result}");
+    let latency = &result["latency_us"];
+    assert_eq!(latency["count"].as_u64(), Some(operations));
+    let rising = ["min", "p50", "p90", "p99", "p999", "max"].map(|name| number(&latency[name]));
+    assert!(rising.is_sorted() && rising[0] > 0.0, "{latency}");
+    let steps: Vec<&str> = result["steps"].as_array().unwrap().iter().map(|s| s["step"].as_str().unwrap()).collect();
+    let requests = &result["store_requests_per_operation"];
+    let (expected, puts): (&[&str], f64) = match result["suite"].as_str().unwrap() {
+        "lease" => (&["acquire", "release"], 2.0),
+        "update" => (&["acquire", "update", "release"], 3.0),
+        "handoff" => (&["wait", "release"], 2.0),
+        _ if result["work"] == "raw put" => (&[], 1.0),
+        _ => (&[], 0.0),
+    };
+    assert_eq!(steps, expected);
+    // Whatever else it asks: one write for each change, or a few more where clients stand in each other's way.
+    let made = requests.get("put").map_or(0.0, number);
+    let most = if result["suite"] == "handoff" { 4.0 * puts } else { puts + 0.001 };
+    assert!((puts..=most).contains(&made), "{made} puts: {result}");
+    let rate = &result["per_second"];
+    assert!(number(&rate["min"]) <= number(&rate["median"]) && number(&rate["median"]) <= number(&rate["max"]));
+    assert!(number(&result["cpu_us_per_operation"]) > 0.0 && number(&result["peak_memory_bytes"]) > 1e6);
+    assert!((0.0..=1.0).contains(&number(&result["generator_cpu_share"])));
+    let runs = result["runs"].as_array().unwrap();
+    assert_eq!(runs.len(), 2);
+    assert_eq!(runs.iter().map(|run| run["operations"].as_u64().unwrap()).sum::<u64>(), operations);
+    assert!(runs.iter().all(|run| number(&run["elapsed_ms"]) >= 50.0), "{result}");
+}
+
+#[test]
+fn a_table_for_people() {
+    let lab = Lab::new();
+    let ran = bench(&lab, "3", &["raw", "lease", "--replicas", "2"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let lines: Vec<&str> = ran.out.lines().collect();
+    assert!(lines[0].contains(&lab.store()) && lines[0].ends_with("2 replicas"), "{}", ran.out);
+    assert_eq!(lines[1], "2 runs of 50ms for each work, after a warm-up of 25ms");
+    let first = |line: &&str| line.split("  ").find(|word| !word.is_empty()).unwrap().to_owned();
+    let words: Vec<String> = lines[3..9].iter().map(first).collect();
+    assert_eq!(words, ["WORK", "lease", "acquire", "release", "raw put", "raw get"]);
+    assert!(lines.last().unwrap().starts_with("peak memory "), "{}", ran.out);
+    assert!(ran.out.lines().skip(2).all(|line| line.chars().count() <= 80), "{}", ran.out);
+    assert_eq!(left(&lab), Vec::<String>::new());
+}
+
+#[test]
+fn several_numbers_of_clients_and_a_fixed_rate() {
+    let lab = Lab::new();
+    let ran = bench(&lab, "4,1", &["lease", "--rate", "100", "--store", "mem://", "--json"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let all: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(all["rate"], 100.0);
+    let results = all["results"].as_array().unwrap();
+    assert_eq!(results.iter().map(|r| r["clients"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 4]);
+    for result in results {
+        // Five are due in each run of 50 ms: no more, however fast the store is, and none is forgotten.
+        let due = result["operations"].as_u64().unwrap() + result["missed"].as_u64().unwrap();
+        assert_eq!(due, 10, "{result}");
+    }
+}
+
+#[test]
+fn an_interrupt_prints_what_was_measured_and_leaves_nothing() {
+    let lab = Lab::new();
+    let mut terminal = Pty::start(&lab, &["bench", "lease", "update", "--duration", "1h", "-o", "yaml"], &[]);
+    // The bar is drawn ten times a second: after a few of them something was measured.
+    for _ in 0..5 {
+        terminal.expect("lease, run 1 of 5");
+        terminal.forget();
+    }
+    let inside = std::fs::read_dir(lab.path("state/lockd")).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(inside.filter(|name| name.to_string_lossy().starts_with("bench.")).count(), 1);
+    terminal.type_in("\x03");
+    let ran = terminal.end();
+    assert_eq!(ran.code, 130, "{}", ran.out);
+    assert!(ran.out.contains("interrupted: true"), "{}", ran.out);
+    assert!(ran.out.contains("- suite: lease") && !ran.out.contains("suite: update"), "{}", ran.out);
+    assert_eq!(left(&lab), Vec::<String>::new());
+}
+
+#[test]
+fn what_cannot_be_measured_is_refused_before_anything_is_made() {
+    let lab = Lab::new();
+    for (args, says) in [
+        (&["speed"][..], "speed"),
+        (&["--clients", "0"], "--clients: \"0\" is not a number from 1 to 4096"),
+        (&["--clients", "1,x"], "\"x\" is not a number"),
+        (&["--runs", "101"], "from 1 to 100"),
+        (&["--replicas", "65"], "--replicas: \"65\""),
+        (&["--duration", "1ms"], "10ms to 24h"),
+        (&["--duration", "soon"], "--duration"),
+        (&["--rate", "0"], "--rate"),
+        (&["--rate", "many"], "operations a second"),
+        (&["--store", "s3://bucket"], "not offered"),
+        (&["--store", "mem://x"], "mem://"),
+    ] {
+        let ran = lab.run(["bench"].iter().chain(args));
+        assert_eq!((ran.code, ran.out.as_str()), (64, ""), "{args:?}: {}", ran.err);
+        assert!(ran.err.contains(says), "{args:?}: {}", ran.err);
+    }
+    assert!(!lab.path("state/lockd").exists());
+    let ran = lab.run(["bench", "--no-create"]);
+    assert_eq!(ran.code, 78, "{}", ran.err);
+}
