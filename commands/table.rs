@@ -24,7 +24,8 @@ impl<const N: usize> Table<N> {
         Self { titles, right, elastic, widths: [0; N] }
     }
 
-    /// Fits the columns to these rows, and all to `screen` columns where there is one.
+    /// Fits the columns to these rows, and all to `screen` columns where there is one. What is in the first column is never cut: a
+    /// name that leaves no room for the rest gets a line to itself, and makes the column no wider for the others.
     pub fn fit<'a>(&mut self, rows: impl Iterator<Item = &'a [String; N]>, screen: Option<usize>) {
         self.widths = self.titles.map(width);
         for row in rows {
@@ -33,9 +34,14 @@ impl<const N: usize> Table<N> {
             }
         }
         let Some(screen) = screen else { return };
+        self.give_way(self.elastic, screen);
+        self.give_way(0, screen);
+    }
+
+    fn give_way(&mut self, column: usize, screen: usize) {
         let total: usize = self.widths.iter().sum::<usize>() + 2 * (N - 1);
-        let elastic = &mut self.widths[self.elastic];
-        *elastic = elastic.saturating_sub(total.saturating_sub(screen)).max(NARROWEST.min(*elastic));
+        let column = &mut self.widths[column];
+        *column = column.saturating_sub(total.saturating_sub(screen)).max(NARROWEST.min(*column));
     }
 
     /// The line of titles.
@@ -46,9 +52,14 @@ impl<const N: usize> Table<N> {
     /// A row as a line, without blanks at its end.
     pub fn line(&self, row: &[String; N]) -> String {
         let mut line = String::new();
+        if width(&row[0]) > self.widths[0] {
+            line.push_str(&row[0]);
+            line.push('\n');
+        }
         for (i, cell) in row.iter().enumerate() {
+            let cell = if i == 0 && !line.is_empty() { "" } else { cell };
             let (space, cell) =
-                (self.widths[i], if i == self.elastic { cut(cell, self.widths[i]) } else { cell.clone() });
+                (self.widths[i], if i == self.elastic { cut(cell, self.widths[i]) } else { cell.to_owned() });
             let blanks = " ".repeat(space.saturating_sub(width(&cell)));
             let gap = if i == 0 { "" } else { "  " };
             // Writing to a String does not fail.
@@ -103,5 +114,18 @@ mod tests {
         assert_eq!(table.line(&rows[0]), "a          somebody with \u{2026}     5\n");
         table.fit(rows.iter(), Some(1));
         assert_eq!(table.line(&rows[0]), "a          somebody wi\u{2026}     5\n");
+    }
+
+    #[test]
+    fn a_long_name_has_a_line_to_itself_where_there_is_no_room() {
+        let mut table = Table::new(["KEY", "HOLDER", "SIZE"], [false, false, true], 1);
+        let long = "k".repeat(40);
+        let rows = [["a", "somebody else", "5"], [&*long, "me", "1234"]].map(|row| row.map(str::to_owned));
+        table.fit(rows.iter(), Some(40));
+        assert_eq!(table.head(), format!("KEY{}HOLDER        SIZE\n", " ".repeat(19)));
+        assert_eq!(table.line(&rows[0]), format!("a{}somebody el\u{2026}     5\n", " ".repeat(21)));
+        assert_eq!(table.line(&rows[1]), format!("{long}\n{}me            1234\n", " ".repeat(22)));
+        table.fit(rows.iter(), None);
+        assert_eq!(table.line(&rows[1]), format!("{long}  me             1234\n"), "elsewhere a row is a line");
     }
 }

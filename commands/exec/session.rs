@@ -72,6 +72,8 @@ pub async fn session(
             Either::Right((opened, _)) => Either::Right(opened),
         }
     };
+    let clock = &*context.clock;
+    let farewell = |link: Link| link.farewell(clock, clock.boot() + KILL_SETTLE);
     let done = match opened {
         Either::Left(signal) => Ok(Done::interrupted_wait(signal)),
         Either::Right(Err(e)) => Err(e),
@@ -79,12 +81,12 @@ pub async fn session(
             let client = &session.client;
             let signals = &mut signals;
             let done = Scene { context, plan, client, link: &link, signals, state_file, tally }.hold().await;
-            client.service().close().await;
-            done
+            // Nothing is held any more: the guard has no part in what is left to tidy, and ends beside it.
+            join(client.service().close(), farewell(link)).await;
+            return done;
         }
     };
-    let clock = &*context.clock;
-    link.farewell(clock, clock.boot() + KILL_SETTLE).await;
+    farewell(link).await;
     done
 }
 

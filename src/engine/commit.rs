@@ -318,9 +318,12 @@ impl KeyTask {
                     ErrorKind::Unavailable if self.clock().boot() < give_up && !job.reply.is_closed() => {}
                     _ => return Verdict::Given(error),
                 },
-                Err(_) => {
+                Err(error) => {
+                    // A conflict may also come of an earlier send, unless there was none.
+                    let conflict = matches!(error, PutError::Conflict) && !sent_before;
+                    let beaten = conflict && self.shared.store.records.conflicts_are_certain();
                     sent_before = true;
-                    match self.read_back(base, &sealed, id, job, give_up).await {
+                    match self.read_back(base, &sealed, id, beaten, job, give_up).await {
                         ReadBack::SendAgain => {}
                         ReadBack::Verdict(verdict) => return verdict,
                     }
@@ -345,7 +348,17 @@ impl KeyTask {
         self.base = Some(Base { record: Arc::new(record), etag: Some(etag), ticket });
     }
 
-    async fn read_back(&mut self, base: &Base, sealed: &Record, id: WriteId, job: &Job, give_up: BootTime) -> ReadBack {
+    /// Learns what became of a send. `beaten`: the store has said already that it was not applied and never will be; however much
+    /// came after it, there is no doubt.
+    async fn read_back(
+        &mut self,
+        base: &Base,
+        sealed: &Record,
+        id: WriteId,
+        beaten: bool,
+        job: &Job,
+        give_up: BootTime,
+    ) -> ReadBack {
         let patience = self.clock().boot() + RESOLVE_BUDGET;
         let now = match self.refresh(patience).await {
             Ok(now) => now,
@@ -355,7 +368,8 @@ impl KeyTask {
             return ReadBack::Verdict(Verdict::Found);
         }
         if now.etag != base.etag {
-            return ReadBack::Verdict(match now.record.remembers(sealed.revision) || on(Mutant::RingOverrunIsFailed) {
+            let known = beaten || now.record.remembers(sealed.revision) || on(Mutant::RingOverrunIsFailed);
+            return ReadBack::Verdict(match known {
                 true => Verdict::Beaten,
                 false => Verdict::Indeterminate,
             });

@@ -61,7 +61,7 @@ impl Ttl {
     /// [`ErrorKind::Usage`] when it is shorter than 2 s or longer than 24 h.
     pub fn new(d: Duration) -> Result<Self> {
         if !(TTL_MIN..=TTL_MAX).contains(&d) {
-            let message = format!("a TTL of {d:?} is out of bounds");
+            let message = format!("a TTL of {}s is out of bounds", d.as_secs_f64());
             return Err(Error::new(ErrorKind::Usage, message)
                 .with_hint("it may be from 2s to 24h; longer work renews it by itself"));
         }

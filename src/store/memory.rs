@@ -82,6 +82,10 @@ impl RecordStore for MemoryRecords {
         Ok(etag(new))
     }
 
+    fn conflicts_are_certain(&self) -> bool {
+        true
+    }
+
     fn list<'a>(&'a self, namespace: &'a Namespace, after: Option<&Cursor>) -> BoxStream<'a, Result<(Key, Cursor)>> {
         let after = after.map_or("", |cursor| cursor.0.as_str());
         let values = lock(&self.values);

@@ -67,7 +67,7 @@ pub enum Precondition {
 /// Why a put did not succeed.
 #[derive(Debug)]
 pub enum PutError {
-    /// The precondition did not hold; nothing was applied.
+    /// The precondition did not hold, so this send was not applied; see [`RecordStore::conflicts_are_certain`].
     Conflict,
     /// It may have been applied, or may yet be.
     Unknown(Error),
@@ -87,6 +87,12 @@ pub trait RecordStore: Send + Sync + fmt::Debug {
 
     /// Replaces the value when the precondition holds.
     async fn put(&self, key: &Key, value: Bytes, when: Precondition) -> Result<Etag, PutError>;
+
+    /// Whether a conflict is certain: nothing between caller and store repeats a send, so that the conflict cannot come of a copy
+    /// of the same send that was applied.
+    fn conflicts_are_certain(&self) -> bool {
+        false
+    }
 
     /// The keys of a namespace in the store's own order, after `after`. Keys made or found while it runs may be missing.
     fn list<'a>(&'a self, namespace: &'a Namespace, after: Option<&Cursor>) -> BoxStream<'a, Result<(Key, Cursor)>>;

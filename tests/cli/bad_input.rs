@@ -81,7 +81,7 @@ fn durations_and_numbers() {
     let lab = Lab::new();
     let acquire = |flag: &'static str, value: &'static str| ["acquire", "k", flag, value];
     for (flag, value, says) in [
-        ("--ttl", "0", "2s to 24h"),
+        ("--ttl", "0", "a TTL of 0s is out of bounds; it may be from 2s to 24h"),
         ("--ttl", "1s", "2s to 24h"),
         ("--ttl", "8760h", "2s to 24h"),
         ("--ttl", "soon", "not a duration"),

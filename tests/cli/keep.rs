@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 
 use rustix::process::{Pid, Signal};
 use rustix::pty::OpenptFlags;
@@ -144,25 +144,36 @@ fn fish_keeps_it_too() {
     }
 }
 
-#[test]
-fn a_terminal_that_is_closed_ends_the_shell_and_the_keeper() {
-    let sandbox = Sandbox::new();
+/// A shell at a terminal of its own, and the terminal's other side.
+fn at_a_terminal(sandbox: &Sandbox, shell: &[&str]) -> (Child, File) {
     let terminal = rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
     rustix::pty::grantpt(&terminal).unwrap();
     rustix::pty::unlockpt(&terminal).unwrap();
     let name = rustix::pty::ptsname(&terminal, Vec::new()).unwrap().into_string().unwrap();
     let side = || Stdio::from(File::options().read(true).write(true).open(&name).unwrap());
     let mut command = sandbox.any("setsid");
-    command.args(["--ctty", "bash", "--norc", "-i"]).stdin(side()).stdout(side()).stderr(side());
-    let mut shell = command.spawn().unwrap();
-    let mut terminal = File::from(terminal);
-    writeln!(terminal, "{}; echo >$D/up", WAYS[0]).unwrap();
-    sandbox.wait_for("up");
-    assert!(!sandbox.is_free("k"));
-    drop(command);
-    drop(terminal);
-    until_free(&sandbox, "k");
-    shell.wait().unwrap();
+    command.arg("--ctty").args(shell).env("TERM", "dumb").stdin(side()).stdout(side()).stderr(side());
+    (command.spawn().unwrap(), File::from(terminal))
+}
+
+#[test]
+fn a_terminal_that_is_closed_ends_the_shell_and_the_keeper() {
+    let all: [&[&str]; 4] =
+        [&["bash", "--norc", "-i"], &["dash", "-i"], &["zsh", "-f", "-i"], &["busybox", "sh", "-i"]];
+    for shell in all {
+        if !has(shell[0]) {
+            left_out("a_terminal_that_is_closed_ends_the_shell_and_the_keeper", &format!("{} is missing", shell[0]));
+            continue;
+        }
+        let sandbox = Sandbox::new();
+        let (mut running, mut terminal) = at_a_terminal(&sandbox, shell);
+        writeln!(terminal, "{}; echo >$D/up", WAYS[0]).unwrap();
+        sandbox.wait_for("up");
+        assert!(!sandbox.is_free("k"), "{shell:?}");
+        drop(terminal);
+        until_free(&sandbox, "k");
+        running.wait().unwrap();
+    }
 }
 
 #[test]

@@ -70,11 +70,12 @@ impl Lab {
         command
     }
 
-    /// A script of a shell in this world, where `lockd` is on the path.
+    /// A script of a shell (`busybox sh` is one, too) in this world, where `lockd` is on the path.
     pub fn shell(&self, shell: &str, script: &str) -> Command {
-        let mut command = std::process::Command::new(shell);
+        let mut words = shell.split(' ');
+        let mut command = std::process::Command::new(words.next().unwrap());
         self.dress(&mut command);
-        command.arg("-c").arg(script);
+        command.args(words).arg("-c").arg(script);
         Command::from_std(command)
     }
 

@@ -156,6 +156,7 @@ fn pages_fit_a_terminal_and_are_plain_elsewhere() {
         &["--reason", &reason, "--owner", "somebody with a name that is rather long: longer than others'"],
     );
     lab.feed(&["update", "z"], "1");
+    lab.feed(&["update", &"a/long/name/".repeat(6)[..71]], "1");
     lab.acquire("b/key", &[]);
     lab.run(["break", "b/key", "--reason", &reason, "--yes", "-q"]);
     for args in [&["status", "a/key"][..], &["status", "b/key"], &["list"]] {

@@ -15,7 +15,8 @@ const HOSTILE: [&str; 7] = [
 ];
 
 fn shells() -> Vec<&'static str> {
-    let (there, gone): (Vec<_>, Vec<_>) = ["bash", "dash"].into_iter().partition(|shell| has(shell));
+    let all = ["bash", "dash", "zsh", "busybox sh"];
+    let (there, gone): (Vec<_>, Vec<_>) = all.into_iter().partition(|shell| has(shell.split(' ').next().unwrap()));
     for shell in gone {
         left_out("the shell test", &format!("{shell} is not installed"));
     }
@@ -54,8 +55,14 @@ fn fish_reads_its_own_form() {
         assert!(!lab.path("work/hurt").exists(), "fish ran {hostile:?}");
     }
     let lab = Lab::new();
-    let ran = ran(&mut lab.shell("fish", "lockd acquire -o fish a/../b | source; or exit 9"));
-    assert_eq!(ran.code, 9, "{}", ran.err);
+    for failing in [
+        "lockd acquire -o fish a/../b",
+        "timeout 60 lockd acquire -o fish a/../b",
+        "lockd acquire -o fish a/../b | cat",
+    ] {
+        let ran = ran(&mut lab.shell("fish", &format!("{failing} | source; or exit 9")));
+        assert_eq!(ran.code, 9, "{failing}: {}", ran.err);
+    }
 }
 
 #[test]
@@ -90,9 +97,15 @@ fn a_failed_acquire_fails_under_eval_and_takes_the_old_lease_back() {
             assert_eq!(ran.out, format!("{code} [] kept\n"), "{shell} {args}: {}", ran.err);
         }
         // The idiom of the manual ends the script.
-        let idiom = "l=$(lockd acquire -n k) && eval \"$l\" || exit; echo not reached";
-        let ran = ran(&mut lab.shell(shell, idiom));
-        assert_eq!((ran.code, ran.out.as_str()), (75, ""), "{shell}: {}", ran.err);
+        for taking in ["lockd acquire -n k", "timeout 60 lockd acquire -n k", "lockd acquire -w 100ms k"] {
+            let idiom = format!("l=$({taking}) && eval \"$l\" || exit; echo not reached");
+            let ran = ran(&mut lab.shell(shell, &idiom));
+            assert_eq!((ran.code, ran.out.as_str()), (75, ""), "{shell} {taking}: {}", ran.err);
+        }
+        // A pipe hides the exit code, and the code that is printed fails all the same.
+        let piped =
+            ran(&mut lab.shell(shell, "l=$(lockd acquire -n k | cat) && eval \"$l\" || exit; echo not reached"));
+        assert_eq!((piped.code, piped.out.as_str()), (75, ""), "{shell}: {}", piped.err);
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use lockd::error::ErrorKind;
+use lockd::limits::RECENT_WRITES;
 use lockd::model::{FencingToken, How, RequestId, StateEtag, Ttl, Version};
 use lockd::service::{Expected, Guards, LeaseService, Released, Wait};
 
@@ -34,6 +35,7 @@ pub async fn all<F: Future<Output = World>>(make: impl Fn() -> F) {
     a_dead_holder_is_taken_over_and_not_before(make().await).await;
     a_late_holder_may_go_on_until_somebody_takes_over(make().await).await;
     state_written_elsewhere_is_seen(make().await).await;
+    a_key_that_others_wrote_often_is_busy_and_no_doubt(make().await).await;
 }
 
 async fn one_holder(w: World) {
@@ -276,4 +278,19 @@ async fn state_written_elsewhere_is_seen(w: World) {
 async fn engine_knows_new_keys(service: &dyn LeaseService) -> bool {
     let described = service.describe(&key("never/used")).await.unwrap();
     described.version == Version(0) && described.held.is_none() && described.token == FencingToken(0)
+}
+
+/// What an engine remembers of a key lies further back than the record's own memory of writes.
+async fn a_key_that_others_wrote_often_is_busy_and_no_doubt(w: World) {
+    let (a, b) = (w.engine(), w.engine());
+    let held = a.acquire(ask("k", Wait::No)).await.unwrap();
+    a.release(&key("k"), &held.lease_id, Some(&proof(&held)), false).await.unwrap();
+    let held = b.acquire(ask("k", Wait::No)).await.unwrap();
+    for n in 0..=RECENT_WRITES {
+        b.update(change("k", proof(&held)), Expected::default(), body(n.to_string())).await.unwrap();
+    }
+    // For all that a knows the key is free.
+    let e = a.acquire(ask("k", Wait::No)).await.unwrap_err();
+    assert_eq!(e.kind(), ErrorKind::Busy, "{e}");
+    assert_eq!(e.details().busy.as_ref().unwrap().lease_id, held.lease_id);
 }

@@ -194,3 +194,23 @@ async fn a_failed_sync_of_the_floor_keeps_every_r_and_ends_the_use_of_the_store(
     disk.get(&k).await.unwrap_err();
     assert!((1..=20).all(|n| place(&dir, &k).join(format!("r.{n}")).exists()));
 }
+
+/// On NFS a full disk is told by the sync: no reason to give the store up, and nothing is removed until a later sync succeeds.
+#[tokio::test]
+async fn a_floor_that_finds_no_room_keeps_every_r_until_there_is_some() {
+    use lockd::store::disk::fs::Errno;
+    for full in [Errno::NOSPC, Errno::DQUOT] {
+        let (dir, k) = with_revisions(20).await;
+        let (disk, plan) = spied(&dir.path().join("s"), false).await;
+        plan.fail("sync floor", 0, Fault::Refused(full));
+        prune::pass(disk.shared(), k.hash()).await.unwrap_err();
+        assert!((1..=20).all(|n| place(&dir, &k).join(format!("r.{n}")).exists()), "{full}");
+        disk.get(&k).await.unwrap().unwrap();
+        plan.steps();
+        prune::pass(disk.shared(), k.hash()).await.unwrap();
+        let steps = plan.steps();
+        let at = |step: &str| steps.iter().position(|s| s.starts_with(step)).unwrap();
+        assert!(at("write floor") < at("sync floor") && at("sync floor") < at("unlink r."), "{steps:?}");
+        assert!(!place(&dir, &k).join("r.8").exists() && place(&dir, &k).join("r.9").exists(), "{full}");
+    }
+}

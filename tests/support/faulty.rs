@@ -131,6 +131,10 @@ impl RecordStore for Faulty {
         }
     }
 
+    fn conflicts_are_certain(&self) -> bool {
+        self.inner.conflicts_are_certain()
+    }
+
     fn list<'a>(&'a self, ns: &'a Namespace, after: Option<&Cursor>) -> BoxStream<'a, Result<(Key, Cursor)>> {
         self.inner.list(ns, after)
     }

@@ -33,7 +33,9 @@ pub const fn target(head: u64) -> u64 {
 /// written it and not yet synced. One byte at a fixed offset can only lengthen the file.
 ///
 /// # Errors
-/// When it cannot be written or synced; the latter ends the use of the store.
+/// When it cannot be written or synced. A failed sync ends the use of the store, but for one that found no room (NFS tells of a full
+/// disk only then): the pass ends with nothing removed, and the next one writes the byte anew before it syncs, so that its sync
+/// speaks for that byte and not for the one that was given up.
 pub async fn raise<F: Fs>(fs: &F, durable: &Durable, dir: &F::Dir, path: &str, to: u64) -> Result<()> {
     let what = format!("raise {path}/{FLOOR}");
     // Made before the first revision, so this never makes it.
@@ -46,7 +48,10 @@ pub async fn raise<F: Fs>(fs: &F, durable: &Durable, dir: &F::Dir, path: &str, t
     if on(Mutant::FloorNotSynced) {
         return Ok(());
     }
-    fs.sync_file(&file).await.map_err(|e| durable.failed(&what, e))
+    fs.sync_file(&file).await.map_err(|e| match e {
+        Errno::NOSPC | Errno::DQUOT => io_error(&what, e),
+        _ => durable.failed(&what, e),
+    })
 }
 
 #[cfg(test)]

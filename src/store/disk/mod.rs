@@ -173,6 +173,11 @@ impl<F: Fs> RecordStore for Disk<F> {
         Ok(won.etag)
     }
 
+    /// The verdict looks for whose revision stands there, whatever `link` said.
+    fn conflicts_are_certain(&self) -> bool {
+        true
+    }
+
     fn list<'a>(&'a self, namespace: &'a Namespace, after: Option<&Cursor>) -> BoxStream<'a, Result<(Key, Cursor)>> {
         keys::list(self, namespace, after)
     }
