@@ -60,7 +60,7 @@ const PLAIN_CODES: [(&str, &str); 5] = [
     ("0", "done; a list may be empty"),
     (
         "1",
-        "the answer is no: `get` found no state, `status --check` a free key, `break` nothing to break, `fence check` a stale token; `bench`: an operation failed",
+        "the answer is no: `get` found no state, `status --check` a free key, `break` nothing to break, `fence check` a stale token; `bench`: an operation failed or a work is slower than its baseline",
     ),
     ("124", "`exec --max-runtime` ran out"),
     ("126, 127", "`exec`: the command cannot be run, was not found"),

@@ -170,5 +170,7 @@ pub const BENCH_RUN_MIN: Duration = Duration::from_millis(10);
 pub const BENCH_RUN_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// Longest warm-up before the runs of one work.
 pub const BENCH_WARM_UP_MAX: Duration = Duration::from_secs(2);
+/// Largest earlier document that it compares with, in bytes.
+pub const BENCH_BASELINE_BYTES: u64 = 64 * 1024 * 1024;
 /// Highest rate that it can be asked for, in operations a second.
 pub const BENCH_RATE_MAX: f64 = 1_000_000.0;

@@ -6,6 +6,7 @@ use lockd::store::Facts;
 
 use super::super::table::Table;
 use super::super::{duration, text};
+use super::baseline::Baseline;
 use super::latencies::Latencies;
 use super::ledger::Measured;
 use super::plan::Plan;
@@ -84,6 +85,32 @@ pub fn foot(all: &[Measured]) -> String {
     format!("\npeak memory {peak}; the load generator's own share of the CPU time is {share}\n")
 }
 
+/// How the works stand beside a baseline.
+pub fn compared(all: &[Measured], baseline: &Baseline, plan: &Plan, store: &str) -> String {
+    let mut right = [true; 6];
+    (right[0], right[5]) = (false, false);
+    let mut table = Table::new(["WORK", "N", "OP/S", "P50", "P99", ""], right, 0);
+    let change = |ratio: f64| format!("{:+.1}%", 100.0 * (ratio - 1.0));
+    let row = |measured: &Measured| {
+        let (work, clients) = (measured.work.to_owned(), measured.clients.to_string());
+        match baseline.compare(measured, plan.tolerance) {
+            None => [work, clients, String::new(), String::new(), String::new(), "not in the baseline".to_owned()],
+            Some(found) => {
+                let ratios = [found.per_second_ratio, found.p50_ratio, found.p99_ratio].map(change);
+                let [rate, p50, p99] = ratios;
+                [work, clients, rate, p50, p99, if found.slower { "slower".to_owned() } else { String::new() }]
+            }
+        }
+    };
+    let rows: Vec<[String; 6]> = all.iter().map(row).collect();
+    table.fit(rows.iter(), None);
+    let differences = baseline.differences(plan, store);
+    let differences = if differences.is_empty() { String::new() } else { format!("; then {}", differences.join(", ")) };
+    let (version, began) = (text::shown(&baseline.version), text::shown(&baseline.began));
+    let head = format!("\ncompared with lockd {version} at {began}{}\n", text::shown(&differences));
+    head + &table.head() + &rows.iter().map(|row| table.line(row)).collect::<String>()
+}
+
 /// What went wrong in a work, when anything did.
 pub fn complaints(measured: &Measured) -> Vec<String> {
     let tally = measured.tally();
@@ -115,7 +142,13 @@ pub fn time(d: Duration) -> String {
     }
 }
 
-fn number(value: f64) -> String {
+/// The same of a number of microseconds.
+pub fn time_of_us(us: f64) -> String {
+    time(Duration::from_secs_f64(us.max(0.0) / 1e6))
+}
+
+/// A number for people: three digits, or all before the point.
+pub fn number(value: f64) -> String {
     if value < 99.95 { digits(value) } else { format!("{value:.0}") }
 }
 

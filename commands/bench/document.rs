@@ -7,6 +7,7 @@ use lockd::store::Facts;
 use serde::Serialize;
 
 use super::super::text;
+use super::baseline::{Baseline, Comparison};
 use super::latencies::Summary;
 use super::ledger::{Measured, Run};
 use super::load::Pace;
@@ -17,24 +18,35 @@ use super::statistics;
 #[derive(Serialize)]
 pub struct Document {
     /// The version of lockd.
-    version: &'static str,
+    pub version: &'static str,
     /// The store that was named; the work was done in a place of its own inside it.
-    store: String,
-    about: String,
+    pub store: String,
+    pub about: String,
     /// When it began, by the wall clock.
-    began: String,
+    pub began: String,
     /// Processors that this process may use.
-    processors: usize,
-    replicas: usize,
+    pub processors: usize,
+    pub replicas: usize,
     /// Runs of each work, as planned.
-    runs: usize,
-    duration_ms: u64,
-    warm_up_ms: u64,
+    pub runs: usize,
+    pub duration_ms: u64,
+    pub warm_up_ms: u64,
     /// Operations due a second; null when clients go as fast as they can.
-    rate: Option<f64>,
+    pub rate: Option<f64>,
     /// Whether a signal ended it; then the last run is as long as it got.
-    interrupted: bool,
+    pub interrupted: bool,
+    /// What it was compared with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    baseline: Option<Before>,
     results: Vec<Outcome>,
+}
+
+#[derive(Serialize)]
+struct Before {
+    version: String,
+    began: String,
+    /// As a share: 0.1 is 10 %.
+    tolerance: f64,
 }
 
 #[derive(Serialize)]
@@ -59,6 +71,8 @@ struct Outcome {
     generator_cpu_share: f64,
     peak_memory_bytes: Option<u64>,
     store_requests_per_operation: BTreeMap<&'static str, f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    comparison: Option<Comparison>,
     runs: Vec<OneRun>,
 }
 
@@ -110,8 +124,19 @@ impl Document {
                 Pace::Open(rate) => Some(rate),
             },
             interrupted,
+            baseline: None,
             results: all.iter().map(Outcome::new).collect(),
         }
+    }
+
+    /// The same with what each work is beside a baseline.
+    pub fn beside(mut self, baseline: &Baseline, tolerance: f64, all: &[Measured]) -> Self {
+        let (version, began) = (baseline.version.clone(), baseline.began.clone());
+        self.baseline = Some(Before { version, began, tolerance });
+        for (outcome, measured) in self.results.iter_mut().zip(all) {
+            outcome.comparison = baseline.compare(measured, tolerance);
+        }
+        self
     }
 }
 
@@ -135,6 +160,7 @@ impl Outcome {
             generator_cpu_share: measured.generator_share(),
             peak_memory_bytes: measured.peak_memory,
             store_requests_per_operation: measured.requests_per_operation(),
+            comparison: None,
             runs: measured.runs.iter().map(OneRun::new).collect(),
         }
     }

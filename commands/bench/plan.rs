@@ -29,6 +29,8 @@ pub struct Plan {
     pub duration: Duration,
     /// When clients begin.
     pub pace: Pace,
+    /// How much worse than the baseline a figure may be, as a share.
+    pub tolerance: f64,
 }
 
 impl Plan {
@@ -54,6 +56,7 @@ impl Plan {
             runs: number("--runs", &args.runs, BENCH_RUNS)?,
             duration,
             pace: args.rate.as_deref().map_or(Ok(Pace::Closed), pace)?,
+            tolerance: tolerance(&args.tolerance)?,
         })
     }
 
@@ -84,6 +87,15 @@ fn pace(text: &str) -> Result<Pace> {
     rate.map(Pace::Open).ok_or_else(wrong)
 }
 
+/// A percentage as a share.
+fn tolerance(text: &str) -> Result<f64> {
+    let digits = text.strip_suffix('%').unwrap_or(text);
+    let plain = digits.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    let percent = plain.then(|| digits.parse::<f64>().ok()).flatten().filter(|percent| (0.0..100.0).contains(percent));
+    let wrong = || usage("--tolerance", &format!("{text:?} is not a percentage below 100, such as 10%"));
+    percent.map(|percent| percent / 100.0).ok_or_else(wrong)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,6 +108,19 @@ mod tests {
             runs: "5".to_owned(),
             duration: "2s".to_owned(),
             rate: None,
+            baseline: None,
+            report: None,
+            tolerance: "10%".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_tolerance_is_a_percentage() {
+        for (text, share) in [("10%", 0.1), ("2.5", 0.025), ("0", 0.0)] {
+            assert!((tolerance(text).unwrap() - share).abs() < 1e-12, "{text}");
+        }
+        for text in ["", "%", "100", "-1", "ten", "1e1", "NaN"] {
+            assert!(tolerance(text).is_err(), "{text:?}");
         }
     }
 

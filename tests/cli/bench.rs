@@ -147,3 +147,43 @@ fn what_cannot_be_measured_is_refused_before_anything_is_made() {
     let ran = lab.run(["bench", "--no-create"]);
     assert_eq!(ran.code, 78, "{}", ran.err);
 }
+
+#[test]
+fn today_is_compared_with_another_day() {
+    let lab = Lab::new();
+    let before = bench(&lab, "2", &["lease", "--store", "mem://", "--json"]);
+    assert_eq!(before.code, 0, "{}", before.err);
+    let mut before: Value = serde_json::from_str(&before.out).unwrap();
+    // As if it had been so much slower, or faster, that no noise of this machine matters.
+    let file = |name: &str, before: &Value| lab.file(name, before.to_string()).to_str().unwrap().to_owned();
+    let scaled = |before: &mut Value, factor: f64| {
+        for run in before["results"][0]["runs"].as_array_mut().unwrap() {
+            run["per_second"] = (run["per_second"].as_f64().unwrap() * factor).into();
+            run["p50_us"] = (run["p50_us"].as_f64().unwrap() / factor).into();
+        }
+    };
+    scaled(&mut before, 1e-6);
+    let slow = file("slow.json", &before);
+    scaled(&mut before, 1e12);
+    let fast = file("fast.json", &before);
+
+    let ran = bench(&lab, "2", &["lease", "raw", "--store", "mem://", "--baseline", &slow]);
+    assert_eq!(ran.code, 0, "{}", ran.out);
+    assert!(ran.out.contains("\ncompared with lockd ") && ran.out.contains("not in the baseline"), "{}", ran.out);
+    assert!(!ran.out.contains("slower"), "{}", ran.out);
+
+    let ran = bench(&lab, "2", &["lease", "--store", "mem://", "--baseline", &fast, "--tolerance", "99%", "--json"]);
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    let now: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(now["baseline"]["tolerance"], 0.99);
+    let comparison = &now["results"][0]["comparison"];
+    assert_eq!(comparison["slower"], true);
+    assert!(comparison["per_second_ratio"].as_f64().unwrap() < 0.01, "{comparison}");
+
+    let other = lab.file("other.json", "{}");
+    let ran = lab.run(["bench", "--baseline", other.to_str().unwrap()]);
+    assert_eq!(ran.code, 64, "{}", ran.err);
+    assert!(ran.err.contains("not what `lockd bench --json` prints"), "{}", ran.err);
+    assert_eq!(lab.run(["bench", "--baseline", "/no/such/file"]).code, 74);
+    assert_eq!(lab.run(["bench", "--tolerance", "100%"]).code, 64);
+}
