@@ -160,6 +160,8 @@ pub const SCRATCH_TRIES: u32 = 40;
 
 /// Most clients that `lockd bench` runs at the same time.
 pub const BENCH_CLIENTS: u32 = 4_096;
+/// Most keys that it makes.
+pub const BENCH_KEYS: u32 = 10_000_000;
 /// Most engines that it opens on one store.
 pub const BENCH_REPLICAS: u32 = 64;
 /// Most runs of one work that it makes.

@@ -144,7 +144,7 @@ mod tests {
     fn now(runs: &[(u64, u64)]) -> Measured {
         Measured {
             suite: Suite::Lease,
-            work: "lease",
+            work: "lease".to_owned(),
             steps: &[],
             clients: 16,
             runs: runs.iter().map(|(operations, us)| run(*operations, *us)).collect(),
@@ -187,7 +187,7 @@ mod tests {
     fn only_the_same_work_by_as_many_clients_is_compared() {
         let before = baseline(HUNDRED);
         assert!(before.compare(&Measured { clients: 1, ..now(&[(1, 1)]) }, 0.1).is_none());
-        assert!(before.compare(&Measured { work: "handoff", ..now(&[(1, 1)]) }, 0.1).is_none());
+        assert!(before.compare(&Measured { work: "handoff".to_owned(), ..now(&[(1, 1)]) }, 0.1).is_none());
         assert!(baseline("").compare(&now(&[(1, 1)]), 0.1).is_none());
         let idle = baseline(r#"{"per_second":0,"p50_us":0,"p99_us":0}"#);
         assert!(idle.compare(&now(&[(1, 1)]), 0.1).is_none(), "a ratio to nothing");

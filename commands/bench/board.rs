@@ -16,7 +16,7 @@ use super::statistics;
 const COLUMNS: usize = 10;
 /// A row as wide as they come, which sets the widths: rows are printed as soon as they are known.
 const WIDEST: [&str; COLUMNS] =
-    ["update 5 MiB", "1024", "1234567", "100%", "12.3ms", "12.3ms", "12.3ms", "12.3ms", "10.0", "12345"];
+    ["scale 1000000", "1024", "1234567", "100%", "12.3ms", "12.3ms", "12.3ms", "12.3ms", "10.0", "12345"];
 
 /// What is measured, on what.
 pub fn title(facts: &Facts, plan: &Plan) -> String {
@@ -54,7 +54,7 @@ pub fn rows(measured: &Measured) -> String {
     let [p50, p99, p999] = latencies(&tally.whole);
     let requests: f64 = measured.requests_per_operation().values().sum();
     let whole = [
-        measured.work.to_owned(),
+        measured.work.clone(),
         measured.clients.to_string(),
         number(measured.rate()),
         format!("{:.0}%", 100.0 * statistics::spread(&measured.rates())),
@@ -92,7 +92,7 @@ pub fn compared(all: &[Measured], baseline: &Baseline, plan: &Plan, store: &str)
     let mut table = Table::new(["WORK", "N", "OP/S", "P50", "P99", ""], right, 0);
     let change = |ratio: f64| format!("{:+.1}%", 100.0 * (ratio - 1.0));
     let row = |measured: &Measured| {
-        let (work, clients) = (measured.work.to_owned(), measured.clients.to_string());
+        let (work, clients) = (measured.work.clone(), measured.clients.to_string());
         match baseline.compare(measured, plan.tolerance) {
             None => [work, clients, String::new(), String::new(), String::new(), "not in the baseline".to_owned()],
             Some(found) => {
@@ -201,7 +201,7 @@ mod tests {
         let run = Run { elapsed: Duration::from_secs(2), tally, cpu: Duration::from_millis(20), requests };
         Measured {
             suite: Suite::Lease,
-            work: "lease",
+            work: "lease".to_owned(),
             steps: &["acquire", "release"],
             clients: 16,
             runs: vec![run],
@@ -215,10 +215,10 @@ mod tests {
         let all = head() + &rows(&measured(0, 0));
         assert_eq!(
             all,
-            "WORK             N     OP/S     ±     P50     P99   P99.9  CPU/OP   REQ    ERR\n\
-             lease           16     50.0    0%   500µs   990µs  1.00ms   200µs   2.0      0\n  \
-               acquire                           200µs   396µs   400µs\n  \
-               release                           300µs   594µs   600µs\n"
+            "WORK              N     OP/S     ±     P50     P99   P99.9  CPU/OP   REQ    ERR\n\
+             lease            16     50.0    0%   500µs   990µs  1.00ms   200µs   2.0      0\n  \
+               acquire                            200µs   396µs   400µs\n  \
+               release                            300µs   594µs   600µs\n"
         );
         assert!(all.lines().all(|line| line.chars().count() <= 80));
         assert!(table().line(&WIDEST.map(str::to_owned)).trim_end().chars().count() <= 80);

@@ -52,7 +52,7 @@ struct Before {
 #[derive(Serialize)]
 struct Outcome {
     suite: &'static str,
-    work: &'static str,
+    work: String,
     clients: usize,
     /// Operations that succeeded, in all runs.
     operations: u64,
@@ -147,7 +147,7 @@ impl Outcome {
         let steps = measured.steps.iter().zip(&tally.steps);
         Self {
             suite: measured.suite.name(),
-            work: measured.work,
+            work: measured.work.clone(),
             clients: measured.clients,
             operations: tally.operations(),
             errors: tally.errors.clone(),

@@ -38,7 +38,7 @@ pub struct Measured {
     /// Its suite.
     pub suite: Suite,
     /// Its name.
-    pub work: &'static str,
+    pub work: String,
     /// The steps of its operations.
     pub steps: &'static [&'static str],
     /// Clients at the same time.
@@ -210,7 +210,7 @@ mod tests {
         };
         Measured {
             suite: Suite::Lease,
-            work: "lease",
+            work: "lease".to_owned(),
             steps: &[],
             clients: 1,
             runs: runs.iter().map(run).collect(),

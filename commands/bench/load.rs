@@ -21,6 +21,11 @@ pub trait Work: Send + Sync {
         &[]
     }
 
+    /// What has to be there before the first operation; it is not measured.
+    async fn prepare(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// One operation of one client, which calls [`Laps::lap`] at the end of each step. A client does one after the other.
     async fn once(&self, client: usize, laps: &mut Laps<'_>) -> Result<()>;
 }

@@ -19,6 +19,7 @@ use super::meter::Meter;
 use super::place::Place;
 use super::plan::Plan;
 use super::report::Report;
+use super::suites::Named;
 use super::{board, generator, memory};
 
 /// What an operation that failed makes of the exit code, or a work that is slower than it was.
@@ -54,7 +55,7 @@ pub struct Measurement<'a> {
 impl<'a> Measurement<'a> {
     /// Nothing has begun yet.
     pub fn new(context: &'a Context, plan: &'a Plan, answers: Answers, place: &'a Place) -> Self {
-        let works = plan.suites.iter().map(|suite| suite.names().len()).sum::<usize>() * plan.clients.len();
+        let works = plan.suites.iter().map(|suite| suite.count(plan)).sum::<usize>() * plan.clients.len();
         let ledger = Ledger::new(Arc::clone(&context.clock), Arc::clone(&place.requests));
         Self { context, plan, answers, place, ledger, meter: Meter::new(context, plan.length(works)) }
     }
@@ -117,7 +118,7 @@ impl<'a> Measurement<'a> {
         for clients in &self.plan.clients {
             let generator = generator::cost(*clients, &self.context.clock).await?;
             for suite in &self.plan.suites {
-                for (name, work) in suite.works(self.place, *clients)? {
+                for Named { name, work } in suite.works(self.place, self.plan, *clients)? {
                     let measured = Measured {
                         suite: *suite,
                         work: name,
@@ -135,11 +136,13 @@ impl<'a> Measurement<'a> {
     }
 
     async fn measure(&self, measured: Measured, work: &Arc<dyn Work>) -> Result<()> {
-        let (plan, clock, name) = (self.plan, &self.context.clock, measured.work);
+        let (plan, clock, name) = (self.plan, &self.context.clock, measured.work.clone());
         let load = Load { clients: measured.clients, pace: plan.pace, duration: plan.duration };
+        self.meter.say(format!("{name}, set-up"));
+        work.prepare().await.map_err(|e| e.context(&name))?;
         self.meter.say(format!("{name}, warm-up"));
         // What does not work at all is an error, and not a figure.
-        work.once(0, &mut Laps::start(&**clock)).await.map_err(|e| e.context(name))?;
+        work.once(0, &mut Laps::start(&**clock)).await.map_err(|e| e.context(&name))?;
         drive(work, Load { duration: plan.warm_up(), ..load }, clock, &Arc::new(Sheet::default())).await?;
         memory::forget_peak();
         self.ledger.begin(measured);

@@ -61,6 +61,9 @@ pub struct Args {
     /// Clients at the same time; several numbers, each in its turn
     #[arg(long, value_name = "N[,N]", value_delimiter = ',', default_value = "16", help_heading = "Bench")]
     clients: Vec<String>,
+    /// Keys of the suite `scale`; several numbers, each in its turn
+    #[arg(long, value_name = "N[,N]", value_delimiter = ',', default_value = "1000,10000", help_heading = "Bench")]
+    keys: Vec<String>,
     /// Engines on the store, as many processes would have; clients take turns
     #[arg(long, value_name = "N", default_value = "1", help_heading = "Bench")]
     replicas: String,

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use lockd::error::Result;
 use lockd::limits::{
-    BENCH_CLIENTS, BENCH_RATE_MAX, BENCH_REPLICAS, BENCH_RUN_MAX, BENCH_RUN_MIN, BENCH_RUNS, BENCH_WARM_UP_MAX,
+    BENCH_CLIENTS, BENCH_KEYS, BENCH_RATE_MAX, BENCH_REPLICAS, BENCH_RUN_MAX, BENCH_RUN_MIN, BENCH_RUNS,
+    BENCH_WARM_UP_MAX,
 };
 
 use super::super::context::usage;
@@ -21,6 +22,8 @@ pub struct Plan {
     pub suites: Vec<Suite>,
     /// How many clients at a time: every suite is run with each of these.
     pub clients: Vec<usize>,
+    /// How many keys there are in the suite about them: it is run with each of these.
+    pub keys: Vec<usize>,
     /// Engines on one store.
     pub replicas: usize,
     /// Runs of each work.
@@ -43,15 +46,14 @@ impl Plan {
             true => Suite::ALL.to_vec(),
             false => Suite::ALL.into_iter().filter(|suite| args.suites.contains(suite)).collect(),
         };
-        let clients: BTreeSet<usize> =
-            args.clients.iter().map(|text| number("--clients", text, BENCH_CLIENTS)).collect::<Result<_>>()?;
         let duration = duration::parse(&args.duration).map_err(|why| usage("--duration", &why))?;
         if !(BENCH_RUN_MIN..=BENCH_RUN_MAX).contains(&duration) {
             return Err(usage("--duration", "a run may take 10ms to 24h"));
         }
         Ok(Self {
             suites,
-            clients: clients.into_iter().collect(),
+            clients: numbers("--clients", &args.clients, BENCH_CLIENTS)?,
+            keys: numbers("--keys", &args.keys, BENCH_KEYS)?,
             replicas: number("--replicas", &args.replicas, BENCH_REPLICAS)?,
             runs: number("--runs", &args.runs, BENCH_RUNS)?,
             duration,
@@ -70,6 +72,12 @@ impl Plan {
         let once = self.duration * u32::try_from(self.runs).unwrap_or(u32::MAX) + self.warm_up();
         once * u32::try_from(works).unwrap_or(u32::MAX)
     }
+}
+
+/// Several numbers, each once and in order.
+fn numbers(flag: &str, texts: &[String], most: u32) -> Result<Vec<usize>> {
+    let all: BTreeSet<usize> = texts.iter().map(|text| number(flag, text, most)).collect::<Result<_>>()?;
+    Ok(all.into_iter().collect())
 }
 
 fn number(flag: &str, text: &str, most: u32) -> Result<usize> {
@@ -104,6 +112,7 @@ mod tests {
         Args {
             suites: vec![],
             clients: vec!["16".to_owned()],
+            keys: vec!["1000".to_owned()],
             replicas: "1".to_owned(),
             runs: "5".to_owned(),
             duration: "2s".to_owned(),

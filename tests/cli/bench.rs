@@ -23,19 +23,32 @@ fn every_suite_on_memory_and_on_a_directory() {
     let lab = Lab::new();
     let on_disk = lab.store();
     for store in ["mem://", &on_disk] {
-        let ran = bench(&lab, "2", &["--store", store, "--json"]);
+        let ran = bench(&lab, "2", &["--store", store, "--json", "--keys", "100,300"]);
         assert_eq!(ran.code, 0, "{}", ran.err);
         let all: Value = serde_json::from_str(&ran.out).unwrap();
         assert_eq!((&all["schema"], all["store"].as_str()), (&1.into(), Some(store)));
         assert_eq!((&all["interrupted"], &all["rate"]), (&false.into(), &Value::Null));
         let results = all["results"].as_array().unwrap();
         let works: Vec<&str> = results.iter().map(|result| result["work"].as_str().unwrap()).collect();
-        assert_eq!(works, ["lease", "update 1 KiB", "update 5 MiB", "handoff", "raw put", "raw get"]);
+        assert_eq!(works, WORKS);
         results.iter().for_each(check);
     }
     assert_eq!(left(&lab), Vec::<String>::new());
     assert_eq!(lab.run(["list"]).out, "");
 }
+
+/// What all suites come to.
+const WORKS: [&str; 9] = [
+    "lease",
+    "update 1 KiB",
+    "update 5 MiB",
+    "stream 16 MiB",
+    "handoff",
+    "scale 100",
+    "scale 300",
+    "raw put",
+    "raw get",
+];
 
 /// Every field is there, and they fit each other.
 fn check(result: &Value) {
@@ -51,8 +64,9 @@ fn check(result: &Value) {
     let steps: Vec<&str> = result["steps"].as_array().unwrap().iter().map(|s| s["step"].as_str().unwrap()).collect();
     let requests = &result["store_requests_per_operation"];
     let (expected, puts): (&[&str], f64) = match result["suite"].as_str().unwrap() {
-        "lease" => (&["acquire", "release"], 2.0),
+        "lease" | "scale" => (&["acquire", "release"], 2.0),
         "update" => (&["acquire", "update", "release"], 3.0),
+        "stream" => (&["acquire", "up", "down", "release"], 3.0),
         "handoff" => (&["wait", "release"], 2.0),
         _ if result["work"] == "raw put" => (&[], 1.0),
         _ => (&[], 0.0),
@@ -130,6 +144,7 @@ fn what_cannot_be_measured_is_refused_before_anything_is_made() {
         (&["speed"][..], "speed"),
         (&["--clients", "0"], "--clients: \"0\" is not a number from 1 to 4096"),
         (&["--clients", "1,x"], "\"x\" is not a number"),
+        (&["--keys", "1k"], "--keys: \"1k\" is not a number"),
         (&["--runs", "101"], "from 1 to 100"),
         (&["--replicas", "65"], "--replicas: \"65\""),
         (&["--duration", "1ms"], "10ms to 24h"),
@@ -186,4 +201,30 @@ fn today_is_compared_with_another_day() {
     assert!(ran.err.contains("not what `lockd bench --json` prints"), "{}", ran.err);
     assert_eq!(lab.run(["bench", "--baseline", "/no/such/file"]).code, 74);
     assert_eq!(lab.run(["bench", "--tolerance", "100%"]).code, 64);
+}
+
+#[test]
+fn a_page_with_plots_that_needs_nothing_else() {
+    let lab = Lab::new();
+    let page = lab.path("page.html");
+    let args = ["lease", "raw", "--store", "mem://", "-q", "--report", page.to_str().unwrap()];
+    let ran = bench(&lab, "1,2", &args);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(page.starts_with("<!doctype html>") && page.ends_with("</html>\n"), "{page}");
+    // Two numbers of clients and three works: a distribution and its runs for each, and one plot of growth for each work.
+    assert_eq!(page.matches("role=\"img\"").count(), 2 * 2 * 3 + 3);
+    for tag in ["svg", "div", "p", "tr", "span", "details", "table"] {
+        let opened = page.matches(&format!("<{tag}>")).count() + page.matches(&format!("<{tag} ")).count();
+        assert!(opened > 0);
+        assert_eq!(opened, page.matches(&format!("</{tag}>")).count(), "{tag}");
+    }
+    for outside in ["<script", "http://", "https://", "url(", "NaN", "inf,"] {
+        assert!(!page.contains(outside), "{outside} in {page}");
+    }
+    assert!(page.contains("prefers-color-scheme: dark") && page.contains("name=\"viewport\""));
+
+    let ran = lab.run(["bench", "--report", "/no/such/directory/page.html"]);
+    assert_eq!(ran.code, 73, "{}", ran.err);
+    assert!(!lab.path("state/lockd").exists(), "it is opened before anything is measured");
 }

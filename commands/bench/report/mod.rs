@@ -143,7 +143,7 @@ fn table(all: &[Measured]) -> String {
             measured.peak_memory.map_or_else(String::new, text::size),
             (tally.failed() + tally.missed).to_string(),
         ];
-        out += &row("", measured.work, &[&before[..], &latencies(&tally.whole)[..], &after[..]].concat());
+        out += &row("", &measured.work, &[&before[..], &latencies(&tally.whole)[..], &after[..]].concat());
         for (step, took) in measured.steps.iter().zip(&tally.steps) {
             let (before, after) = ([const { String::new() }; 3], [const { String::new() }; 5]);
             out += &row(" class=\"step\"", step, &[&before[..], &latencies(took)[..], &after[..]].concat());
@@ -187,10 +187,11 @@ fn distribution(measured: &Measured) -> String {
         return card(&name(measured), "", "no operation succeeded");
     }
     let last = shares(tally.whole.count()).last().unwrap_or(0.0).max(0.9);
-    let mut marks: Vec<(f64, String)> = vec![(0.0, "min".to_owned())];
-    marks.extend(
-        MARKED.iter().filter(|(share, _)| *share <= last).map(|(share, mark)| (nines(*share), (*mark).to_owned())),
-    );
+    // Where the nines are many, there is no room for both of the first marks. The last one is where the axis ends.
+    let first = if last < 0.999 { "min" } else { "" };
+    let mut marks: Vec<(f64, String)> = vec![(0.0, first.to_owned()), (nines(last), String::new())];
+    let marked = MARKED.iter().filter(|(share, _)| *share <= last);
+    marks.extend(marked.map(|(share, mark)| (nines(*share), (*mark).to_owned())));
     let about = format!("Latency distribution of {}", name(measured));
     let mut plot = Plot::new(&about, Axis::new(marks), Axis::decades(low, high, time_of_us));
     for (stroke, (step, all)) in lines.iter().enumerate() {
@@ -203,7 +204,7 @@ fn distribution(measured: &Measured) -> String {
     }
     let keys: String = lines.iter().enumerate().map(|(stroke, (step, _))| key(stroke, step)).collect();
     let max = time_of_us(tally.whole.summary().max);
-    card(&name(measured), &plot.finish(), &format!("{keys}longest {max}"))
+    card(&name(measured), &plot.finish(), &format!("{keys}<span class=\"key\">longest {max}</span>"))
 }
 
 /// A percentage without zeroes at its end.
@@ -234,8 +235,8 @@ fn runs(measured: &Measured) -> String {
 fn by_clients(all: &[Measured]) -> String {
     let mut works: Vec<&str> = Vec::new();
     for measured in all {
-        if !works.contains(&measured.work) {
-            works.push(measured.work);
+        if !works.contains(&measured.work.as_str()) {
+            works.push(&measured.work);
         }
     }
     let cards: String = works.iter().filter_map(|work| growth(work, all)).collect();

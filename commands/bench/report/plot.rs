@@ -9,7 +9,7 @@ const WIDTH: f64 = 360.0;
 /// See [`WIDTH`].
 const HEIGHT: f64 = 210.0;
 /// Room for the labels, at the left, at the right, above and below.
-const ROOM: (f64, f64, f64, f64) = (52.0, 12.0, 10.0, 24.0);
+const ROOM: (f64, f64, f64, f64) = (52.0, 20.0, 10.0, 24.0);
 /// Lines that can be told apart: kinds of strokes in the page's style.
 const STROKES: usize = 4;
 
@@ -183,7 +183,7 @@ mod tests {
         plot.line(5, &[(0.0, 0.0, "\"low\"".to_owned()), (99.0, 99.0, "high".to_owned())]);
         let text = plot.finish();
         assert!(text.contains("aria-label=\"a &lt; b\"") && text.contains("&quot;low&quot;"), "{text}");
-        assert!(text.contains("points=\"52.0,186.0 348.0,10.0\"") && text.contains("line s1"), "{text}");
+        assert!(text.contains("points=\"52.0,186.0 340.0,10.0\"") && text.contains("line s1"), "{text}");
         assert!(key(0, "<b>").contains("&lt;b&gt;"));
     }
 }

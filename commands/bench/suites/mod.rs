@@ -3,6 +3,8 @@
 mod handoff;
 mod lease;
 mod raw;
+mod scale;
+mod stream;
 mod update;
 
 use std::sync::Arc;
@@ -13,12 +15,15 @@ use lockd::model::Key;
 
 use super::load::Work;
 use super::place::Place;
+use super::plan::Plan;
 
 /// Bytes of a small state: it rides inside the record.
 const SMALL: usize = 1024;
 /// Bytes of a large state: a blob of its own.
 const LARGE: usize = 5 * 1024 * 1024;
-const _: () = assert!(SMALL <= INLINE_BYTES && INLINE_BYTES < LARGE);
+/// Bytes of a state that is streamed.
+const HUGE: usize = 16 * 1024 * 1024;
+const _: () = assert!(SMALL <= INLINE_BYTES && INLINE_BYTES < LARGE && LARGE < HUGE);
 
 /// A suite, by its name on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -27,52 +32,75 @@ pub enum Suite {
     Lease,
     /// Acquire, update and release, with a state of 1 KiB and of 5 MiB
     Update,
+    /// The same with a state of 16 MiB, sent and read back
+    Stream,
     /// All clients want one key: acquire and release
     Handoff,
+    /// Acquire and release among many keys
+    Scale,
     /// The store alone: replace a record, read it
     Raw,
 }
 
+/// What is measured, and how its rows are called.
+pub struct Named {
+    /// The name.
+    pub name: String,
+    /// The work.
+    pub work: Arc<dyn Work>,
+}
+
 impl Suite {
     /// Every suite, in the order in which they run.
-    pub const ALL: [Self; 4] = [Self::Lease, Self::Update, Self::Handoff, Self::Raw];
+    pub const ALL: [Self; 6] = [Self::Lease, Self::Update, Self::Stream, Self::Handoff, Self::Scale, Self::Raw];
 
     /// Its name.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Lease => "lease",
             Self::Update => "update",
+            Self::Stream => "stream",
             Self::Handoff => "handoff",
+            Self::Scale => "scale",
             Self::Raw => "raw",
         }
     }
 
-    /// The names of its works.
-    pub const fn names(self) -> &'static [&'static str] {
+    /// How many works it has.
+    pub const fn count(self, plan: &Plan) -> usize {
         match self {
-            Self::Lease => &["lease"],
-            Self::Update => &["update 1 KiB", "update 5 MiB"],
-            Self::Handoff => &["handoff"],
-            Self::Raw => &["raw put", "raw get"],
+            Self::Lease | Self::Stream | Self::Handoff => 1,
+            Self::Update | Self::Raw => 2,
+            Self::Scale => plan.keys.len(),
         }
     }
 
-    /// Its works, with their names.
+    /// Its works.
     ///
     /// # Errors
     /// When the name of a key cannot be made: a fault of lockd.
-    pub fn works(self, place: &Place, clients: usize) -> Result<Vec<(&'static str, Arc<dyn Work>)>> {
-        let works: Vec<Arc<dyn Work>> = match self {
-            Self::Lease => vec![Arc::new(lease::Cycle::new(place, clients)?)],
+    pub fn works(self, place: &Place, plan: &Plan, clients: usize) -> Result<Vec<Named>> {
+        Ok(match self {
+            Self::Lease => vec![named("lease", lease::Cycle::new(place, clients)?)],
             Self::Update => vec![
-                Arc::new(update::Update::new(place, clients, SMALL)?),
-                Arc::new(update::Update::new(place, clients, LARGE)?),
+                named("update 1 KiB", update::Update::new(place, clients, SMALL)?),
+                named("update 5 MiB", update::Update::new(place, clients, LARGE)?),
             ],
-            Self::Handoff => vec![Arc::new(handoff::Handoff::new(place)?)],
-            Self::Raw => vec![Arc::new(raw::Put::new(place, clients)?), Arc::new(raw::Get::new(place, clients)?)],
-        };
-        Ok(self.names().iter().copied().zip(works).collect())
+            Self::Stream => vec![named("stream 16 MiB", stream::Stream::new(place, clients, HUGE)?)],
+            Self::Handoff => vec![named("handoff", handoff::Handoff::new(place)?)],
+            Self::Scale => {
+                let work = |keys: &usize| named(format!("scale {keys}"), scale::Scale::new(place, clients, *keys));
+                plan.keys.iter().map(work).collect()
+            }
+            Self::Raw => {
+                vec![named("raw put", raw::Put::new(place, clients)?), named("raw get", raw::Get::new(place, clients)?)]
+            }
+        })
     }
+}
+
+fn named(name: impl Into<String>, work: impl Work + 'static) -> Named {
+    Named { name: name.into(), work: Arc::new(work) }
 }
 
 /// A key for each client.

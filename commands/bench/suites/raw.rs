@@ -88,7 +88,11 @@ impl Work for Get {
     }
 }
 
-async fn put(store: &Store, record: &Record, last: Option<Etag>) -> Result<Etag> {
+/// Puts a record in the place of the last one.
+///
+/// # Errors
+/// Why it was not, or may not have been, applied.
+pub async fn put(store: &Store, record: &Record, last: Option<Etag>) -> Result<Etag> {
     let when = last.map_or(Precondition::Absent, Precondition::Matches);
     store.records.put(&record.key, record.encode()?, when).await.map_err(|e| match e {
         PutError::Conflict => {

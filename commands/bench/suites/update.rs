@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
+use lockd::client::Lease;
 use lockd::error::Result;
 use lockd::limits::CHUNK_BYTES;
 use lockd::model::{Key, RequestId};
@@ -19,9 +20,7 @@ use super::keys;
 pub struct Update {
     place: Place,
     keys: Vec<Key>,
-    /// What follows the beginning of every state, in chunks.
-    rest: Vec<Bytes>,
-    count: AtomicU64,
+    states: States,
 }
 
 impl Update {
@@ -29,15 +28,39 @@ impl Update {
     /// When a key cannot be made.
     pub fn new(place: &Place, clients: usize, bytes: usize) -> Result<Self> {
         let keys = keys(place, &format!("update-{bytes}"), clients)?;
-        Ok(Self { place: place.clone(), keys, rest: rest(bytes), count: AtomicU64::new(0) })
+        Ok(Self { place: place.clone(), keys, states: States::new(bytes) })
+    }
+}
+
+/// States of one length, each like no other before it.
+pub struct States {
+    /// What follows the beginning of every state, in chunks.
+    rest: Vec<Bytes>,
+    count: AtomicU64,
+}
+
+impl States {
+    /// States of so many bytes.
+    pub fn new(bytes: usize) -> Self {
+        Self { rest: rest(bytes), count: AtomicU64::new(0) }
     }
 
-    /// A state like no other before it.
-    fn state(&self) -> ByteStream {
+    /// The next one.
+    pub fn next(&self) -> ByteStream {
         let n = self.count.fetch_add(1, Ordering::Relaxed);
         let chunks: Vec<_> = std::iter::once(Bytes::from(head(n))).chain(self.rest.iter().cloned()).map(Ok).collect();
         stream::iter(chunks).boxed()
     }
+}
+
+/// Replaces the state of a key under a lease.
+///
+/// # Errors
+/// Why it was not replaced.
+pub async fn replace(place: &Place, client: usize, key: &Key, lease: &Lease, state: ByteStream) -> Result<()> {
+    let request_id = RequestId::random(&*place.entropy);
+    let request = ChangeRequest { key: key.clone(), proof: lease.proof(), request_id, guards: Guards::default() };
+    place.client(client).service().update(request, Expected::default(), state).await.map(drop)
 }
 
 /// Every head has the same length.
@@ -62,10 +85,7 @@ impl Work for Update {
         let key = &self.keys[client];
         let lease = self.place.take(client, key).await?;
         laps.lap();
-        let request_id = RequestId::random(&*self.place.entropy);
-        let request = ChangeRequest { key: key.clone(), proof: lease.proof(), request_id, guards: Guards::default() };
-        let service = self.place.client(client).service();
-        service.update(request, Expected::default(), self.state()).await?;
+        replace(&self.place, client, key, &lease, self.states.next()).await?;
         laps.lap();
         lease.release().await?;
         laps.lap();
@@ -79,7 +99,7 @@ mod tests {
 
     #[test]
     fn a_state_is_json_of_the_length_that_was_asked_for() {
-        for bytes in [super::super::SMALL, super::super::LARGE] {
+        for bytes in [super::super::SMALL, super::super::LARGE, super::super::HUGE] {
             let all = [head(7).into_bytes(), rest(bytes).concat()].concat();
             assert_eq!(all.len(), bytes);
             let state: serde_json::Value = serde_json::from_slice(&all).unwrap();
