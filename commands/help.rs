@@ -3,8 +3,9 @@
 use lockd::error::{ErrorKind, Result};
 
 use super::context::usage;
+use super::page::{NARROWEST, wrapped};
 use super::settings::SETTINGS;
-use super::{cli, output};
+use super::{cli, output, table};
 
 /// Explain a command or a topic
 #[derive(clap::Args)]
@@ -24,16 +25,61 @@ pub struct Args {
 /// When there is no such page.
 pub fn run(args: &Args) -> Result<u8> {
     let words: Vec<&str> = args.about.iter().map(String::as_str).collect();
-    let page = match words[..] {
+    output::print(match words[..] {
         [] => cli::tree().render_long_help().to_string(),
-        ["exit-codes"] => table("Exit codes of lockd", &exit_code_rows()),
-        ["env"] => table("Environment variables that lockd reads and sets", &environment_rows()),
-        ["stores"] => STORES.to_owned(),
-        ["guarantees"] => GUARANTEES.to_owned(),
+        [topic] => match of_topic(topic) {
+            Some(page) => filled(&page, table::screen()),
+            None => command(&words)?,
+        },
         _ => command(&words)?,
-    };
-    output::print(page)?;
+    })?;
     Ok(0)
+}
+
+fn of_topic(topic: &str) -> Option<String> {
+    Some(match topic {
+        "exit-codes" => entries("Exit codes of lockd", &exit_code_rows()),
+        "env" => entries("Environment variables that lockd reads and sets", &environment_rows()),
+        "stores" => STORES.to_owned(),
+        "guarantees" => GUARANTEES.to_owned(),
+        _ => return None,
+    })
+}
+
+/// A topic for a terminal of so many columns: paragraphs are filled anew, and what is indented is wrapped under its text.
+fn filled(page: &str, screen: Option<usize>) -> String {
+    let Some(screen) = screen.map(|columns| columns.max(NARROWEST)) else { return page.to_owned() };
+    let (mut out, mut paragraph) = (String::new(), String::new());
+    for line in page.lines().chain([""]) {
+        if !line.is_empty() && !line.starts_with(' ') {
+            paragraph.extend([if paragraph.is_empty() { "" } else { " " }, line]);
+            continue;
+        }
+        if !paragraph.is_empty() {
+            push_wrapped(&mut out, &std::mem::take(&mut paragraph), 0, screen);
+        }
+        push_wrapped(&mut out, line, text_column(line), screen);
+    }
+    out.truncate(out.trim_end().len());
+    out + "\n"
+}
+
+/// Where the text of an indented line begins: behind its `- `, or behind its name.
+fn text_column(line: &str) -> usize {
+    let indent = line.len() - line.trim_start().len();
+    let rest = &line[indent..];
+    match rest.split_once("  ") {
+        _ if rest.starts_with("- ") => indent + 2,
+        Some((_, text)) => line.len() - text.trim_start().len(),
+        None => indent,
+    }
+}
+
+fn push_wrapped(out: &mut String, line: &str, column: usize, screen: usize) {
+    let (begin, text) = line.split_at(column);
+    out.push_str(begin);
+    out.push_str(&wrapped(text, Some(screen.saturating_sub(column))).join(&format!("\n{}", " ".repeat(column))));
+    out.push('\n');
 }
 
 fn command(words: &[&str]) -> Result<String> {
@@ -49,7 +95,7 @@ fn command(words: &[&str]) -> Result<String> {
     Ok(command.render_long_help().to_string())
 }
 
-fn table(title: &str, rows: &[(String, String)]) -> String {
+fn entries(title: &str, rows: &[(String, String)]) -> String {
     let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     let lines: String = rows.iter().map(|(name, text)| format!("  {name:width$}  {text}\n")).collect();
     format!("{title}\n\n{lines}")
@@ -138,6 +184,7 @@ const STORES: &str = "\
 Where lockd keeps its records
 
   disk:///abs/path   a directory, on a local disk or NFS, shared by any number of processes and hosts
+  lsm:///abs/path    an embedded key-value store in a directory on a local disk, for one process at a time: `lockd serve`
 
 A command acts on the store that --store or LOCKD_STORE names. When nobody names one, it is the embedded default, a disk://
 store at $XDG_STATE_HOME/lockd when that is set, else at /var/lib/lockd for root and ~/.local/state/lockd for others.
@@ -145,15 +192,19 @@ store at $XDG_STATE_HOME/lockd when that is set, else at /var/lib/lockd for root
 A directory that is missing is made, and that is said on standard error; its parent must exist. With --no-create, or below a
 mount point of /etc/fstab that is not mounted, it is an error instead.
 
-mem:// lives in one process: only `bench` takes it. lsm:// stores, object stores (s3://, azure://) and servers (http://, https://,
-unix:///path) are not offered by this version.
+An lsm:// store makes many changes durable with one sync. Whoever has it open keeps others out: they are told which process
+that is. So exec and acquire, which hold a lease while others want one, refuse it; all other commands work while nobody has it.
+
+mem:// lives in one process: only bench takes it. Object stores (s3://, azure://) and servers (http://, https://, unix:///path)
+are not offered by this version.
 ";
 
 const GUARANTEES: &str = "\
 What lockd promises
 
 State is linearizable under any clock skew, pause or partition, on a store that keeps its own promises: a change is made once,
-wholly, and in one order that everybody sees. A holder that was fenced off can never write it.
+wholly, and in one order that everybody sees. A holder that was fenced off can never write it. What was answered is on the disk
+by then: a disk:// store syncs each change, an lsm:// store all that arrived during the sync before.
 
 Effects outside lockd are exclusive when whoever receives them checks the fencing token and applies the effect in one step. For
 commands on one host `lockd fence admit RESOURCE --token N -- COMMAND` does that.
@@ -169,6 +220,36 @@ Otherwise effects are exclusive as long as
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn topics_are_wrapped_on_terminals_only() {
+        let page = "\
+Title
+
+One paragraph of two lines, which are filled
+anew.
+  - an item that is longer than a line is
+  /name  what it is, also too long for it
+";
+        assert_eq!(filled(page, None), page);
+        let narrow = "\
+Title
+
+One paragraph of two lines, which are
+filled anew.
+  - an item that is longer than a line
+    is
+  /name  what it is, also too long for
+         it
+";
+        assert_eq!(filled(page, Some(40)), narrow);
+        for topic in ["exit-codes", "env", "stores", "guarantees"] {
+            let page = filled(&of_topic(topic).unwrap(), Some(80));
+            assert!(page.lines().all(|line| line.chars().count() <= 80), "{page}");
+            let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+            assert_eq!(words(&page), words(&of_topic(topic).unwrap()));
+        }
+    }
 
     #[test]
     fn every_exit_code_has_a_meaning() {

@@ -6,7 +6,7 @@ use super::text;
 /// Where values begin.
 const INDENT: usize = 12;
 /// Narrower than this nothing is wrapped.
-const NARROWEST: usize = 40;
+pub const NARROWEST: usize = 40;
 
 /// Colours of values, as terminals know them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +86,7 @@ impl Page {
 }
 
 /// A text cut into lines at blanks; a word that is longer than a line is left whole, so that it can be copied.
-fn wrapped(value: &str, room: Option<usize>) -> Vec<String> {
+pub fn wrapped(value: &str, room: Option<usize>) -> Vec<String> {
     let Some(room) = room.filter(|room| width(value) > *room) else { return vec![value.to_owned()] };
     let mut lines = vec![String::new()];
     for word in value.split(' ') {

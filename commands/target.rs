@@ -54,7 +54,11 @@ fn store_at(found: &Found, need: Need) -> Result<Place> {
     };
     let scheme = url.split_once("://").map(|(scheme, _)| scheme);
     match scheme {
-        Some("disk" | "mem") if scheme == Some("disk") || need == Need::Trial => match StoreUrl::parse(url) {
+        Some("lsm") if need == Need::Lease => refuse(
+            "lsm:// is opened by one process at a time, which would keep everybody else out".to_owned(),
+            "run `lockd serve` on it and name that with --server, or use a disk:// store",
+        ),
+        Some("disk" | "lsm" | "mem") if scheme != Some("mem") || need == Need::Trial => match StoreUrl::parse(url) {
             Ok(store) => Ok(Place { url: store.to_text(), origin: found.origin.clone(), embedded: None }),
             Err(e) => Err(e.with_kind(found.origin.blame()).context(&found.origin)),
         },
@@ -62,11 +66,7 @@ fn store_at(found: &Found, need: Need) -> Result<Place> {
             "mem:// lives in one process and would be gone when this command ends".to_owned(),
             "name a directory, such as disk:///var/lib/lockd",
         ),
-        Some("lsm") if need == Need::Lease => refuse(
-            "lsm:// is opened by one process at a time, which would keep everybody else out".to_owned(),
-            "run `lockd serve` on it and name that with --server, or use a disk:// store",
-        ),
-        Some(scheme @ ("lsm" | "s3" | "azure" | "gs")) => {
+        Some(scheme @ ("s3" | "azure" | "gs")) => {
             refuse(format!("{scheme}:// stores are not offered by this version"), "use a disk:// store")
         }
         Some(_) => refuse(format!("{url:?} is not a store"), "`lockd help stores` lists what may stand there"),
@@ -146,6 +146,12 @@ mod tests {
     }
 
     #[test]
+    fn an_lsm_store_is_opened_for_a_moment_only() {
+        let place = chosen(&[("store", "lsm:///x/")], &[], Need::Moment).unwrap();
+        assert_eq!(place.url, "lsm:///x");
+    }
+
+    #[test]
     fn both_flags_are_usage() {
         let error = chosen(&[("store", "disk:///a"), ("server", "http://x")], &[], Need::Moment).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Usage);
@@ -156,7 +162,7 @@ mod tests {
         for (url, need, says) in [
             ("mem://", Need::Moment, "disk:///var/lib/lockd"),
             ("lsm:///x", Need::Lease, "lockd serve"),
-            ("lsm:///x", Need::Moment, "not offered"),
+            ("lsm://x", Need::Moment, "not absolute"),
             ("s3://b/p", Need::Lease, "not offered"),
             ("azure://a/c/p", Need::Moment, "not offered"),
             ("/var/lib/lockd", Need::Moment, "disk:// before"),

@@ -183,7 +183,7 @@ impl ErrorKind {
 }
 
 /// An error: what happened, to what, and what to do next.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Error {
     kind: ErrorKind,
     message: String,

@@ -176,3 +176,22 @@ pub const BENCH_WARM_UP_MAX: Duration = Duration::from_secs(2);
 pub const BENCH_BASELINE_BYTES: u64 = 64 * 1024 * 1024;
 /// Highest rate that it can be asked for, in operations a second.
 pub const BENCH_RATE_MAX: f64 = 1_000_000.0;
+
+/// Writes that wait for the committer of an `lsm` store.
+pub const LSM_QUEUE: usize = 65_536;
+/// Most writes that are committed with one sync.
+pub const LSM_BATCH: usize = 1_024;
+/// Bytes of records from which a batch is closed.
+pub const LSM_BATCH_BYTES: usize = 4 * 1024 * 1024;
+/// Keys that a listing of an `lsm` store reads in one go.
+pub const LSM_LIST: usize = 256;
+/// Changes that an `lsm` store holds in memory before they move into a file.
+pub const LSM_MEMTABLE_BYTES: u64 = 32 * 1024 * 1024;
+/// Memory for what was read from the files of an `lsm` store.
+pub const LSM_CACHE_BYTES: u64 = 32 * 1024 * 1024;
+/// Size of all journals of an `lsm` store from which their changes are moved into files.
+pub const LSM_JOURNAL_BYTES: u64 = 256 * 1024 * 1024;
+/// Free room on the disk of an `lsm` store from which its states may grow: what moving changes into files may need.
+pub const LSM_ROOM: u64 = 4 * LSM_MEMTABLE_BYTES;
+/// Room for records that an `lsm` store does not use up.
+pub const LSM_ROOM_LEAST: u64 = 256 * 1024;

@@ -6,12 +6,14 @@ macro_rules! mutants {
     (
         $($(#[doc = $doc:literal])* $name:ident,)*
         ; $($(#[doc = $dir_doc:literal])* $dir_name:ident,)*
+        ; $($(#[doc = $lsm_doc:literal])* $lsm_name:ident,)*
     ) => {
         /// A rule that is broken, named by how.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Mutant {
             $($(#[doc = $doc])* $name,)*
             $($(#[doc = $dir_doc])* $dir_name,)*
+            $($(#[doc = $lsm_doc])* $lsm_name,)*
         }
 
         impl Mutant {
@@ -19,6 +21,8 @@ macro_rules! mutants {
             pub const ENGINE: &[Self] = &[$(Self::$name,)*];
             /// Those of the directory store.
             pub const DIRECTORY: &[Self] = &[$(Self::$dir_name,)*];
+            /// Those of the `lsm` store.
+            pub const LSM: &[Self] = &[$(Self::$lsm_name,)*];
         }
     };
 }
@@ -193,6 +197,17 @@ mutants! {
     SweepAboveHead,
     /// A blob is linked although its content was not synced.
     BlobNotSynced,
+
+    ; // Below: in an embedded key-value store.
+
+    /// A put is answered before the sync of its batch.
+    AnsweredBeforeSync,
+    /// A conflict is told before the sync of the batch that it may be due to.
+    ConflictBeforeSync,
+    /// A put is checked against the tree only, not against what its batch holds already.
+    BatchUnchecked,
+    /// After a failed commit the store is used as before.
+    FailedCommitForgotten,
 }
 
 /// Whether this rule is broken now.
@@ -202,8 +217,14 @@ pub const fn on(_: Mutant) -> bool {
     false
 }
 
+/// Work for another thread, under the mutant of this one.
+#[cfg(not(feature = "mutants"))]
+pub fn inherited<T>(work: impl FnOnce() -> T) -> impl FnOnce() -> T {
+    work
+}
+
 #[cfg(feature = "mutants")]
-pub use switch::{on, turn};
+pub use switch::{inherited, on, turn};
 
 #[cfg(feature = "mutants")]
 mod switch {
@@ -219,6 +240,17 @@ mod switch {
     #[must_use]
     pub fn on(mutant: Mutant) -> bool {
         ON.get() == Some(mutant)
+    }
+
+    /// Work for another thread, under the mutant of this one.
+    pub fn inherited<T>(work: impl FnOnce() -> T) -> impl FnOnce() -> T {
+        let mutant = ON.get();
+        move || {
+            let before = ON.replace(mutant);
+            let done = work();
+            ON.set(before);
+            done
+        }
     }
 
     /// Breaks a rule in this thread, or none.

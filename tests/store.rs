@@ -13,6 +13,8 @@ use lockd::store::open::{OpenOptions, Opened, StoreUrl, open};
 
 mod contract;
 mod faults;
+#[cfg(feature = "lsm")]
+mod lsm;
 mod opening;
 mod order;
 mod processes;

@@ -17,10 +17,10 @@ mod statistics;
 mod suites;
 
 use std::path::PathBuf;
-use std::pin::pin;
 
 use lockd::error::{Error, Result};
 use lockd::limits::RELEASE_TRY;
+use lockd::store::open::StoreUrl;
 
 use super::context::Context;
 use super::interrupt::{self, Either};
@@ -95,29 +95,21 @@ pub fn run(context: &Context, args: &Args) -> Result<u8> {
     let plan = Plan::new(args)?;
     let baseline = args.baseline.as_deref().map(Baseline::read).transpose()?;
     let answers = Answers::new(context, baseline, args.report.as_deref())?;
+    let inside = place::choose(context)?;
     // As a server has it: clients and engines are on all processors.
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|e| Error::io("start the runtime", &e))?;
-    let exit = runtime.block_on(in_place(context, &plan, answers));
-    // A file system that hangs must not keep an interrupt from working.
-    runtime.shutdown_background();
-    exit
+    let exit = runtime.block_on(measured(context, &plan, answers, &inside));
+    // What still uses the place ends before it is removed; a file system that hangs must not keep an interrupt from working.
+    runtime.shutdown_timeout(RELEASE_TRY);
+    let removed = place::remove(context, &inside);
+    exit.and_then(|exit| removed.map(|()| exit))
 }
 
-async fn in_place(context: &Context, plan: &Plan, answers: Answers) -> Result<u8> {
-    let mut opening = pin!(Place::open(context, plan.replicas));
-    let place = match interrupt::or_signal(opening.as_mut()).await? {
+async fn measured(context: &Context, plan: &Plan, answers: Answers, inside: &StoreUrl) -> Result<u8> {
+    let place = match interrupt::or_signal(Place::open(context, inside, plan.replicas)).await? {
         Either::Done(place) => place?,
-        Either::Signal(signal) => {
-            let until = context.clock.boot() + RELEASE_TRY;
-            if let Some(Ok(place)) = context.clock.timeout_at(until, opening).await {
-                place.remove(context).await?;
-            }
-            return Ok(interrupt::exit_code(signal));
-        }
+        Either::Signal(signal) => return Ok(interrupt::exit_code(signal)),
     };
-    let measured = Measurement::new(context, plan, answers, &place).run().await;
-    let removed = place.remove(context).await;
-    let exit = measured?;
-    removed.map(|()| exit)
+    Measurement::new(context, plan, answers, &place).run().await
 }

@@ -39,7 +39,6 @@ pub struct Place {
     pub owner: Owner,
     /// From where.
     pub holder: Holder,
-    inside: StoreUrl,
 }
 
 /// Counts requests to a store by their kind.
@@ -59,45 +58,53 @@ impl Observer for Requests {
     }
 }
 
+/// The place's own store, inside the one that the settings name.
+///
+/// # Errors
+/// What is wrong with the settings.
+pub fn choose(context: &Context) -> Result<StoreUrl> {
+    let url = StoreUrl::parse(&context.place(Need::Trial)?.url)?;
+    Ok(url.inside(&format!("{PREFIX}{}", hex::encode(context.entropy.bytes::<8>()))))
+}
+
+/// Removes a place with all that was measured in it, also one that was never made; nothing may use it any more.
+///
+/// # Errors
+/// When something stays.
+pub fn remove(context: &Context, inside: &StoreUrl) -> Result<()> {
+    context.block_on(open::remove(inside, &options(context)))
+}
+
 impl Place {
-    /// Opens the store that the settings name, makes a place in it, and so many engines over that.
+    /// Opens the store that the settings name, makes the place in it, and so many engines over that.
     ///
     /// # Errors
     /// What is wrong with the store.
-    pub async fn open(context: &Context, replicas: usize) -> Result<Self> {
+    pub async fn open(context: &Context, inside: &StoreUrl, replicas: usize) -> Result<Self> {
         let session = context.open(Need::Trial).await?;
-        let url = StoreUrl::parse(&session.place.url)?;
-        let inside = url.inside(&format!("{PREFIX}{}", hex::encode(context.entropy.bytes::<8>())));
-        let requests = Arc::new(Requests::default());
         let holder = identity::this_process(None);
         let mut place = Self {
             clients: Vec::new(),
             stores: Vec::new(),
             facts: session.facts,
-            requests,
+            requests: Arc::new(Requests::default()),
             entropy: Arc::clone(&context.entropy),
             ttl: Ttl::default(),
             owner: context.owner(None, &holder)?,
             holder,
-            inside,
         };
-        match place.add_replicas(context, replicas).await {
-            Ok(()) => Ok(place),
-            Err(e) => {
-                place.remove(context).await?;
-                Err(e)
-            }
-        }
+        place.add_replicas(context, inside, replicas).await?;
+        Ok(place)
     }
 
-    async fn add_replicas(&mut self, context: &Context, replicas: usize) -> Result<()> {
+    async fn add_replicas(&mut self, context: &Context, inside: &StoreUrl, replicas: usize) -> Result<()> {
         let (clock, entropy) = (&context.clock, &context.entropy);
-        let first = open::open(&self.inside.to_text(), options(context)).await?.store;
+        let first = open::open(&inside.to_text(), options(context)).await?.store;
         for replica in 0..replicas {
-            let store = match (&self.inside, replica) {
-                // Memory is shared by those who have it in hand, and by nobody else.
-                (StoreUrl::Memory, _) | (_, 0) => first.clone(),
-                _ => open::open(&self.inside.to_text(), options(context)).await?.store,
+            let store = match (inside, replica) {
+                // These are shared by those who have them in hand, and by nobody else.
+                (StoreUrl::Memory | StoreUrl::Lsm(_), _) | (_, 0) => first.clone(),
+                _ => open::open(&inside.to_text(), options(context)).await?.store,
             };
             let observer: Arc<dyn Observer> = Arc::clone(&self.requests) as Arc<dyn Observer>;
             let store = observed::store(store, Arc::clone(clock), observer);
@@ -106,17 +113,6 @@ impl Place {
             self.stores.push(store);
         }
         Ok(())
-    }
-
-    /// Removes it with all that was measured.
-    ///
-    /// # Errors
-    /// When something stays.
-    pub async fn remove(&self, context: &Context) -> Result<()> {
-        for client in &self.clients {
-            client.service().close().await;
-        }
-        open::remove(&self.inside, &options(context)).await
     }
 
     /// A key of the measurement.

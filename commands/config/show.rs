@@ -93,7 +93,8 @@ fn page(body: &Body, origin: bool) -> String {
     let value = |shown: &Shown| shown.value.as_deref().map_or_else(|| "(none)".to_owned(), text::shown);
     let values = body.settings.iter().map(|shown| value(shown).len()).max().unwrap_or(0).min(40);
     let line = |shown: &Shown| {
-        let name = format!("{}:", shown.name);
+        // As a configuration file has it.
+        let name = format!("{}:", shown.name.replace('-', "_"));
         match origin {
             true => format!("{name:width$} {:values$}  {}\n", value(shown), text::shown(&shown.place)),
             false => format!("{name:width$} {}\n", value(shown)),

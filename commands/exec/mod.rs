@@ -32,7 +32,6 @@ use super::target::Need;
 use ending::Done;
 use plan::Plan;
 use report::{Outcome, Report, Tally};
-use state_file::StateFile;
 
 /// Run a command while holding a lease
 #[derive(clap::Args)]
@@ -134,12 +133,11 @@ fn under_leases(context: &Context, args: &Args, report: Option<&Report>, tally: 
         Ok(program) => program,
         Err(why) => return Ok(not_runnable(context, &plan, why)),
     };
-    let mut state_file = plan.state_file.as_deref().map(StateFile::make).transpose()?;
     let command = guard::Command { program, env: plan.variables.early() };
     let settle = |legacy| settle_in_guard(context, &plan, report, legacy);
     let forked = guard::fork(command, settle).map_err(|e| fault("start the guard", &e))?;
     let runtime = runtime()?;
-    let done = runtime.block_on(session::session(context, &plan, forked, state_file.as_mut(), tally));
+    let done = runtime.block_on(session::session(context, &plan, forked, tally));
     // A request to a store that does not answer must not keep the exit waiting.
     runtime.shutdown_background();
     done

@@ -56,15 +56,19 @@ pub enum Disturbed {
 ///
 /// # Errors
 /// What was wrong before the command ran.
-pub async fn session(
-    context: &Context,
-    plan: &Plan,
-    forked: Forked,
-    state_file: Option<&mut StateFile>,
-    tally: &mut Tally,
-) -> Result<Done> {
+pub async fn session(context: &Context, plan: &Plan, forked: Forked, tally: &mut Tally) -> Result<Done> {
     let mut signals = Signals::listen().map_err(|e| fault("listen to signals", &e))?;
     let link = Link::attach(forked).map_err(|e| fault("talk to the guard", &e))?;
+    let clock = &*context.clock;
+    let farewell = |link: Link| link.farewell(clock, clock.boot() + KILL_SETTLE);
+    // Once there is a guard, so that it takes the file away however this process ends.
+    let mut state_file = match plan.state_file.as_deref().map(StateFile::make).transpose() {
+        Ok(state_file) => state_file,
+        Err(e) => {
+            farewell(link).await;
+            return Err(e);
+        }
+    };
     let opened = {
         let opening = pin!(context.open(Need::Lease));
         match select(pin!(signals.next_ending()), opening).await {
@@ -72,20 +76,20 @@ pub async fn session(
             Either::Right((opened, _)) => Either::Right(opened),
         }
     };
-    let clock = &*context.clock;
-    let farewell = |link: Link| link.farewell(clock, clock.boot() + KILL_SETTLE);
     let done = match opened {
         Either::Left(signal) => Ok(Done::interrupted_wait(signal)),
         Either::Right(Err(e)) => Err(e),
         Either::Right(Ok(session)) => {
             let client = &session.client;
-            let signals = &mut signals;
-            let done = Scene { context, plan, client, link: &link, signals, state_file, tally }.hold().await;
+            let (signals, file) = (&mut signals, state_file.as_mut());
+            let done = Scene { context, plan, client, link: &link, signals, state_file: file, tally }.hold().await;
+            drop(state_file);
             // Nothing is held any more: the guard has no part in what is left to tidy, and ends beside it.
             join(client.service().close(), farewell(link)).await;
             return done;
         }
     };
+    drop(state_file);
     farewell(link).await;
     done
 }

@@ -32,6 +32,9 @@ use crate::model::{BlobId, Key, KeyHash, Namespace};
 
 pub mod conformance;
 pub mod disk;
+pub mod identity;
+#[cfg(feature = "lsm")]
+pub mod lsm;
 pub mod memory;
 pub mod observed;
 pub mod open;

@@ -51,12 +51,14 @@ pub struct Opened {
 pub enum StoreUrl {
     /// `disk:///abs/path`: a directory.
     Disk(PathBuf),
+    /// `lsm:///abs/path`: an embedded key-value store in a directory.
+    Lsm(PathBuf),
     /// `mem://`: memory.
     Memory,
 }
 
 impl StoreUrl {
-    /// Reads a URL. The path of `disk://` is absolute and percent-decoded.
+    /// Reads a URL. The path of `disk://` and `lsm://` is absolute and percent-decoded.
     ///
     /// # Errors
     /// [`ErrorKind::Usage`] for anything else.
@@ -68,7 +70,11 @@ impl StoreUrl {
             "mem" if rest.is_empty() => Ok(Self::Memory),
             "mem" => Err(usage(url, "mem:// takes nothing after it", "write mem://")),
             "disk" => path(url, rest).map(Self::Disk),
-            _ => Err(usage(url, "its scheme is not supported", "supported are disk:///abs/path and mem://")),
+            "lsm" => path(url, rest).map(Self::Lsm),
+            _ => {
+                let hint = "supported are disk:///abs/path, lsm:///abs/path and mem://";
+                Err(usage(url, "its scheme is not supported", hint))
+            }
         }
     }
 
@@ -78,6 +84,7 @@ impl StoreUrl {
         match self {
             Self::Memory => "mem://".to_owned(),
             Self::Disk(path) => format!("disk://{}", encoded(path)),
+            Self::Lsm(path) => format!("lsm://{}", encoded(path)),
         }
     }
 }
@@ -89,6 +96,7 @@ impl StoreUrl {
         match self {
             Self::Memory => Self::Memory,
             Self::Disk(path) => Self::Disk(path.join(name)),
+            Self::Lsm(path) => Self::Lsm(path.join(name)),
         }
     }
 }
@@ -100,7 +108,7 @@ impl StoreUrl {
 pub async fn remove(place: &StoreUrl, options: &OpenOptions) -> Result<()> {
     match place {
         StoreUrl::Memory => Ok(()),
-        StoreUrl::Disk(path) => disk::scratch::remove(path, &*options.clock).await,
+        StoreUrl::Disk(path) | StoreUrl::Lsm(path) => disk::scratch::remove(path, &*options.clock).await,
     }
 }
 
@@ -108,16 +116,27 @@ pub async fn remove(place: &StoreUrl, options: &OpenOptions) -> Result<()> {
 ///
 /// # Errors
 /// [`ErrorKind::Usage`] for a malformed URL; [`ErrorKind::StoreMissing`] when there is none, none may be made or something else is
-/// there; [`ErrorKind::TooNew`]; [`ErrorKind::NotPermitted`]; those of the file system.
+/// there; [`ErrorKind::TooNew`]; [`ErrorKind::NotPermitted`]; [`ErrorKind::Unavailable`] when another process has an `lsm://`
+/// store open; those of the file system.
 pub async fn open(url: &str, options: OpenOptions) -> Result<Opened> {
-    match StoreUrl::parse(url)? {
-        StoreUrl::Memory => Ok(Opened { store: memory::store(&*options.entropy), created: true }),
-        parsed @ StoreUrl::Disk(_) => {
-            let text = parsed.to_text();
-            let StoreUrl::Disk(path) = parsed else { return Err(usage(url, "it names no directory", "")) };
-            disk::root::open(path, text.clone(), options).await.map_err(|e| e.context(text))
-        }
-    }
+    let parsed = StoreUrl::parse(url)?;
+    let text = parsed.to_text();
+    let opened = match parsed {
+        StoreUrl::Memory => return Ok(Opened { store: memory::store(&*options.entropy), created: true }),
+        StoreUrl::Disk(path) => disk::root::open(path, text.clone(), options).await,
+        StoreUrl::Lsm(path) => open_lsm(path, text.clone(), options).await,
+    };
+    opened.map_err(|e| e.context(text))
+}
+
+#[cfg(feature = "lsm")]
+async fn open_lsm(path: PathBuf, url: String, options: OpenOptions) -> Result<Opened> {
+    super::lsm::root::open(path, url, options, super::lsm::tree::Settings::default()).await
+}
+
+#[cfg(not(feature = "lsm"))]
+async fn open_lsm(_path: PathBuf, url: String, _options: OpenOptions) -> Result<Opened> {
+    Err(usage(&url, "this lockd was built without lsm:// stores", "build it with the feature `lsm`"))
 }
 
 fn usage(url: &str, why: &str, hint: &str) -> Error {
@@ -187,6 +206,7 @@ mod tests {
             ("disk:///a%20b/%C3%A4/", "disk:///a%20b/%C3%A4"),
             ("disk:////a//./b", "disk:///a/b"),
             ("disk:///a%3Fb%25", "disk:///a%3Fb%25"),
+            ("lsm:///a%20b/", "lsm:///a%20b"),
             ("mem://", "mem://"),
         ] {
             assert_eq!(at(url).unwrap(), text);
@@ -203,6 +223,8 @@ mod tests {
             "disk:///a%zz",
             "disk:///a%00",
             "disk:///a/../b",
+            "lsm://a",
+            "lsm://",
             "mem://x",
             "s3://bucket",
             "DISK:///a",

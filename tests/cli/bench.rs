@@ -19,10 +19,10 @@ fn left(lab: &Lab) -> Vec<String> {
 }
 
 #[test]
-fn every_suite_on_memory_and_on_a_directory() {
+fn every_suite_on_every_store() {
     let lab = Lab::new();
-    let on_disk = lab.store();
-    for store in ["mem://", &on_disk] {
+    let (on_disk, on_lsm) = (lab.store(), format!("lsm://{}", lab.path("state/lsm").display()));
+    for store in ["mem://", &on_disk, &on_lsm] {
         let ran = bench(&lab, "2", &["--store", store, "--json", "--keys", "100,300"]);
         assert_eq!(ran.code, 0, "{}", ran.err);
         let all: Value = serde_json::from_str(&ran.out).unwrap();
@@ -34,7 +34,10 @@ fn every_suite_on_memory_and_on_a_directory() {
         results.iter().for_each(check);
     }
     assert_eq!(left(&lab), Vec::<String>::new());
+    let names = std::fs::read_dir(lab.path("state/lsm")).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(names.filter(|name| name.to_string_lossy().starts_with("bench.")).count(), 0);
     assert_eq!(lab.run(["list"]).out, "");
+    assert_eq!(lab.run(["list", "--store", &on_lsm]).out, "");
 }
 
 /// What all suites come to.

@@ -15,6 +15,13 @@ fn a_generated_file_changes_nothing_until_it_is_edited() {
     lab.file("config.yaml", file.out.replace("#ttl: 30s", "ttl: 1h"));
     assert!(with(&["config", "show", "--origin"]).out.contains("ttl:       1h "), "{}", with(&["config", "show"]).out);
     assert!(with(&["config", "show", "--origin"]).out.contains("ttl in "));
+    // What is shown are names that such a file may hold.
+    let shown = lab.run(["config", "show"]).out;
+    let names: Vec<&str> = shown.lines().map(|line| line.split(':').next().unwrap()).collect();
+    assert!(names.len() >= 7, "{shown}");
+    for name in names {
+        assert!(file.out.contains(&format!("#{name}: ")), "{name} is not in {}", file.out);
+    }
 }
 
 #[test]

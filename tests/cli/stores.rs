@@ -67,7 +67,7 @@ fn what_is_no_store_is_refused() {
     assert_eq!(std::fs::read_dir(&other).unwrap().count(), 1);
     for (url, says) in [
         ("mem://", "one process"),
-        ("lsm:///x", "not offered"),
+        ("lsm://relative/path", "not absolute"),
         ("s3://b/p", "not offered"),
         ("azure://a/c", "not offered"),
         ("disk://relative/path", "not absolute"),
@@ -149,5 +149,55 @@ fn a_directory_that_is_not_text_is_refused_and_not_passed_over() {
         let refused = ran(lab.lockd().args(["status", "k"]).env(name, odd));
         assert_eq!(refused.code, 78, "{name}: {}", refused.err);
         assert!(refused.err.contains(&format!("{name} is not UTF-8")), "{}", refused.err);
+    }
+}
+
+#[cfg(feature = "lsm")]
+mod lsm {
+    use std::io::BufRead;
+    use std::process::Stdio;
+
+    use super::*;
+
+    /// Each command opens it, does its work, and leaves it to the next.
+    #[test]
+    fn an_lsm_store_works_while_nobody_else_has_it() {
+        let lab = Lab::new();
+        let url = format!("lsm://{}", lab.path("home").join("tree").display());
+        let ran = at(&lab, &url);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        assert!(
+            ran.err.starts_with("lockd: new store at ") && ran.err.contains("one process at a time"),
+            "{}",
+            ran.err
+        );
+        // Also a state that does not ride in its record.
+        let large = format!("\"{}\"", "x".repeat(100_000));
+        let ran = lab.feed(&["update", "large", "--store", &url], large.as_str());
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+        assert_eq!(lab.run(["get", "k", "--store", &url]).out, "1\n");
+        assert_eq!(lab.run(["get", "large", "--store", &url]).out, large + "\n");
+        assert_eq!(lab.run(["list", "--store", &url]).code, 0);
+        let lock = std::fs::read_to_string(lab.path("home").join("tree/lock")).unwrap();
+        assert_eq!(lock, "closed\n", "every command closes it");
+    }
+
+    #[test]
+    fn who_has_an_lsm_store_is_told_to_others() {
+        let lab = Lab::new();
+        let url = format!("lsm://{}", lab.path("home").join("tree").display());
+        let mut watch = lab.plain();
+        let mut watch =
+            watch.args(["watch", "k", "--store", &url]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let (mut line, mut out) = (String::new(), std::io::BufReader::new(watch.stdout.take().unwrap()));
+        out.read_line(&mut line).unwrap();
+        let ran = lab.run(["get", "k", "--store", &url]);
+        watch.kill().unwrap();
+        watch.wait().unwrap();
+        assert_eq!(ran.code, 69, "{}", ran.err);
+        let who = format!("process {} has it open", watch.id());
+        assert!(ran.err.contains(&who) && ran.err.contains("--server"), "{}", ran.err);
+        // The kernel gave it back.
+        assert_eq!(at(&lab, &url).code, 0);
     }
 }

@@ -8,6 +8,8 @@ use lockd::engine::{Engine, Options};
 use lockd::error::Result;
 use lockd::limits::takeover_age;
 use lockd::service::LeaseService;
+#[cfg(feature = "lsm")]
+use lockd::store::lsm::{self, tree::Settings};
 use lockd::store::open::{self, OpenOptions};
 
 use super::clock::JumpClock;
@@ -16,16 +18,21 @@ use super::journal::{Fact, Final, Journal, check};
 use super::lossy_fs::faults::Op;
 use super::lossy_fs::{Caching, Disk, LossyFs, unavailable};
 use super::rng::Rng;
+use super::worker::Kind;
 use super::{number, seed};
 use crate::support::world::{TTL, proof};
 use crate::support::{full, left_out};
 
 const KEYS: [&str; 2] = ["one", "two"];
+/// On this file system, and with changes that move into files all the time.
+#[cfg(feature = "lsm")]
+const SMALL: Settings = Settings { memtable_bytes: 8 * 1024, anywhere: true };
 /// Losses of power that one disk goes through before a new one is taken.
 const LIVES: u64 = 8;
 
 /// A disk, and what was answered by the processes that used it.
 struct World {
+    kind: Kind,
     disk: Disk,
     mount: LossyFs,
     journal: Journal,
@@ -34,10 +41,10 @@ struct World {
 }
 
 impl World {
-    fn new(seed: u64) -> Self {
+    fn new(kind: Kind, seed: u64) -> Self {
         let disk = Disk::new();
         let mount = disk.mount(Caching::default()).unwrap();
-        Self { disk, mount, journal: Journal::in_memory(), clock: JumpClock::default(), rng: Rng::new(seed) }
+        Self { kind, disk, mount, journal: Journal::in_memory(), clock: JumpClock::default(), rng: Rng::new(seed) }
     }
 
     /// Runs `work` as a process of its own would: with a runtime that is gone, threads and all, when this returns.
@@ -56,7 +63,12 @@ impl World {
         let clock: std::sync::Arc<dyn Clock> = std::sync::Arc::new(self.clock.clone());
         let options = OpenOptions { clock: clock.clone(), create, ..OpenOptions::system() };
         let entropy = options.entropy.clone();
-        let opened = open::open(&self.mount.store_url(), options).await?;
+        let url = self.kind.url(&self.mount.store_path());
+        let opened = match self.kind {
+            Kind::Disk => open::open(&url, options).await?,
+            #[cfg(feature = "lsm")]
+            Kind::Lsm => lsm::root::open(self.mount.store_path(), url, options, SMALL).await?,
+        };
         Ok(Engine::new(opened.store, clock, entropy, Options::default()))
     }
 
@@ -64,8 +76,33 @@ impl World {
         Worker { engine, journal: &self.journal, name, ttl: TTL }
     }
 
-    /// Two processes work by turns until the power goes.
+    /// Processes work until the power goes.
     async fn work(&self, rng: &mut Rng, cycles: u64) -> Result<()> {
+        match self.kind {
+            Kind::Disk => self.work_by_turns(rng, cycles).await,
+            #[cfg(feature = "lsm")]
+            Kind::Lsm => self.work_together(rng, cycles).await,
+        }
+    }
+
+    /// One process works on both keys at the same time.
+    #[cfg(feature = "lsm")]
+    async fn work_together(&self, rng: &mut Rng, cycles: u64) -> Result<()> {
+        let engine = self.engine(true).await?;
+        let worker = self.worker(&engine, "a");
+        let (mut one, mut two) = (Rng::new(rng.next()), Rng::new(rng.next()));
+        for _ in 0..cycles {
+            let both = tokio::join!(worker.cycle(KEYS[0], &mut one), worker.cycle(KEYS[1], &mut two));
+            if !(both.0? && both.1?) {
+                self.clock.advance(takeover_age(TTL));
+            }
+        }
+        engine.close().await;
+        Ok(())
+    }
+
+    /// Two processes work by turns.
+    async fn work_by_turns(&self, rng: &mut Rng, cycles: u64) -> Result<()> {
         let engines = [self.engine(true).await?, self.engine(true).await?];
         for _ in 0..cycles {
             let who = rng.below(2);
@@ -115,8 +152,8 @@ impl World {
 }
 
 /// One disk through some losses of power. `points` is how many of them are left to do.
-fn disk_life(seed: u64, points: u64, lie: Option<Op>) -> std::result::Result<(u64, usize), String> {
-    let world = World::new(seed);
+fn disk_life(kind: Kind, seed: u64, points: u64, lie: Option<Op>) -> std::result::Result<(u64, usize), String> {
+    let world = World::new(kind, seed);
     let mut rng = world.rng.clone();
     let mut done = 0;
     if let Some(sync) = lie {
@@ -128,7 +165,8 @@ fn disk_life(seed: u64, points: u64, lie: Option<Op>) -> std::result::Result<(u6
     while done < points.min(LIVES) {
         let cycles = 1 + rng.below(12) as u64;
         // The first cuts of a disk strike while the store is being made.
-        let n = 1 + rng.below(if done == 0 { 40 } else { 30 * cycles as usize }) as u64;
+        let making = if kind == Kind::Disk { 40 } else { 120 };
+        let n = 1 + rng.below(if done == 0 { making } else { 30 * cycles as usize }) as u64;
         let after = rng.chance(50);
         world.disk.cut_power_at(n, after);
         if let Some(Err(e)) = world.process(world.work(&mut rng, cycles)) {
@@ -159,6 +197,16 @@ fn disk_life(seed: u64, points: u64, lie: Option<Op>) -> std::result::Result<(u6
 
 #[test]
 fn every_answer_survives_a_loss_of_power() {
+    survives(Kind::Disk);
+}
+
+#[cfg(feature = "lsm")]
+#[test]
+fn every_answer_of_an_lsm_store_survives_a_loss_of_power() {
+    survives(Kind::Lsm);
+}
+
+fn survives(kind: Kind) {
     if let Some(why) = unavailable() {
         return left_out("crash points", &why);
     }
@@ -169,12 +217,12 @@ fn every_answer_survives_a_loss_of_power() {
     let mut disks = Rng::new(first);
     while done < points {
         let seed = disks.next();
-        let (more, noted) = disk_life(seed, points - done, None)
+        let (more, noted) = disk_life(kind, seed, points - done, None)
             .unwrap_or_else(|why| panic!("LOCKD_TEST_SEED={first}: disk {seed:#x}, after {done} points: {why}"));
         done += more;
         facts += noted;
     }
-    println!("{done} losses of power or of the process, {facts} answers checked, seed {first}");
+    println!("{kind:?}: {done} losses of power or of the process, {facts} answers checked, seed {first}");
     // Too little work would prove nothing.
     assert!(facts as u64 > 10 * points, "only {facts} answers in {points} points");
 }
@@ -186,13 +234,20 @@ fn a_sync_left_out_is_found_out() {
         return left_out("crash points without syncs", &why);
     }
     for sync in [Op::SyncFile, Op::SyncDir] {
-        let first = seed();
-        let mut seeds = Rng::new(first);
-        let found = (1..=50).find_map(|n| disk_life(seeds.next(), LIVES, Some(sync)).err().map(|why| (n, why)));
-        let (disks, why) = found.unwrap_or_else(|| panic!("LOCKD_TEST_SEED={first}: {sync:?} is not missed"));
-        assert!(!why.starts_with("before"), "{why}");
-        println!("without {sync:?}, on disk {disks}: {why}");
+        is_found_out(Kind::Disk, sync);
     }
+    // Its directories change when files of changes come and go, which is seldom.
+    #[cfg(feature = "lsm")]
+    is_found_out(Kind::Lsm, Op::SyncFile);
+}
+
+fn is_found_out(kind: Kind, sync: Op) {
+    let first = seed();
+    let mut seeds = Rng::new(first);
+    let found = (1..=50).find_map(|n| disk_life(kind, seeds.next(), LIVES, Some(sync)).err().map(|why| (n, why)));
+    let (disks, why) = found.unwrap_or_else(|| panic!("LOCKD_TEST_SEED={first}: {kind:?}: {sync:?} is not missed"));
+    assert!(!why.starts_with("before"), "{why}");
+    println!("{kind:?} without {sync:?}, on disk {disks}: {why}");
 }
 
 /// A process that was killed has left a directory that nobody has synced: the next one must not build on it as it is.
@@ -201,7 +256,7 @@ fn directories_left_unsynced_by_a_killed_process_are_made_durable() {
     if let Some(why) = unavailable() {
         return left_out("unsynced directories of a killed process", &why);
     }
-    let world = World::new(seed());
+    let world = World::new(Kind::Disk, seed());
     let mut rng = world.rng.clone();
     world.process(world.engine(true)).unwrap().unwrap();
     let hash = crate::support::world::key("one").hash().hex();

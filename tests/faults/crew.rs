@@ -8,7 +8,7 @@ use super::clock::JumpClock;
 use super::cycle::Worker;
 use super::journal::{Figures, Final, Journal, check, history_of};
 use super::rng::Rng;
-use super::worker::{Orders, Running, Task, block_on, engine};
+use super::worker::{Kind, Orders, Running, Task, block_on, engine_of};
 use crate::history;
 use lockd::service::LeaseService;
 use tempfile::TempDir;
@@ -25,10 +25,15 @@ pub struct Crew {
 
 impl Crew {
     pub fn new(store: &Path, keys: usize, ttl_ms: u64, seed: u64) -> Self {
+        Self::of(Kind::Disk, 1, store, keys, ttl_ms, seed)
+    }
+
+    /// The same on any kind of store, with several workers in each process.
+    pub fn of(kind: Kind, at_once: u64, store: &Path, keys: usize, ttl_ms: u64, seed: u64) -> Self {
         let journal_dir = tempfile::tempdir().unwrap();
-        let task = Task::Cycles { keys, cycles: None, abandon: true };
+        let task = Task::Cycles { keys, cycles: None, abandon: true, at_once };
         let journal = journal_dir.path().join("journal");
-        let orders = Orders { task, store: store.to_owned(), journal, name: String::new(), seed, ttl_ms };
+        let orders = Orders { task, kind, store: store.to_owned(), journal, name: String::new(), seed, ttl_ms };
         Self { orders, _journal_dir: journal_dir, keys, rng: Rng::new(seed), started: 0 }
     }
 
@@ -46,7 +51,8 @@ impl Crew {
     pub fn check(&self) -> Result<Figures, String> {
         block_on(async {
             let clock = JumpClock::default();
-            let engine = engine(&self.orders.store, Arc::new(clock)).await.map_err(|e| e.to_string())?;
+            let engine =
+                engine_of(self.orders.kind, &self.orders.store, Arc::new(clock)).await.map_err(|e| e.to_string())?;
             let figures = check(&Journal::read(&self.orders.journal), &self.finals(&engine).await?)?;
             Ok(Figures { history: self.check_history()?, ..figures })
         })
@@ -74,7 +80,9 @@ impl Crew {
         let mut rng = self.rng.clone();
         block_on(async {
             let clock = JumpClock::default();
-            let engine = engine(&self.orders.store, Arc::new(clock.clone())).await.map_err(|e| e.to_string())?;
+            let engine = engine_of(self.orders.kind, &self.orders.store, Arc::new(clock.clone()))
+                .await
+                .map_err(|e| e.to_string())?;
             let worker = Worker { engine: &engine, journal: &journal, name: "next", ttl: lockd::limits::TTL_MIN };
             for round in 0..4 {
                 for n in 0..self.keys {

@@ -22,7 +22,7 @@ const LEASES: usize = 50;
 const TTL: Duration = Duration::from_secs(3_600);
 
 /// Fills a file system to the last byte.
-fn fill(path: &Path) {
+pub fn fill(path: &Path) {
     let mut file = File::create(path).unwrap();
     for size in [1 << 20, 4_096, 1] {
         while file.write_all(&vec![b'x'; size]).is_ok() {}

@@ -13,7 +13,7 @@ use super::clock::JumpClock;
 use super::cycle::Worker;
 use super::journal::{Fact, Journal, check};
 use super::rng::Rng;
-use super::worker::{Orders, Running, Task, block_on, engine};
+use super::worker::{Kind, Orders, Running, Task, block_on, engine};
 use super::{number, pause, seed};
 
 /// Where the server has what it exports.
@@ -61,6 +61,7 @@ impl Phase {
         self.started += 1;
         let orders = Orders {
             task,
+            kind: Kind::Disk,
             store: host.mount.join(self.name),
             journal: self.journal.clone(),
             name: format!("{}-{}", host.name, self.started),
@@ -158,7 +159,7 @@ fn conformance(hosts: &[Host; 2]) {
 /// Two processes on each host, on two keys: they meet all the time.
 fn race(hosts: &[Host; 2], rounds: u64) {
     let mut phase = Phase::new("race");
-    let task = Task::Cycles { keys: 2, cycles: Some(rounds), abandon: false };
+    let task = Task::Cycles { keys: 2, cycles: Some(rounds), abandon: false, at_once: 1 };
     let running: Vec<_> = [0, 1, 0, 1].iter().map(|n| phase.start(&hosts[*n], task.clone())).collect();
     for worker in running {
         worker.finish();
@@ -168,7 +169,7 @@ fn race(hosts: &[Host; 2], rounds: u64) {
 
 fn kill(hosts: &[Host; 2], kills: u64) {
     let mut phase = Phase::new("kill");
-    let task = Task::Cycles { keys: 24, cycles: None, abandon: true };
+    let task = Task::Cycles { keys: 24, cycles: None, abandon: true, at_once: 1 };
     let mut running: Vec<_> = [0, 1, 0, 1].iter().map(|n| phase.start(&hosts[*n], task.clone())).collect();
     phase.progress(1);
     for n in 0..kills {
@@ -184,7 +185,7 @@ fn kill(hosts: &[Host; 2], kills: u64) {
 /// The server goes away and comes back under load: everybody waits, and goes on.
 fn restart(hosts: &[Host; 2]) {
     let mut phase = Phase::new("restart");
-    let task = Task::Cycles { keys: 8, cycles: None, abandon: false };
+    let task = Task::Cycles { keys: 8, cycles: None, abandon: false, at_once: 1 };
     let running: Vec<_> = [0, 1].iter().map(|n| phase.start(&hosts[*n], task.clone())).collect();
     phase.progress(10);
     control(&["restart"]);

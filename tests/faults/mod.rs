@@ -13,7 +13,9 @@ mod guest;
 mod injected;
 mod journal;
 mod kill;
-mod lossy_fs;
+pub mod lossy_fs;
+#[cfg(feature = "lsm")]
+mod lsm;
 mod rng;
 mod syscalls;
 mod wall_clock;

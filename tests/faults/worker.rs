@@ -12,6 +12,7 @@ use lockd::error::{ErrorKind, Result};
 use lockd::service::LeaseService;
 use lockd::store::conformance::{self, Outcome};
 use lockd::store::open::{self, OpenOptions};
+use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 
 use super::cycle::Worker;
@@ -28,6 +29,7 @@ pub struct Orders {
     pub task: Task,
     /// The store's directory.
     pub store: PathBuf,
+    pub kind: Kind,
     /// Where answers are noted.
     pub journal: PathBuf,
     pub name: String,
@@ -35,11 +37,31 @@ pub struct Orders {
     pub ttl_ms: u64,
 }
 
+/// What store is in a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Kind {
+    Disk,
+    #[cfg(feature = "lsm")]
+    Lsm,
+}
+
+impl Kind {
+    /// The store's URL.
+    pub fn url(self, store: &Path) -> String {
+        let scheme = match self {
+            Self::Disk => "disk",
+            #[cfg(feature = "lsm")]
+            Self::Lsm => "lsm",
+        };
+        format!("{scheme}://{}", store.display())
+    }
+}
+
 /// See [`Orders`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Task {
-    /// Cycles on keys picked at random, so many, or until killed.
-    Cycles { keys: usize, cycles: Option<u64>, abandon: bool },
+    /// Cycles on keys picked at random, by several at once; so many each, or until killed.
+    Cycles { keys: usize, cycles: Option<u64>, abandon: bool, at_once: u64 },
     /// The store's contract.
     Conformance,
     /// Takes the key `cut`, says so by making the file, and once `go` is there tries to write.
@@ -88,6 +110,12 @@ impl Running {
         child.wait().unwrap();
     }
 
+    /// Stops it (SIGSTOP): a system call that is under way ends, and nobody learns how.
+    pub fn stop(&self) {
+        let pid = Pid::from_child(self.child.as_ref().unwrap());
+        kill_process(pid, Signal::STOP).unwrap();
+    }
+
     /// Kills it, also when it has ended, for whatever reason.
     pub fn end(mut self) {
         let mut child = self.child.take().unwrap();
@@ -121,8 +149,13 @@ impl Drop for Running {
 
 /// An engine of this process on a directory, with any clock.
 pub async fn engine(store: &Path, clock: Arc<dyn Clock>) -> Result<Engine> {
+    engine_of(Kind::Disk, store, clock).await
+}
+
+/// The same on a store of any kind.
+pub async fn engine_of(kind: Kind, store: &Path, clock: Arc<dyn Clock>) -> Result<Engine> {
     let options = OpenOptions { clock: clock.clone(), ..OpenOptions::system() };
-    let opened = open::open(&format!("disk://{}", store.display()), options).await?;
+    let opened = open::open(&kind.url(store), options).await?;
     Ok(Engine::new(opened.store, clock, Arc::new(KernelEntropy), Options::default()))
 }
 
@@ -140,7 +173,12 @@ fn carries_out_its_orders() {
 }
 
 async fn carry_out(orders: &Orders) {
-    let engine = engine(&orders.store, Arc::new(SystemClock)).await.unwrap();
+    let engine = engine_of(orders.kind, &orders.store, Arc::new(SystemClock)).await.unwrap();
+    carry_out_on(&engine, orders).await;
+    engine.close().await;
+}
+
+async fn carry_out_on(engine: &Engine, orders: &Orders) {
     let journal = Journal::append_to(&orders.journal).unwrap();
     let ttl = Duration::from_millis(orders.ttl_ms);
     let log = FileLog::append_to(&history_of(&orders.journal), &orders.name).unwrap();
@@ -148,12 +186,24 @@ async fn carry_out(orders: &Orders) {
     let worker = Worker { engine: &recorded, journal: &journal, name: &orders.name, ttl };
     let mut rng = Rng::new(orders.seed);
     match &orders.task {
-        Task::Cycles { keys, cycles, abandon } => cycle(&worker, *keys, *cycles, *abandon, &mut rng).await,
-        Task::Conformance => conform(&engine).await,
+        Task::Cycles { keys, cycles, abandon, at_once: 1 } => cycle(&worker, *keys, *cycles, *abandon, &mut rng).await,
+        Task::Cycles { keys, cycles, abandon, at_once } => {
+            let others = (0..*at_once).map(|n| {
+                let orders = Orders {
+                    name: format!("{}.{n}", orders.name),
+                    seed: orders.seed.wrapping_add(n),
+                    task: Task::Cycles { keys: *keys, cycles: *cycles, abandon: *abandon, at_once: 1 },
+                    ..orders.clone()
+                };
+                let engine = engine.clone();
+                async move { Box::pin(carry_out_on(&engine, &orders)).await }
+            });
+            futures_util::future::join_all(others).await;
+        }
+        Task::Conformance => conform(engine).await,
         Task::HoldAndWrite { held, go } => hold_and_write(&worker, held, go, &mut rng).await,
         Task::TakeOver => take_over(&worker, &mut rng).await,
     }
-    engine.close().await;
 }
 
 async fn cycle(worker: &Worker<'_>, keys: usize, cycles: Option<u64>, abandon: bool, rng: &mut Rng) {

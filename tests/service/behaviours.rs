@@ -19,6 +19,12 @@ async fn on_a_directory() {
     all(World::disk).await;
 }
 
+#[cfg(feature = "lsm")]
+#[tokio::test(start_paused = true)]
+async fn on_an_embedded_store() {
+    all(World::lsm).await;
+}
+
 /// The list.
 pub async fn all<F: Future<Output = World>>(make: impl Fn() -> F) {
     one_holder(make().await).await;

@@ -27,6 +27,12 @@ async fn on_a_directory() {
     all(World::disk).await;
 }
 
+#[cfg(feature = "lsm")]
+#[tokio::test(start_paused = true)]
+async fn on_an_embedded_store() {
+    all(World::lsm).await;
+}
+
 async fn all<F: Future<Output = World>>(make: impl Fn() -> F) {
     a_broken_lease_is_over(make().await).await;
     a_break_names_its_lease(make().await).await;

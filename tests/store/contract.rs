@@ -32,6 +32,20 @@ async fn a_directory_keeps_the_contract_with_many_threads() {
     holds(&store).await;
 }
 
+#[cfg(feature = "lsm")]
+#[tokio::test]
+async fn an_embedded_store_keeps_the_contract() {
+    let (_dir, store) = super::lsm::new_lsm().await;
+    holds(&store).await;
+}
+
+#[cfg(feature = "lsm")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_embedded_store_keeps_the_contract_with_many_threads() {
+    let (_dir, store) = super::lsm::new_lsm().await;
+    holds(&store).await;
+}
+
 #[test]
 fn every_clause_has_a_check() {
     for clause in ["R1", "R2", "R3", "R4", "R5", "R6", "B1", "B2", "B3", "B4"] {
@@ -64,12 +78,26 @@ impl Clock for NeverAwake {
     }
 }
 
+/// Every writer is in this process.
+#[cfg(feature = "lsm")]
+#[tokio::test]
+async fn an_embedded_store_tells_of_changes_without_polling() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = OpenOptions { clock: std::sync::Arc::new(NeverAwake), ..options() };
+    let store = open(&StoreUrl::Lsm(dir.path().join("s")).to_text(), options).await.unwrap().store;
+    notices(&store, &store).await;
+}
+
 /// Every level that is missing is watched in turn: the first put makes them all.
 #[tokio::test]
 async fn a_directory_tells_of_changes_without_polling() {
     let (dir, writer) = new_store().await;
     let options = OpenOptions { clock: std::sync::Arc::new(NeverAwake), ..options() };
     let waiter = open(&StoreUrl::Disk(dir.path().join("s")).to_text(), options).await.unwrap().store;
+    notices(&waiter, &writer).await;
+}
+
+async fn notices(waiter: &Store, writer: &Store) {
     let (k, mut seen, mut when) = (key("a"), None, Precondition::Absent);
     for _ in 0..3 {
         let (records, key, before) = (waiter.records.clone(), k.clone(), seen.clone());

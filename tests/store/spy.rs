@@ -101,7 +101,8 @@ impl std::fmt::Debug for Spy {
 pub async fn spied(root: &Path, network: bool) -> (Disk<Spy>, Arc<Plan>) {
     let plan = Arc::new(Plan::default());
     let real = Arc::new(RealFs::new(root.to_owned(), false, false));
-    let identity = identity::read(&*real, &real.open_root().await.unwrap()).await.unwrap().unwrap();
+    let open = real.open_root().await.unwrap();
+    let identity = identity::read(&*real, &open, identity::Kind::Plain).await.unwrap().unwrap();
     let spy = Spy { real, root: root.to_owned(), plan: Arc::clone(&plan) };
     (Disk::new(spy, identity, Arc::new(CLOCK), entropy(), network), plan)
 }

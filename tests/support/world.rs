@@ -35,10 +35,20 @@ impl World {
 
     /// A new directory store. Its stamps are off, so that ages are watched as on any other store.
     pub async fn disk() -> Self {
+        Self::in_directory("disk").await
+    }
+
+    /// A new `lsm` store, with the same.
+    #[cfg(feature = "lsm")]
+    pub async fn lsm() -> Self {
+        Self::in_directory("lsm").await
+    }
+
+    async fn in_directory(scheme: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = TestClock::new();
         let options = OpenOptions { clock: Arc::new(clock.clone()), ..OpenOptions::system() };
-        let opened = open(&format!("disk://{}/store", dir.path().display()), options).await.unwrap();
+        let opened = open(&format!("{scheme}://{}/store", dir.path().display()), options).await.unwrap();
         let mut store = opened.store;
         store.facts.stamps = false;
         Self { store, clock, _dir: Some(Arc::new(dir)) }

@@ -35,7 +35,11 @@ impl Durable {
 
     /// Notes that a sync failed; the store is refused from now on.
     pub fn failed(&self, what: &str, error: Errno) -> Error {
-        let error = io_error(what, error);
+        self.distrust(io_error(what, error))
+    }
+
+    /// Notes an error after which nothing is known to be durable; the store is refused from now on.
+    pub fn distrust(&self, error: Error) -> Error {
         self.failed.get_or_init(|| error.message().to_owned());
         error.with_hint("this process no longer uses the store; look at the kernel's log, then start lockd again")
     }

@@ -3,27 +3,31 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use serde::{Deserialize, Serialize};
-
 use super::fs::{Errno, Fs, Stat, Whole};
 use super::io_error;
-use super::layout::{IDENTITY, RECORDS, RESERVE};
+use super::layout::{BLOBS, IDENTITY, RECORDS, RESERVE};
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind, Result};
+use crate::store::identity as common;
 
-/// The newest format of a directory that this lockd knows.
-pub const FORMAT: u32 = 1;
+pub use common::{Kind, replaced};
 
 const LIMIT: usize = 64 * 1024;
 
-#[derive(Serialize, Deserialize)]
-struct File {
-    /// Says what this file is.
-    lockd: String,
-    format: u32,
-    id: String,
-    #[serde(default)]
-    epoch: u32,
+/// What has the records: where it is, there must be an identity too.
+const fn records(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Plain => RECORDS,
+        Kind::Lsm => "tree",
+    }
+}
+
+/// What else may be in the directory before it has an identity.
+const fn others(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::Plain => &[BLOBS, RESERVE, "lost+found"],
+        Kind::Lsm => &[BLOBS, RESERVE, "lock", "tree.new", "lost+found"],
+    }
 }
 
 /// A store's identity, as read when it was opened.
@@ -33,6 +37,7 @@ pub struct Identity {
     pub id: String,
     /// Raised after a restore.
     pub epoch: u32,
+    kind: Kind,
     /// The file's attributes when it was last read: while they stay, so does its content.
     stamp: Mutex<Stat>,
 }
@@ -59,80 +64,70 @@ impl Identity {
         Ok(root)
     }
 
+    fn common(&self) -> common::Identity {
+        common::Identity { id: self.id.clone(), epoch: self.epoch, kind: self.kind }
+    }
+
     async fn read_again<F: Fs>(&self, fs: &F, root: &F::Dir) -> Result<()> {
-        let present = read(fs, root).await?.ok_or_else(|| replaced("its store.json is gone"))?;
-        if present.id != self.id {
-            return Err(replaced("another store is in its place"));
-        }
-        if present.epoch != self.epoch {
-            return Err(replaced(&format!("its epoch went from {} to {}", self.epoch, present.epoch)));
-        }
+        let present = read(fs, root, self.kind).await?.ok_or_else(|| replaced("its store.json is gone"))?;
+        self.common().check(&present.common())?;
         let stamp = *present.stamp.lock().unwrap_or_else(PoisonError::into_inner);
         *self.stamp.lock().unwrap_or_else(PoisonError::into_inner) = stamp;
         Ok(())
     }
 }
 
-/// The store is not the one that this process knew.
-pub fn replaced(what: &str) -> Error {
-    Error::new(ErrorKind::StoreReplaced, format!("the store is not the one that this process opened: {what}"))
-        .with_hint("put the store back, or start lockd again to use what is there now; nothing was written")
-}
-
 /// Reads the identity of the store in `root`; `None` when there is none.
 ///
 /// # Errors
-/// [`ErrorKind::StoreMissing`] when the file is not lockd's, [`ErrorKind::TooNew`] when a newer lockd made it.
-pub async fn read<F: Fs>(fs: &F, root: &F::Dir) -> Result<Option<Identity>> {
+/// [`ErrorKind::StoreMissing`] when the file is not lockd's or another kind of store's, [`ErrorKind::TooNew`] when a newer
+/// lockd made it.
+pub async fn read<F: Fs>(fs: &F, root: &F::Dir, kind: Kind) -> Result<Option<Identity>> {
     match fs.read(root, IDENTITY, LIMIT).await {
-        Ok(whole) => parse(&whole).map(Some),
+        Ok(whole) => parse(&whole, kind).map(Some),
         Err(Errno::NOENT) => Ok(None),
         Err(e) => Err(io_error(format!("read {IDENTITY}"), e)),
     }
 }
 
-fn parse(whole: &Whole) -> Result<Identity> {
-    let file: File = serde_json::from_slice(&whole.bytes).map_err(|e| foreign(&format!("its {IDENTITY} says: {e}")))?;
-    if file.lockd != "store" || file.id.is_empty() {
-        return Err(foreign(&format!("its {IDENTITY} is not lockd's")));
-    }
-    if file.format > FORMAT {
-        let message = format!("the store has format {}, this lockd knows {FORMAT}", file.format);
-        return Err(Error::new(ErrorKind::TooNew, message).with_hint("upgrade lockd on this host"));
-    }
-    Ok(Identity { id: file.id, epoch: file.epoch, stamp: Mutex::new(whole.stat) })
+fn parse(whole: &Whole, kind: Kind) -> Result<Identity> {
+    let common::Identity { id, epoch, kind } = common::Identity::parse_as(kind, &whole.bytes)?;
+    Ok(Identity { id, epoch, kind, stamp: Mutex::new(whole.stat) })
 }
 
-fn foreign(why: &str) -> Error {
-    Error::new(ErrorKind::StoreMissing, format!("the directory is not a lockd store: {why}"))
-        .with_hint("choose another directory; lockd takes only its own or an empty one")
+/// Whether a directory without an identity may become a store.
+///
+/// # Errors
+/// [`ErrorKind::StoreMissing`] when something of others is in it, or a store that lost its identity.
+pub async fn check_free<F: Fs>(fs: &F, root: &F::Dir, kind: Kind) -> Result<()> {
+    let names = fs.list(root).await.map_err(|e| io_error("list the store's directory", e))?;
+    let records = records(kind);
+    if names.iter().any(|name| name == records) && !names.iter().any(|name| name == IDENTITY) {
+        return Err(common::foreign(&format!("it has {records}, but {IDENTITY} is gone")));
+    }
+    let own = |name: &str| name.starts_with(IDENTITY) || name == records || others(kind).contains(&name);
+    match names.iter().find(|name| !own(name)) {
+        None => Ok(()),
+        Some(name) => Err(common::foreign(&format!("it has {name:?}"))),
+    }
 }
 
 /// Makes the identity of a new store, unless another process was faster: then reads that one. Says whether it was made here.
 ///
 /// # Errors
-/// [`ErrorKind::StoreMissing`] when something of others is in the directory; those of the file system.
-pub async fn make<F: Fs>(fs: &F, root: &F::Dir, entropy: &dyn Entropy) -> Result<(Identity, bool)> {
-    let names = fs.list(root).await.map_err(|e| io_error("list the store's directory", e))?;
-    if names.iter().any(|name| name == RECORDS) && !names.iter().any(|name| name == IDENTITY) {
-        return Err(foreign(&format!("it has {RECORDS}, but {IDENTITY} is gone")));
-    }
-    let own = |name: &String| {
-        name.starts_with(IDENTITY) || [RECORDS, "blobs", RESERVE, "lost+found"].contains(&name.as_str())
-    };
-    if let Some(name) = names.iter().find(|name| !own(name)) {
-        return Err(foreign(&format!("it has {name:?}")));
-    }
-    let id = hex::encode(entropy.bytes::<16>());
+/// Those of [`check_free`] and of the file system.
+pub async fn make<F: Fs>(fs: &F, root: &F::Dir, kind: Kind, entropy: &dyn Entropy) -> Result<(Identity, bool)> {
+    check_free(fs, root, kind).await?;
+    let new = common::Identity::of(kind, entropy);
     let temp = format!("{IDENTITY}.{}", hex::encode(entropy.bytes::<8>()));
-    let linked = write(fs, root, &temp, &id).await;
+    let linked = write(fs, root, &temp, &new).await;
     let unlinked = fs.unlink(root, &temp).await;
-    let found = read(fs, root).await?;
+    let found = read(fs, root, kind).await?;
     match (found, linked) {
         // Read back whatever `link` said: on NFS its error may hide success.
         (Some(found), _) => {
             fs.sync_dir(root).await.map_err(|e| io_error("sync the store's directory", e))?;
-            let made = found.id == id;
+            let made = found.id == new.id;
             Ok((found, made))
         }
         (None, Err(e)) => Err(e),
@@ -140,10 +135,8 @@ pub async fn make<F: Fs>(fs: &F, root: &F::Dir, entropy: &dyn Entropy) -> Result
     }
 }
 
-async fn write<F: Fs>(fs: &F, root: &F::Dir, temp: &str, id: &str) -> Result<()> {
-    let file = File { lockd: "store".to_owned(), format: FORMAT, id: id.to_owned(), epoch: 0 };
-    let mut text = serde_json::to_vec(&file).map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?;
-    text.push(b'\n');
+async fn write<F: Fs>(fs: &F, root: &F::Dir, temp: &str, new: &common::Identity) -> Result<()> {
+    let text = new.encode()?;
     let what = |e| io_error(format!("make {IDENTITY}"), e);
     let file = fs.create(root, temp).await.map_err(what)?;
     fs.write_at(&file, &text, 0).await.map_err(what)?;

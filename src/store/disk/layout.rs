@@ -20,6 +20,8 @@ pub const FLOOR: &str = "floor";
 pub const RESERVE: &str = "reserve";
 /// The directory of all records.
 pub const RECORDS: &str = "records";
+/// The directory of all blobs.
+pub const BLOBS: &str = "blobs";
 
 /// The directory of one key, of its records or its blobs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +40,7 @@ impl Place {
     /// Of a key's blobs.
     #[must_use]
     pub fn blobs(key: KeyHash) -> Self {
-        Self::below("blobs", key)
+        Self::below(BLOBS, key)
     }
 
     fn below(top: &str, key: KeyHash) -> Self {

@@ -66,7 +66,7 @@ pub struct Shared<F: Fs> {
     /// Who the store is.
     pub identity: Identity,
     /// What is durable.
-    pub durable: durable::Durable,
+    pub durable: Arc<durable::Durable>,
     /// What was seen.
     pub known: known::Known,
     /// Whether it is on a file system that other hosts write to.

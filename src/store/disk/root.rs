@@ -1,5 +1,6 @@
 //! The store's directory on this machine: whether it may be used, whether it may be made, and what file system it is on.
 
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags};
 
 use super::fs::Fs;
-use super::identity::{self, Identity};
+use super::identity::{self, Identity, Kind};
 use super::real::RealFs;
 use super::{Disk, io_error, room};
 use crate::clock::Clock;
@@ -17,12 +18,17 @@ use crate::platform::mounts::{Mount, missing_mount, mount_of, mounts};
 use crate::store::open::{OpenOptions, Opened};
 use crate::store::{Facts, Store};
 
-/// What was found out about a directory.
-struct Found {
-    fs: RealFs,
-    identity: Identity,
-    created: bool,
-    mount: Option<Mount>,
+/// A directory that may be, or become, a store.
+pub(crate) struct Site {
+    /// Its file system.
+    pub fs: RealFs,
+    /// What it is on.
+    pub mount: Option<Mount>,
+    root: OwnedFd,
+    real: PathBuf,
+    mounts: Vec<Mount>,
+    /// Whether it was made just now.
+    made: bool,
 }
 
 /// Opens the store in a directory, and makes it where that is wanted and safe.
@@ -35,38 +41,79 @@ pub async fn open(path: PathBuf, url: String, options: OpenOptions) -> Result<Op
         let found = futures_util::FutureExt::now_or_never(find(&path, &options));
         found.unwrap_or_else(|| Err(super::lost()))
     };
-    let found = tokio::task::spawn_blocking(look).await.unwrap_or_else(|_| Err(super::lost()))?;
-    let facts = facts(url, &found, &*clock);
-    let network = found.mount.as_ref().is_none_or(Mount::is_network);
-    let disk = Arc::new(Disk::new(found.fs, found.identity, clock, entropy, network));
-    Ok(Opened { store: Store { records: disk.clone(), blobs: disk, facts }, created: found.created })
+    let (site, identity, created) = tokio::task::spawn_blocking(look).await.unwrap_or_else(|_| Err(super::lost()))?;
+    let facts = facts(url, &identity, site.mount.as_ref(), &*clock);
+    let network = site.mount.as_ref().is_none_or(Mount::is_network);
+    let disk = Arc::new(Disk::new(site.fs, identity, clock, entropy, network));
+    Ok(Opened { store: Store { records: disk.clone(), blobs: disk, facts }, created })
 }
 
-async fn find(path: &Path, options: &OpenOptions) -> Result<Found> {
-    let made = exists_or_made(path, options)?;
-    let real = std::fs::canonicalize(path).map_err(|e| Error::io("open the store's directory", &e))?;
-    let mounts = mounts().map_err(|e| Error::io("read /proc/self/mountinfo", &e))?;
-    let mount = mount_of(&mounts, &real).cloned();
-    let shared = check_mode(&real)?;
-    check_mount(mount.as_ref())?;
-    let fs = RealFs::new(path.to_owned(), shared, mount.as_ref().is_some_and(Mount::is_local));
-    let root = fs.open_root().await.map_err(|e| io_error("open the store's directory", e))?;
-    let there = identity::read(&fs, &root).await?;
-    check_writable(&real)?;
-    let (identity, created) = match there {
-        Some(identity) => (identity, false),
-        None if !options.create => return Err(none_here("the directory has no store")),
-        None => {
-            check_mounted(&mounts, &real, options)?;
-            if made || identity_is_first(&real) {
-                sync_parent(&real)?;
-            }
-            let made = identity::make(&fs, &root, &*options.entropy).await?;
-            room::hold(&fs, &root).await;
-            made
+async fn find(path: &Path, options: &OpenOptions) -> Result<(Site, Identity, bool)> {
+    let site = Site::look(path, options).await?;
+    if let Some(identity) = site.identity(Kind::Plain).await? {
+        return Ok((site, identity, false));
+    }
+    site.check_new(Kind::Plain, options).await?;
+    let (identity, created) = site.make_identity(Kind::Plain, options).await?;
+    site.hold_room().await;
+    Ok((site, identity, created))
+}
+
+impl Site {
+    /// Finds the directory, or makes it where that is wanted and safe.
+    ///
+    /// # Errors
+    /// See [`crate::store::open::open`].
+    pub(crate) async fn look(path: &Path, options: &OpenOptions) -> Result<Self> {
+        let made = exists_or_made(path, options)?;
+        let real = std::fs::canonicalize(path).map_err(|e| Error::io("open the store's directory", &e))?;
+        let mounts = mounts().map_err(|e| Error::io("read /proc/self/mountinfo", &e))?;
+        let mount = mount_of(&mounts, &real).cloned();
+        let shared = check_mode(&real)?;
+        check_mount(mount.as_ref())?;
+        let fs = RealFs::new(path.to_owned(), shared, mount.as_ref().is_some_and(Mount::is_local));
+        let root = fs.open_root().await.map_err(|e| io_error("open the store's directory", e))?;
+        Ok(Self { fs, mount, root, real, mounts, made })
+    }
+
+    /// Who the store is; `None` when there is none yet.
+    ///
+    /// # Errors
+    /// Those of [`identity::read`]; when the directory may not be written.
+    pub(crate) async fn identity(&self, kind: Kind) -> Result<Option<Identity>> {
+        let there = identity::read(&self.fs, &self.root, kind).await?;
+        check_writable(&self.real)?;
+        Ok(there)
+    }
+
+    /// Whether a store may be made here; also makes the directory's own name durable.
+    ///
+    /// # Errors
+    /// [`ErrorKind::StoreMissing`] when not.
+    pub(crate) async fn check_new(&self, kind: Kind, options: &OpenOptions) -> Result<()> {
+        if !options.create {
+            return Err(none_here("the directory has no store"));
         }
-    };
-    Ok(Found { fs, identity, created, mount })
+        check_mounted(&self.mounts, &self.real, options)?;
+        identity::check_free(&self.fs, &self.root, kind).await?;
+        if self.made || identity_is_first(&self.real) {
+            sync_parent(&self.real)?;
+        }
+        Ok(())
+    }
+
+    /// Makes a new store's reserve.
+    pub(crate) async fn hold_room(&self) {
+        room::hold(&self.fs, &self.root).await;
+    }
+
+    /// Makes the identity, unless another process was faster. Says whether it was made here.
+    ///
+    /// # Errors
+    /// Those of [`identity::make`].
+    pub(crate) async fn make_identity(&self, kind: Kind, options: &OpenOptions) -> Result<(Identity, bool)> {
+        identity::make(&self.fs, &self.root, kind, &*options.entropy).await
+    }
 }
 
 /// Whether the directory was made here.
@@ -170,15 +217,16 @@ fn none_here(why: &str) -> Error {
     )
 }
 
-fn facts(url: String, found: &Found, clock: &dyn Clock) -> Facts {
-    let local = found.mount.as_ref().is_some_and(Mount::is_local);
+/// What is known of a store in a directory.
+pub(crate) fn facts(url: String, identity: &Identity, mount: Option<&Mount>, clock: &dyn Clock) -> Facts {
+    let local = mount.is_some_and(Mount::is_local);
     Facts {
         url,
-        id: found.identity.id.clone(),
-        epoch: found.identity.epoch,
+        id: identity.id.clone(),
+        epoch: identity.epoch,
         stamps: local && clock.boot_id().is_some(),
         ttl_min: if local { TTL_MIN } else { TTL_MIN_NETWORK },
-        about: found.mount.as_ref().map_or_else(|| "unknown file system".to_owned(), about),
+        about: mount.map_or_else(|| "unknown file system".to_owned(), about),
     }
 }
 

@@ -199,11 +199,6 @@ impl LossyFs {
         self.at.path()
     }
 
-    /// A directory in it for a store, as a URL.
-    pub fn store_url(&self) -> String {
-        format!("disk://{}", self.store_path().display())
-    }
-
     /// A directory in it for a store.
     pub fn store_path(&self) -> PathBuf {
         self.path().join("store")

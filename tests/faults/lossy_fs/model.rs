@@ -61,6 +61,8 @@ pub struct Pending {
     pub name: String,
     /// The inode that it then leads to; `None` when it was removed.
     pub to: Option<Ino>,
+    /// The name that it had before, when it was renamed: both change or neither.
+    pub from: Option<String>,
 }
 
 /// The whole file system.
@@ -215,14 +217,26 @@ impl Model {
 
     pub fn rename(&mut self, parent: Ino, name: &str, new_parent: Ino, new_name: &str) -> Result<(), Errno> {
         let ino = self.lookup(parent, name)?;
-        self.inode_mut(ino)?.file()?;
-        match self.lookup(new_parent, new_name) {
-            Ok(old) if old == ino => return Ok(()),
-            Ok(_) => self.unlink(new_parent, new_name)?,
-            Err(_) => {}
+        let replaced = self.lookup(new_parent, new_name).ok();
+        if replaced == Some(ino) {
+            return Ok(());
         }
-        self.dir_mut(new_parent)?.set(new_name, Some(ino));
-        self.dir_mut(parent)?.set(name, None);
+        if let Some(old) = replaced {
+            // Only a file may stand where another one comes, not a directory.
+            self.inode_mut(ino)?.file()?;
+            let old = self.inode_mut(old)?;
+            old.file()?;
+            old.links -= 1;
+        }
+        if parent == new_parent {
+            self.dir_mut(parent)?.rename(name, new_name, ino);
+        } else {
+            self.dir_mut(new_parent)?.set(new_name, Some(ino));
+            self.dir_mut(parent)?.set(name, None);
+        }
+        if let Some(old) = replaced {
+            self.forget_if_gone(old);
+        }
         Ok(())
     }
 
@@ -345,7 +359,13 @@ impl Dir {
             Some(ino) => self.names.insert(name.to_owned(), ino),
             None => self.names.remove(name),
         };
-        self.pending.push(Pending { name: name.to_owned(), to });
+        self.pending.push(Pending { name: name.to_owned(), to, from: None });
+    }
+
+    fn rename(&mut self, from: &str, name: &str, ino: Ino) {
+        let pending = Pending { name: name.to_owned(), to: Some(ino), from: Some(from.to_owned()) };
+        pending.clone().apply(&mut self.names);
+        self.pending.push(pending);
     }
 
     fn sync(&mut self) {
@@ -357,6 +377,9 @@ impl Dir {
 
 impl Pending {
     pub fn apply(self, names: &mut BTreeMap<String, Ino>) {
+        if let Some(from) = &self.from {
+            names.remove(from);
+        }
         match self.to {
             Some(ino) => names.insert(self.name, ino),
             None => names.remove(&self.name),

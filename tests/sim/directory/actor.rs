@@ -14,7 +14,7 @@ use lockd::error::ErrorKind;
 use lockd::model::Namespace;
 use lockd::store::disk::etag::{digest, parse};
 use lockd::store::disk::fs::Fs;
-use lockd::store::disk::identity::{self, Identity};
+use lockd::store::disk::identity::{self, Identity, Kind};
 use lockd::store::disk::{Disk, prune};
 use lockd::store::{Etag, Precondition, PutError, RecordStore};
 use tokio::sync::oneshot;
@@ -133,10 +133,10 @@ impl Actor {
 async fn find_or_make(fs: &SimFs, entropy: &dyn Entropy) -> lockd::error::Result<Identity> {
     let io = |e| lockd::store::disk::io_error("open the root", e);
     let root = fs.open_root().await.map_err(io)?;
-    if let Some(identity) = identity::read(fs, &root).await? {
+    if let Some(identity) = identity::read(fs, &root, Kind::Plain).await? {
         return Ok(identity);
     }
-    let (identity, made) = identity::make(fs, &root, entropy).await?;
+    let (identity, made) = identity::make(fs, &root, Kind::Plain, entropy).await?;
     if made {
         fs.world().count(C::StoresMade);
     }
