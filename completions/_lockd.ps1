@@ -431,10 +431,14 @@ Register-ArgumentCompleter -Native -CommandName 'lockd' -ScriptBlock {
         }
         'lockd;bench' {
             [CompletionResult]::new('--clients', '--clients', [CompletionResultType]::ParameterName, 'Clients at the same time; several numbers, each in its turn')
+            [CompletionResult]::new('--keys', '--keys', [CompletionResultType]::ParameterName, 'Keys of the suite `scale`; several numbers, each in its turn')
             [CompletionResult]::new('--replicas', '--replicas', [CompletionResultType]::ParameterName, 'Engines on the store, as many processes would have; clients take turns')
             [CompletionResult]::new('--runs', '--runs', [CompletionResultType]::ParameterName, 'Runs of each work')
             [CompletionResult]::new('--duration', '--duration', [CompletionResultType]::ParameterName, 'How long a run is')
             [CompletionResult]::new('--rate', '--rate', [CompletionResultType]::ParameterName, 'Operations that are due a second, by all clients together [default: as many as they can]')
+            [CompletionResult]::new('--baseline', '--baseline', [CompletionResultType]::ParameterName, 'Compare with this file, which an earlier run with --json printed')
+            [CompletionResult]::new('--tolerance', '--tolerance', [CompletionResultType]::ParameterName, 'How much worse than the baseline operations a second or median latency may be')
+            [CompletionResult]::new('--report', '--report', [CompletionResultType]::ParameterName, 'Write a page with plots to this file: HTML that needs nothing else')
             [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]')
             [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]')
             [CompletionResult]::new('--namespace', '--namespace', [CompletionResultType]::ParameterName, 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]')

@@ -217,13 +217,17 @@ _lockd() {
             return 0
             ;;
         lockd__subcmd__bench)
-            opts="-o -q -v -h --clients --replicas --runs --duration --rate --server --store --namespace --no-create --env-file --config --output --json --quiet --verbose --color --help lease update handoff raw"
+            opts="-o -q -v -h --clients --keys --replicas --runs --duration --rate --baseline --tolerance --report --server --store --namespace --no-create --env-file --config --output --json --quiet --verbose --color --help lease update stream handoff scale raw"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --clients)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --keys)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -240,6 +244,18 @@ _lockd() {
                     return 0
                     ;;
                 --rate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --baseline)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tolerance)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --report)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1432,7 +1448,7 @@ _lockd_with_keys() {
                 ((i++))
                 ;;
             --server=* | --store=* | --namespace=* | --env-file=* | --config=*) flags+=("${words[i]}") ;;
-            --clients | --color | --conflict-exit-code | --duration | --for-pid | --if-busy | --if-etag | --if-version | --key | --kill-grace | --lease-id | --max-runtime | --min-hold | --once-per | --output | --owner | --rate | --reason | --replicas | --report | --runs | --token | --ttl | --wait | -E | -o | -w)
+            --baseline | --clients | --color | --conflict-exit-code | --duration | --for-pid | --if-busy | --if-etag | --if-version | --key | --keys | --kill-grace | --lease-id | --max-runtime | --min-hold | --once-per | --output | --owner | --rate | --reason | --replicas | --report | --runs | --token | --tolerance | --ttl | --wait | -E | -o | -w)
                 value=${words[i]}
                 ((i++))
                 ;;

@@ -412,10 +412,14 @@ set edit:completion:arg-completer[lockd] = {|@words|
         }
         &'lockd;bench'= {
             cand --clients 'Clients at the same time; several numbers, each in its turn'
+            cand --keys 'Keys of the suite `scale`; several numbers, each in its turn'
             cand --replicas 'Engines on the store, as many processes would have; clients take turns'
             cand --runs 'Runs of each work'
             cand --duration 'How long a run is'
             cand --rate 'Operations that are due a second, by all clients together [default: as many as they can]'
+            cand --baseline 'Compare with this file, which an earlier run with --json printed'
+            cand --tolerance 'How much worse than the baseline operations a second or median latency may be'
+            cand --report 'Write a page with plots to this file: HTML that needs nothing else'
             cand --server 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]'
             cand --store 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]'
             cand --namespace 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]'

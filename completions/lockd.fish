@@ -302,10 +302,14 @@ complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subco
 complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from check" -s v -l verbose -d 'Say more: the store in use, for example'
 complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c lockd -n "__fish_lockd_using_subcommand bench" -l clients -d 'Clients at the same time; several numbers, each in its turn' -r
+complete -c lockd -n "__fish_lockd_using_subcommand bench" -l keys -d 'Keys of the suite `scale`; several numbers, each in its turn' -r
 complete -c lockd -n "__fish_lockd_using_subcommand bench" -l replicas -d 'Engines on the store, as many processes would have; clients take turns' -r
 complete -c lockd -n "__fish_lockd_using_subcommand bench" -l runs -d 'Runs of each work' -r
 complete -c lockd -n "__fish_lockd_using_subcommand bench" -l duration -d 'How long a run is' -r
 complete -c lockd -n "__fish_lockd_using_subcommand bench" -l rate -d 'Operations that are due a second, by all clients together [default: as many as they can]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand bench" -l baseline -d 'Compare with this file, which an earlier run with --json printed' -r -F
+complete -c lockd -n "__fish_lockd_using_subcommand bench" -l tolerance -d 'How much worse than the baseline operations a second or median latency may be' -r
+complete -c lockd -n "__fish_lockd_using_subcommand bench" -l report -d 'Write a page with plots to this file: HTML that needs nothing else' -r -F
 complete -c lockd -n "__fish_lockd_using_subcommand bench" -l server -d 'A running server: http://, https:// or unix:///path; several are tried in turn [env: LOCKD_SERVER]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand bench" -l store -d 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand bench" -l namespace -d 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]' -r
@@ -424,7 +428,7 @@ function __lockd_wants_key
         switch $word
             case --
                 return 1
-            case --server --store --namespace --env-file --config --clients --color --conflict-exit-code --duration --for-pid --if-busy --if-etag --if-version --key --kill-grace --lease-id --max-runtime --min-hold --once-per --output --owner --rate --reason --replicas --report --runs --token --ttl --wait -E -o -w
+            case --server --store --namespace --env-file --config --baseline --clients --color --conflict-exit-code --duration --for-pid --if-busy --if-etag --if-version --key --keys --kill-grace --lease-id --max-runtime --min-hold --once-per --output --owner --rate --reason --replicas --report --runs --token --tolerance --ttl --wait -E -o -w
                 set value yes
             case '-*'
             case '*'

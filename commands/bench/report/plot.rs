@@ -164,7 +164,7 @@ mod tests {
             let axis = Axis::from_zero(most, |at| at.to_string());
             (axis.low, axis.high, axis.ticks.len())
         };
-        assert_eq!(ends(100.0), (0.0, 150.0, 4));
+        assert_eq!(ends(100.0), (0.0, 100.0, 3));
         assert_eq!(ends(3.0), (0.0, 3.0, 4));
         assert_eq!(ends(1_234.0), (0.0, 1_500.0, 4));
         assert_eq!((ends(0.0), ends(f64::NAN)), ((0.0, 1.0, 2), (0.0, 1.0, 2)));
