@@ -9,10 +9,10 @@ use lockd::error::{ErrorKind, Result};
 
 use super::context::{Context, Flags};
 use super::output::Voice;
-use super::settings::SETTINGS;
+use super::settings::{SETTINGS, Setting};
 use super::{
     acquire, bench, break_lease, completions, config, edit, exec, fence, get, help, keepalive, list, man, release,
-    remove, status, update, watch,
+    remove, serve, status, update, watch,
 };
 
 /// Every page begins with what the command is for; options follow in groups.
@@ -57,6 +57,7 @@ enum Command {
     Break(break_lease::Args),
     Fence(fence::Args),
     Bench(bench::Args),
+    Serve(serve::Args),
     Config(config::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -71,13 +72,16 @@ pub fn tree() -> clap::Command {
 fn finished(command: clap::Command) -> clap::Command {
     let command = command.help_template(TEMPLATE).next_line_help(false).max_term_width(100);
     let command = command.disable_help_subcommand(true);
-    command.mut_args(documented).mut_subcommands(finished)
+    let name = command.get_name().to_owned();
+    command.mut_args(|arg| documented(&name, arg)).mut_subcommands(finished)
 }
 
-fn documented(arg: clap::Arg) -> clap::Arg {
-    let Some(setting) = SETTINGS.iter().find(|setting| Some(setting.name) == arg.get_long()) else { return arg };
+fn documented(command: &str, arg: clap::Arg) -> clap::Arg {
+    let read_here = |setting: &&Setting| setting.only.is_none_or(|only| only == command);
+    let named = SETTINGS.iter().filter(read_here).find(|setting| Some(setting.name) == arg.get_long());
+    let Some(setting) = named else { return arg };
     let mut help = arg.get_help().map(ToString::to_string).unwrap_or_default();
-    help.push_str(&format!(" [env: {}]", setting.env));
+    help.push_str(&format!(" [env: {}]", setting.variables()));
     if !setting.default.is_empty() && !help.contains("[default") {
         help.push_str(&format!(" [default: {}]", setting.default));
     }
@@ -127,6 +131,7 @@ fn dispatch(context: &Context, command: Command) -> Result<u8> {
         Command::Break(args) => break_lease::run(context, &args),
         Command::Fence(args) => fence::run(context, &args),
         Command::Bench(args) => bench::run(context, &args),
+        Command::Serve(args) => serve::run(context, &args),
         Command::Config(args) => config::run(context, &args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),

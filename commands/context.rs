@@ -8,22 +8,23 @@ use std::sync::Arc;
 
 use lockd::client::Client;
 use lockd::clock::{Clock, SystemClock};
-use lockd::connect::{self, Connection, Target};
+use lockd::connect::{self, Carrier, Connection, Target};
 use lockd::entropy::{Entropy, KernelEntropy};
 use lockd::error::{Error, ErrorKind, Result};
+use lockd::limits::{TTL_MIN, TTL_MIN_OBJECTS};
 use lockd::model::{Holder, Key, Namespace, Owner, Ttl};
 use lockd::store::Facts;
 use lockd::store::open::{OpenOptions, StoreUrl};
 
 use super::output::{self, Format, Voice};
 use super::settings::{Config, Environment, Settings, Typed, resolve};
-use super::target::{self, Need, Place};
-use super::{duration, identity, text};
+use super::target::{self, Kind, Need, Place};
+use super::{duration, identity, storage, text};
 
 /// Flags that every command takes.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct Flags {
-    /// A running server: http://, https:// or unix:///path; several are tried in turn
+    /// A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn
     #[arg(long, global = true, value_name = "URL[,URL]", help_heading = "Where to act")]
     pub server: Option<String>,
     /// Open this store directly, in this process
@@ -56,6 +57,9 @@ pub struct Flags {
     /// Colour: auto, always or never
     #[arg(long, global = true, value_name = "WHEN", help_heading = "Output")]
     pub color: Option<String>,
+    /// Buckets and containers.
+    #[command(flatten)]
+    pub storage: storage::StorageFlags,
 }
 
 impl Flags {
@@ -71,6 +75,7 @@ impl Flags {
         if self.no_create {
             typed.insert("no-create", "true".to_owned());
         }
+        self.storage.add_to(&mut typed);
         typed
     }
 }
@@ -93,13 +98,13 @@ pub struct Context {
     pub entropy: Arc<dyn Entropy>,
 }
 
-/// A store that was opened for a command.
+/// A store that was opened for a command, or servers of one.
 pub struct Session {
     /// Leases and state.
     pub client: Client,
-    /// What is known of the store.
-    pub facts: Facts,
-    /// Who named it.
+    /// What is known of the store; of one behind a server nothing is.
+    pub facts: Option<Facts>,
+    /// Where it is, and who named it.
     pub place: Place,
 }
 
@@ -153,7 +158,16 @@ impl Context {
     /// When it is malformed or out of bounds.
     pub fn ttl(&self, typed: Option<&str>) -> Result<Ttl> {
         let settings = self.settings.with_flag("ttl", typed);
-        let read = |text: &str| duration::parse(text).and_then(|d| Ttl::new(d).map_err(|e| e.to_string()));
+        let shortest = match self.place(Need::Moment) {
+            Ok(place) if place.is_of_objects() => TTL_MIN_OBJECTS,
+            _ => TTL_MIN,
+        };
+        let read = |text: &str| match duration::parse(text)? {
+            ttl if (TTL_MIN..shortest).contains(&ttl) => {
+                Err(format!("a TTL is {} s at the least on an object store", shortest.as_secs()))
+            }
+            ttl => Ttl::new(ttl).map_err(|e| e.to_string()),
+        };
         settings.get("ttl").map_or(Ok(Ttl::default()), |found| found.parse(read))
     }
 
@@ -189,34 +203,58 @@ impl Context {
         runtime.map_err(|e| Error::io("start the runtime", &e))?.block_on(work)
     }
 
-    /// Opens the store.
+    /// How the store at a URL is opened; a missing one is made.
+    ///
+    /// # Errors
+    /// As [`storage::of`].
+    pub fn options(&self, url: &str) -> Result<OpenOptions> {
+        Ok(OpenOptions {
+            objects: storage::of(url, &self.settings, &self.environment)?,
+            clock: Arc::clone(&self.clock),
+            entropy: Arc::clone(&self.entropy),
+            ..OpenOptions::system()
+        })
+    }
+
+    /// Opens the store; a server is not asked for anything yet.
     ///
     /// # Errors
     /// What is wrong with it.
     pub async fn open(&self, need: Need) -> Result<Session> {
         let place = self.place(need)?;
+        match place.kind {
+            Kind::Store => self.open_store(place).await,
+            Kind::Servers => self.reach(place),
+        }
+    }
+
+    fn reach(&self, place: Place) -> Result<Session> {
+        let service = connect::servers(place.url.split(','), Carrier::Threads, Arc::clone(&self.clock))?;
+        self.voice.detail(&format!("server {}, named by {}", place.url, place.origin));
+        let client = Client::new(service, Arc::clone(&self.clock), Arc::clone(&self.entropy));
+        Ok(Session { client, facts: None, place })
+    }
+
+    async fn open_store(&self, place: Place) -> Result<Session> {
         let create = !self.settings.is_on("no-create")?;
         if let (Some(dir), true) = (&place.embedded, create) {
             make_parents(dir)?;
         }
-        let open = OpenOptions {
-            create,
-            clock: Arc::clone(&self.clock),
-            entropy: Arc::clone(&self.entropy),
-            ..OpenOptions::system()
-        };
+        let open = OpenOptions { create, ..self.options(&place.url)? };
         let root = rustix::process::geteuid().is_root();
         let notes = target::notes_directory(&self.environment, root);
         let target = Target::Store(place.url.clone());
         let Connection { service, store: facts, created } =
-            connect::open(&target, connect::Options { open, notes }).await?;
-        // Nobody takes a store in memory for one that stays.
-        if created && facts.url != StoreUrl::Memory.to_text() {
+            connect::open(&target, connect::Options { open, notes, serves: false, observer: None }).await?;
+        if created {
             self.voice.note(&format!("new store at {} ({})", path_of(&facts.url), facts.about));
+        }
+        if let Some(warning) = facts.warning(self.clock.wall()) {
+            self.voice.note(&format!("{}: {warning}", facts.url));
         }
         self.voice.detail(&format!("store {} ({}), named by {}", facts.url, facts.about, place.origin));
         let client = Client::new(service, Arc::clone(&self.clock), Arc::clone(&self.entropy));
-        Ok(Session { client, facts, place })
+        Ok(Session { client, facts: Some(facts), place })
     }
 
     /// Whether data for people may be coloured.

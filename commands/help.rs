@@ -5,7 +5,7 @@ use lockd::error::{ErrorKind, Result};
 use super::context::usage;
 use super::page::{NARROWEST, wrapped};
 use super::settings::SETTINGS;
-use super::{cli, output, table};
+use super::{cli, output, storage, table};
 
 /// Explain a command or a topic
 #[derive(clap::Args)]
@@ -175,19 +175,24 @@ pub fn environment_rows() -> Vec<(String, String)> {
     let settings = SETTINGS.iter().map(|setting| {
         let default =
             if setting.default.is_empty() { String::new() } else { format!(" [default: {}]", setting.default) };
-        (setting.env.to_owned(), format!("{} (--{}){default}", setting.about, setting.name))
+        let usual = setting.usual().join(", ");
+        let usual = if usual.is_empty() { usual } else { format!("; else {usual}") };
+        (setting.env.to_owned(), format!("{} (--{}{usual}){default}", setting.about, setting.name))
     });
-    settings.chain(OTHERS.iter().map(row)).collect()
+    settings.chain(storage::credentials().map(row)).chain(OTHERS.iter().map(row)).collect()
 }
 
 const STORES: &str = "\
 Where lockd keeps its records
 
-  disk:///abs/path   a directory, on a local disk or NFS, shared by any number of processes and hosts
-  lsm:///abs/path    an embedded key-value store in a directory on a local disk, for one process at a time: `lockd serve`
+  disk:///abs/path                   a directory, on a local disk or NFS, shared by any number of processes and hosts
+  lsm:///abs/path                    an embedded key-value store in a directory on a local disk, for one process at a time: `lockd serve`
+  s3://bucket/prefix                 a bucket of S3, or of what speaks it (MinIO), at a prefix of your choice
+  azure://account/container/prefix   a container of Azure Blob Storage, at a prefix of your choice
 
-A command acts on the store that --store or LOCKD_STORE names. When nobody names one, it is the embedded default, a disk://
-store at $XDG_STATE_HOME/lockd when that is set, else at /var/lib/lockd for root and ~/.local/state/lockd for others.
+A command acts on the store that --store or LOCKD_STORE names, or over the servers that --server or LOCKD_SERVER names. When
+nobody names anything, it is the embedded default, a disk:// store at $XDG_STATE_HOME/lockd when that is set, else at
+/var/lib/lockd for root and ~/.local/state/lockd for others.
 
 A directory that is missing is made, and that is said on standard error; its parent must exist. With --no-create, or below a
 mount point of /etc/fstab that is not mounted, it is an error instead.
@@ -195,8 +200,27 @@ mount point of /etc/fstab that is not mounted, it is an error instead.
 An lsm:// store makes many changes durable with one sync. Whoever has it open keeps others out: they are told which process
 that is. So exec and acquire, which hold a lease while others want one, refuse it; all other commands work while nobody has it.
 
-mem:// lives in one process: only bench takes it. Object stores (s3://, azure://) and servers (http://, https://, unix:///path)
-are not offered by this version.
+A bucket or a container is never made; what lockd keeps in it below the prefix is. Credentials stand in variables or in files
+that settings name, never in an argument or a URL:
+
+  s3://      AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (AWS_SESSION_TOKEN), web identity, or the role of the container or
+             instance; profiles of ~/.aws are not read. Another service: --s3-endpoint, --s3-region
+  azure://   LOCKD_AZURE_ACCOUNT_KEY or --azure-key-file, LOCKD_AZURE_SAS_TOKEN or --azure-sas-file, else what
+             AZURE_STORAGE_* says, else managed or workload identity. Another cloud: --azure-endpoint
+
+`lockd help env` lists all variables. A TTL is 5 s at the least on an object store. .env.s3.example and .env.azure.example are
+env-files to copy.
+
+mem:// lives in one process: only `serve` and `bench` take it.
+
+Servers
+
+  http://HOST[:PORT]   a running `lockd serve` [port: 9341]
+  unix:///abs/path     the same over a unix socket
+
+Every command works over a server as on a store, with the same output and exit codes. Servers that share a store may be named
+together, with commas: they are tried in turn with the same ids, so that nothing is done twice. https:// is not offered by this
+version.
 ";
 
 const GUARANTEES: &str = "\

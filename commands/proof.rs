@@ -1,7 +1,7 @@
 //! The lease that the environment carries: what `acquire` printed or `exec` handed down. It is used for its own key only.
 
 use lockd::error::{Error, ErrorKind, Result};
-use lockd::model::{FencingToken, Key, LeaseId, Namespace};
+use lockd::model::{FencingToken, Key, LeaseId};
 use lockd::service::Proof;
 
 use super::context::Context;
@@ -26,21 +26,21 @@ pub fn key(context: &Context, operand: Option<&str>) -> Result<Key> {
 /// `Usage` when it is one, and malformed.
 pub fn in_environment(context: &Context, key: &Key) -> Result<Option<Proof>> {
     let environment = &context.environment;
-    let url = context.place(Need::Moment)?.url;
+    let place = context.place(Need::Moment)?;
     // A flag may have sent this command elsewhere than the lease was taken.
-    let is_here = |namespace: Option<&str>, store: Option<&str>| {
-        let namespace = namespace.or(environment.var("LOCKD_NAMESPACE")).unwrap_or(Namespace::DEFAULT);
-        key.namespace().as_str() == namespace && store.or(environment.var("LOCKD_STORE")).is_none_or(|at| at == url)
-    };
-    let ours = environment.var("LOCKD_KEY") == Some(key.name()) && is_here(None, None);
-    if let Some(id) = environment.var("LOCKD_LEASE_ID").filter(|_| ours) {
-        let token = environment.var("LOCKD_FENCING_TOKEN").unwrap_or_default();
-        return proof(id, token.parse().ok()).map(Some);
+    let is_here = |listed: &Listed| listed.is_of(key) && listed.may_be_at(&place);
+    if let (Some(name), Some(id)) = (environment.var("LOCKD_KEY"), environment.var("LOCKD_LEASE_ID")) {
+        let token = environment.var("LOCKD_FENCING_TOKEN").unwrap_or_default().parse().ok();
+        let listed = Listed::new(name, id, token.unwrap_or(0)).placed_by(|name| environment.var(name));
+        if is_here(&listed) {
+            return proof(id, token).map(Some);
+        }
     }
     let Some(leases) = environment.var("LOCKD_LEASES") else { return Ok(None) };
     let leases: Vec<Listed> = serde_json::from_str(leases).map_err(|e| malformed("LOCKD_LEASES", &e.to_string()))?;
-    let here = |lease: &&Listed| lease.key == key.name() && is_here(lease.namespace.as_deref(), lease.store.as_deref());
-    leases.iter().find(here).map(|lease| proof(&lease.lease_id, Some(lease.fencing_token))).transpose()
+    let placed = leases.into_iter().map(|listed| listed.placed_by(|name| environment.var(name)));
+    let mut here = placed.filter(is_here);
+    here.next().map(|lease| proof(&lease.lease_id, Some(lease.fencing_token))).transpose()
 }
 
 /// The same, where there must be one.

@@ -24,28 +24,108 @@ pub struct Setting {
     pub default: &'static str,
     /// What it is for.
     pub about: &'static str,
+    /// The one command that reads it, where only one does.
+    pub only: Option<&'static str>,
 }
 
 /// Every setting. Help texts, man pages and `lockd help env` are made from this table.
 pub const SETTINGS: &[Setting] = &[
-    Setting { name: "server", env: "LOCKD_SERVER", default: "", about: "Running servers to use, tried in turn" },
+    Setting {
+        name: "server",
+        env: "LOCKD_SERVER",
+        default: "",
+        about: "Running servers to use, tried in turn",
+        only: None,
+    },
     Setting {
         name: "store",
         env: "LOCKD_STORE",
         default: "see `lockd help stores`",
         about: "The store to open directly",
+        only: None,
     },
-    Setting { name: "namespace", env: "LOCKD_NAMESPACE", default: "default", about: "The namespace of the keys" },
-    Setting { name: "owner", env: "LOCKD_OWNER", default: "user@host:pid", about: "Who holds the lease, for people" },
-    Setting { name: "ttl", env: "LOCKD_TTL", default: "30s", about: "How long the lease lives without renewal" },
-    Setting { name: "no-create", env: "LOCKD_NO_CREATE", default: "false", about: "Never make a missing store" },
-    Setting { name: "color", env: "LOCKD_COLOR", default: "auto", about: "Colour: auto, always or never" },
+    Setting {
+        name: "namespace",
+        env: "LOCKD_NAMESPACE",
+        default: "default",
+        about: "The namespace of the keys",
+        only: None,
+    },
+    Setting {
+        name: "owner",
+        env: "LOCKD_OWNER",
+        default: "user@host:pid",
+        about: "Who holds the lease, for people",
+        only: None,
+    },
+    Setting {
+        name: "ttl",
+        env: "LOCKD_TTL",
+        default: "30s",
+        about: "How long the lease lives without renewal",
+        only: None,
+    },
+    Setting {
+        name: "no-create",
+        env: "LOCKD_NO_CREATE",
+        default: "false",
+        about: "Never make a missing store",
+        only: None,
+    },
+    Setting { name: "color", env: "LOCKD_COLOR", default: "auto", about: "Colour: auto, always or never", only: None },
+    serve("listen", "LOCKD_LISTEN", "127.0.0.1:9341", "Where a server listens, separated by commas"),
+    serve("insecure", "LOCKD_INSECURE", "false", "A server listens where other hosts reach it"),
+    serve("max-ttl", "LOCKD_MAX_TTL", "30m", "The longest TTL that a server gives"),
+    serve("drain", "LOCKD_DRAIN", "30s", "How long holders may go on when a server ends"),
+    serve("log", "LOCKD_LOG", "text", "How a server logs: text or json"),
+    storage("s3-endpoint", "LOCKD_S3_ENDPOINT", "", "s3://: the address of the service, when it is not Amazon's"),
+    storage("s3-region", "LOCKD_S3_REGION", "us-east-1", "s3://: the region of the bucket"),
+    storage("s3-allow-http", "LOCKD_S3_ALLOW_HTTP", "false", "s3://: permit an endpoint on plain HTTP"),
+    storage(
+        "s3-virtual-hosted",
+        "LOCKD_S3_VIRTUAL_HOSTED",
+        "false",
+        "s3://: the bucket is in the endpoint's host name",
+    ),
+    storage("s3-sse", "LOCKD_S3_SSE", "", "s3://: encryption: AES256, aws:kms, aws:kms:dsse or sse-c"),
+    storage("s3-kms-key", "LOCKD_S3_KMS_KEY", "", "s3://: the KMS key, when it is not the service's own"),
+    storage("azure-endpoint", "LOCKD_AZURE_ENDPOINT", "", "azure://: the account's address outside the public cloud"),
+    storage("azure-allow-http", "LOCKD_AZURE_ALLOW_HTTP", "false", "azure://: permit an endpoint on plain HTTP"),
+    storage("azure-key-file", "LOCKD_AZURE_KEY_FILE", "", "azure://: a file with one of the account's keys"),
+    storage("azure-sas-file", "LOCKD_AZURE_SAS_FILE", "", "azure://: a file with a shared access signature"),
+    storage("ca-file", "LOCKD_CA_FILE", "", "Certificates (PEM) to trust beside the system's own"),
 ];
+
+/// A setting of object stores.
+const fn storage(name: &'static str, env: &'static str, default: &'static str, about: &'static str) -> Setting {
+    Setting { name, env, default, about, only: None }
+}
+
+/// Variables that other programs read for the same. They hold where nothing of lockd's own says otherwise, in whatever place.
+const USUAL: [(&str, &[&str]); 3] = [
+    ("s3-endpoint", &["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]),
+    ("s3-region", &["AWS_REGION", "AWS_DEFAULT_REGION"]),
+    ("azure-endpoint", &["AZURE_STORAGE_ENDPOINT", "AZURE_STORAGE_SERVICE_ENDPOINT"]),
+];
+
+const fn serve(name: &'static str, env: &'static str, default: &'static str, about: &'static str) -> Setting {
+    Setting { name, env, default, about, only: Some("serve") }
+}
 
 impl Setting {
     /// The setting with this flag.
     pub fn named(name: &str) -> Option<&'static Self> {
         SETTINGS.iter().find(|setting| setting.name == name)
+    }
+
+    /// The usual variables for the same, in the order in which they are looked at.
+    pub fn usual(&self) -> &'static [&'static str] {
+        USUAL.iter().find(|(name, _)| *name == self.name).map_or(&[], |(_, usual)| usual)
+    }
+
+    /// Its variable and the usual ones.
+    pub fn variables(&self) -> String {
+        self.usual().iter().fold(self.env.to_owned(), |all, usual| format!("{all}, {usual}"))
     }
 
     /// Its key in the configuration file.
@@ -133,7 +213,8 @@ pub fn resolve(typed: &Typed, environment: &Environment, config: Option<&Config>
     let find = |setting: &'static Setting| {
         let flag = || Some(Found { value: typed.get(setting.name)?.clone(), origin: Origin::Flag(setting.name) });
         let config = || config.and_then(|config| config.get(setting));
-        flag().or_else(|| environment.get(setting.env)).or_else(config)
+        let usual = || setting.usual().iter().find_map(|name| environment.get(name));
+        flag().or_else(|| environment.get(setting.env)).or_else(config).or_else(usual)
     };
     Settings(SETTINGS.iter().filter_map(|setting| Some((setting.name, find(setting)?))).collect())
 }

@@ -6,13 +6,12 @@ use lockd::clock::UnixMillis;
 use lockd::error::Result;
 use lockd::model::{Ended, How, Owner, Reason, StateEtag};
 use lockd::service::{Busy, Description};
-use lockd::store::Facts;
 use serde::Serialize;
 
-use super::context::Context;
+use super::context::{Context, Session};
 use super::output::{self, Format, Holder};
 use super::page::{Color, Page};
-use super::target::Need;
+use super::target::{Kind, Need};
 use super::{duration, table, text};
 
 /// Who holds a key, and what is known of it
@@ -50,7 +49,11 @@ struct Body<'a> {
     /// Only a server knows: null without one.
     waiters: Option<u64>,
     ended: Vec<EndedBody<'a>>,
-    store: StoreBody<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    store: Option<StoreBody<'a>>,
+    /// The servers that were asked, where there were any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    server: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -81,23 +84,23 @@ struct StoreBody<'a> {
 pub fn run(context: &Context, args: &Args) -> Result<u8> {
     let key = context.key(&args.key)?;
     let format = context.format()?;
-    let (known, facts) = context.block_on(async {
+    let (known, session) = context.block_on(async {
         let session = context.open(Need::Moment).await?;
         let result = session.client.service().describe(&key).await;
         session.client.service().close().await;
-        Ok((result?, session.facts))
+        Ok((result?, session))
     })?;
     if args.check {
         return Ok(u8::from(known.held.is_none()));
     }
     output::print(match format {
-        Format::Text => for_people(context, &known, &facts),
-        format => output::document(format, &body(&known, &facts))?,
+        Format::Text => for_people(context, &known, &session),
+        format => output::document(format, &body(&known, &session))?,
     })?;
     Ok(0)
 }
 
-fn body<'a>(known: &'a Description, facts: &'a Facts) -> Body<'a> {
+fn body<'a>(known: &'a Description, session: &'a Session) -> Body<'a> {
     Body {
         key: known.key.name(),
         namespace: known.key.namespace().as_str(),
@@ -110,7 +113,8 @@ fn body<'a>(known: &'a Description, facts: &'a Facts) -> Body<'a> {
         updated: known.updated.map(text::rfc3339),
         waiters: known.waiters,
         ended: known.ended.iter().map(ended_body).collect(),
-        store: StoreBody { url: &facts.url, about: &facts.about },
+        store: session.facts.as_ref().map(|facts| StoreBody { url: &facts.url, about: &facts.about }),
+        server: (session.place.kind == Kind::Servers).then_some(&session.place.url),
     }
 }
 
@@ -128,7 +132,7 @@ fn ended_body(ended: &Ended) -> EndedBody<'_> {
     }
 }
 
-fn for_people(context: &Context, known: &Description, facts: &Facts) -> String {
+fn for_people(context: &Context, known: &Description, session: &Session) -> String {
     let mut page = Page::new(table::screen(), context.paints());
     let now = context.clock.wall();
     match &known.held {
@@ -161,7 +165,10 @@ fn for_people(context: &Context, known: &Description, facts: &Facts) -> String {
         let color = if ended.how == How::Broken { Color::Red } else { Color::Plain };
         page.colored(if i == 0 { "before" } else { "" }, &past(ended), color);
     }
-    page.line("store", &format!("{} ({})", facts.url, facts.about));
+    match &session.facts {
+        Some(facts) => page.line("store", &format!("{} ({})", facts.url, facts.about)),
+        None => page.line("server", &session.place.url),
+    }
     page.finish()
 }
 

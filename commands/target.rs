@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use lockd::error::{Error, ErrorKind, Result};
+use lockd::http::client::Address;
 use lockd::store::open::StoreUrl;
 
 use super::settings::{Environment, Found, Origin, Settings};
@@ -14,19 +15,58 @@ pub enum Need {
     Lease,
     /// One request, and out.
     Moment,
-    /// A look at the store itself, or a trial: memory will do.
+    /// A trial of the store, gone afterwards: `bench`.
     Trial,
+    /// The store is served to others: `serve`.
+    Serve,
 }
 
-/// The store that a command opens.
+/// The two kinds of places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A store, opened in this process.
+    Store,
+    /// Servers of one store.
+    Servers,
+}
+
+/// Where a command acts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// Its URL.
+    /// Of which kind it is.
+    pub kind: Kind,
+    /// Its URL; several with commas between them.
     pub url: String,
     /// Who named it.
     pub origin: Origin,
     /// The directory, when it is the embedded default: its parents may be made, for they belong to nobody else.
     pub embedded: Option<PathBuf>,
+}
+
+impl Place {
+    /// The variable that names this place to other commands, and the one of the other kind.
+    pub const fn variables(&self) -> (&'static str, &'static str) {
+        match self.kind {
+            Kind::Store => ("LOCKD_STORE", "LOCKD_SERVER"),
+            Kind::Servers => ("LOCKD_SERVER", "LOCKD_STORE"),
+        }
+    }
+
+    /// Whether these URLs name this place, when they are of its kind: servers of one store are the same place.
+    pub fn is_named_by(&self, urls: &str) -> bool {
+        match self.kind {
+            Kind::Store => self.url == urls,
+            Kind::Servers => match (Address::parse_all(&self.url), Address::parse_all(urls)) {
+                (Ok(ours), Ok(theirs)) => ours.iter().any(|address| theirs.contains(address)),
+                _ => false,
+            },
+        }
+    }
+
+    /// Whether it is in a bucket or a container.
+    pub fn is_of_objects(&self) -> bool {
+        ["s3://", "azure://"].iter().any(|scheme| self.url.starts_with(scheme))
+    }
 }
 
 /// Chooses. A place of higher rank wins: a flag of one kind beats the environment variable of the other. At equal rank a
@@ -41,7 +81,14 @@ pub fn choose(settings: &Settings, environment: &Environment, need: Need) -> Res
             Err(Error::new(ErrorKind::Usage, "--server and --store exclude each other").with_hint("give one of them"))
         }
         (Some(a), Some(b)) if b.origin.rank() < a.origin.rank() => store_at(b, need),
-        (Some(server), _) => Err(server_refused(server)),
+        // Whoever starts a server means its store, whatever server the environment names for other commands.
+        (Some(server), _) if need == Need::Serve && server.origin.rank() == 0 => {
+            Err(Error::new(ErrorKind::Usage, "a server serves a store, and --server names another server")
+                .with_hint("name the store with --store, such as disk:///var/lib/lockd"))
+        }
+        (Some(_), Some(store)) if need == Need::Serve => store_at(store, need),
+        (Some(_), None) if need == Need::Serve => embedded(environment),
+        (Some(server), _) => servers_at(server),
         (None, Some(store)) => store_at(store, need),
         (None, None) => embedded(environment),
     }
@@ -58,17 +105,22 @@ fn store_at(found: &Found, need: Need) -> Result<Place> {
             "lsm:// is opened by one process at a time, which would keep everybody else out".to_owned(),
             "run `lockd serve` on it and name that with --server, or use a disk:// store",
         ),
-        Some("disk" | "lsm" | "mem") if scheme != Some("mem") || need == Need::Trial => match StoreUrl::parse(url) {
-            Ok(store) => Ok(Place { url: store.to_text(), origin: found.origin.clone(), embedded: None }),
+        Some("disk" | "lsm" | "s3" | "azure") => match StoreUrl::parse(url) {
+            Ok(store) => Ok(named(Kind::Store, store.to_text(), found)),
             Err(e) => Err(e.with_kind(found.origin.blame()).context(&found.origin)),
         },
+        Some("mem") if matches!(need, Need::Serve | Need::Trial) => {
+            let store = StoreUrl::parse(url).map_err(|e| e.with_kind(found.origin.blame()).context(&found.origin))?;
+            Ok(named(Kind::Store, store.to_text(), found))
+        }
         Some("mem") => refuse(
             "mem:// lives in one process and would be gone when this command ends".to_owned(),
             "name a directory, such as disk:///var/lib/lockd",
         ),
-        Some(scheme @ ("s3" | "azure" | "gs")) => {
-            refuse(format!("{scheme}:// stores are not offered by this version"), "use a disk:// store")
-        }
+        Some(scheme @ "gs") => refuse(
+            format!("{scheme}:// stores are not offered by this version"),
+            "`lockd help stores` lists what may stand there",
+        ),
         Some(_) => refuse(format!("{url:?} is not a store"), "`lockd help stores` lists what may stand there"),
         None if url.starts_with('/') => {
             refuse(format!("{url:?} is not a URL"), "write disk:// before the path, such as disk:///var/lib/lockd")
@@ -77,18 +129,25 @@ fn store_at(found: &Found, need: Need) -> Result<Place> {
     }
 }
 
-fn server_refused(found: &Found) -> Error {
-    let known = |url: &str| ["http://", "https://", "unix:///"].iter().any(|scheme| url.starts_with(scheme));
-    let (what, hint) = match found.value.split(',').all(known) {
-        true => ("servers are not offered by this version", "name a store with --store, such as disk:///var/lib/lockd"),
-        false => ("this is not the address of a server", "write http://host:port, https://host:port or unix:///path"),
-    };
-    Error::new(found.origin.blame(), format!("{}: {what}", found.origin)).with_hint(hint)
+fn servers_at(found: &Found) -> Result<Place> {
+    let servers =
+        Address::parse_all(&found.value).map_err(|e| e.with_kind(found.origin.blame()).context(&found.origin))?;
+    let urls: Vec<String> = servers.iter().map(ToString::to_string).collect();
+    Ok(named(Kind::Servers, urls.join(","), found))
+}
+
+fn named(kind: Kind, url: String, found: &Found) -> Place {
+    Place { kind, url, origin: found.origin.clone(), embedded: None }
 }
 
 fn embedded(environment: &Environment) -> Result<Place> {
     let dir = default_directory(environment, rustix::process::geteuid().is_root())?;
-    Ok(Place { url: StoreUrl::Disk(dir.clone()).to_text(), origin: Origin::Default, embedded: Some(dir) })
+    Ok(Place {
+        kind: Kind::Store,
+        url: StoreUrl::Disk(dir.clone()).to_text(),
+        origin: Origin::Default,
+        embedded: Some(dir),
+    })
 }
 
 /// The embedded default: `$XDG_STATE_HOME/lockd` when that is set, else `/var/lib/lockd` for root and `~/.local/state/lockd`.
@@ -139,10 +198,19 @@ mod tests {
     fn a_flag_beats_the_variable_of_the_other_kind() {
         let place = chosen(&[("store", "disk:///a")], &[("LOCKD_SERVER", "http://x")], Need::Moment).unwrap();
         assert_eq!(place.url, "disk:///a");
-        let error = chosen(&[("server", "http://x")], &[("LOCKD_STORE", "disk:///a")], Need::Moment).unwrap_err();
-        assert!(error.message().starts_with("--server: servers are not offered"), "{error}");
-        let both = [("LOCKD_SERVER", "http://x"), ("LOCKD_STORE", "disk:///a")];
-        assert!(chosen(&[], &both, Need::Moment).unwrap_err().message().starts_with("LOCKD_SERVER"));
+        let place = chosen(&[("server", "http://x")], &[("LOCKD_STORE", "disk:///a")], Need::Moment).unwrap();
+        assert_eq!((place.kind, place.url.as_str()), (Kind::Servers, "http://x:9341"));
+        let both = [("LOCKD_SERVER", "unix:///x, http://[::1]:1/"), ("LOCKD_STORE", "disk:///a")];
+        let place = chosen(&[], &both, Need::Lease).unwrap();
+        assert_eq!(place.url, "unix:///x,http://[::1]:1");
+        assert_eq!(place.variables(), ("LOCKD_SERVER", "LOCKD_STORE"));
+    }
+
+    #[test]
+    fn servers_of_one_store_are_one_place() {
+        let place = chosen(&[("server", "http://a,unix:///b")], &[], Need::Moment).unwrap();
+        assert!(place.is_named_by("http://c,http://a:9341/") && place.is_named_by("unix:///b"));
+        assert!(!place.is_named_by("http://a:1") && !place.is_named_by("disk:///b") && !place.is_named_by(""));
     }
 
     #[test]
@@ -163,8 +231,9 @@ mod tests {
             ("mem://", Need::Moment, "disk:///var/lib/lockd"),
             ("lsm:///x", Need::Lease, "lockd serve"),
             ("lsm://x", Need::Moment, "not absolute"),
-            ("s3://b/p", Need::Lease, "not offered"),
-            ("azure://a/c/p", Need::Moment, "not offered"),
+            ("gs://b/p", Need::Lease, "not offered"),
+            ("s3://", Need::Lease, "names no bucket"),
+            ("azure://a", Need::Moment, "names no container"),
             ("/var/lib/lockd", Need::Moment, "disk:// before"),
             ("floppy://a", Need::Moment, "lockd help stores"),
             ("x", Need::Moment, "lockd help stores"),

@@ -1,10 +1,11 @@
 //! What a lease looks like in the environment: the same variables from `acquire` and for the command of `exec`.
 
 use lockd::client::Lease;
-use lockd::model::Namespace;
+use lockd::model::{Key, Namespace};
 use serde::{Deserialize, Serialize};
 
 use super::settings::Environment;
+use super::target::{Kind, Place};
 
 /// Variables that hold a lease and nothing else: what a failed `acquire` takes back.
 pub const OF_A_LEASE: [&str; 4] = ["LOCKD_KEY", "LOCKD_LEASE_ID", "LOCKD_FENCING_TOKEN", "LOCKD_LEASE_EXPIRES"];
@@ -21,20 +22,56 @@ pub struct Listed {
     /// Its namespace, when it is not that of `LOCKD_NAMESPACE`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
-    /// Its store, when it is not that of `LOCKD_STORE`.
+    /// Its store, when it was taken there and not where the environment says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store: Option<String>,
+    /// The same for servers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
 }
 
 impl Listed {
+    /// A lease where the environment says.
+    pub fn new(key: &str, lease_id: &str, fencing_token: u64) -> Self {
+        let (key, lease_id) = (key.to_owned(), lease_id.to_owned());
+        Self { key, lease_id, fencing_token, namespace: None, store: None, server: None }
+    }
+
     /// How a lease is listed by whoever took it.
     pub fn of(lease: &Lease) -> Self {
-        Self {
-            key: lease.key.name().to_owned(),
-            lease_id: lease.id.to_string(),
-            fencing_token: lease.token.0,
-            namespace: None,
-            store: None,
+        Self::new(lease.key.name(), lease.id.as_str(), lease.token.0)
+    }
+
+    /// The same with all that the environment says of its namespace and place.
+    pub fn placed_by<'a>(mut self, var: impl Fn(&'static str) -> Option<&'a str>) -> Self {
+        let namespace = || var("LOCKD_NAMESPACE").unwrap_or(Namespace::DEFAULT).to_owned();
+        self.namespace.get_or_insert_with(namespace);
+        if self.store.is_none() && self.server.is_none() {
+            self.store = var("LOCKD_STORE").map(str::to_owned);
+            self.server = var("LOCKD_SERVER").map(str::to_owned);
+        }
+        self
+    }
+
+    /// Whether it is one of this key.
+    pub fn is_of(&self, key: &Key) -> bool {
+        self.key == key.name() && self.namespace.as_deref() == Some(key.namespace().as_str())
+    }
+
+    /// Whether it was taken at this place.
+    pub fn is_at(&self, place: &Place) -> bool {
+        self.urls(place.kind).is_some_and(|urls| place.is_named_by(urls))
+    }
+
+    /// Whether it may have been taken at this place: names do not tell whether a server serves a store.
+    pub fn may_be_at(&self, place: &Place) -> bool {
+        self.urls(place.kind).is_none_or(|urls| place.is_named_by(urls))
+    }
+
+    fn urls(&self, kind: Kind) -> Option<&str> {
+        match kind {
+            Kind::Store => self.store.as_deref(),
+            Kind::Servers => self.server.as_deref(),
         }
     }
 }
@@ -48,15 +85,9 @@ pub fn around(environment: &Environment) -> Vec<Listed> {
         && all.iter().all(|listed| listed.lease_id != id)
     {
         let fencing_token = var("LOCKD_FENCING_TOKEN").and_then(|token| token.parse().ok()).unwrap_or(0);
-        let (key, lease_id) = (key.to_owned(), id.to_owned());
-        all.insert(0, Listed { key, lease_id, fencing_token, namespace: None, store: None });
+        all.insert(0, Listed::new(key, id, fencing_token));
     }
-    for listed in &mut all {
-        let namespace = || var("LOCKD_NAMESPACE").unwrap_or(Namespace::DEFAULT).to_owned();
-        listed.namespace.get_or_insert_with(namespace);
-        listed.store = listed.store.take().or_else(|| var("LOCKD_STORE").map(str::to_owned));
-    }
-    all
+    all.into_iter().map(|listed| listed.placed_by(var)).collect()
 }
 
 /// Those of them that `exec` holds: they stand for as long as this process runs. One that `acquire` took, which alone tells when

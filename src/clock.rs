@@ -46,6 +46,30 @@ impl fmt::Debug for BootTime {
 #[serde(transparent)]
 pub struct UnixMillis(pub u64);
 
+impl UnixMillis {
+    /// As RFC 3339 has it, in UTC, to the millisecond.
+    #[must_use]
+    pub fn rfc3339(self) -> String {
+        let (seconds, millis) = (self.0 / 1_000, self.0 % 1_000);
+        let (days, second) = (seconds / 86_400, seconds % 86_400);
+        let (year, month, day) = civil(days);
+        let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
+    }
+}
+
+/// The date of a day counted from 1970-01-01 (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days).
+const fn civil(days: u64) -> (u64, u64, u64) {
+    let shifted = days + 719_468;
+    let (era, of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    (year_of_era + era * 400 + (month <= 2) as u64, month, day)
+}
+
 /// Reads clocks and sleeps. One for the machine ([`SystemClock`]), others for simulation.
 #[async_trait]
 pub trait Clock: Send + Sync + fmt::Debug {
@@ -82,6 +106,7 @@ pub use system::{SystemClock, cpu_time};
 #[expect(clippy::disallowed_methods, reason = "this module is the seam")]
 mod system {
     use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
     use async_trait::async_trait;
@@ -89,6 +114,7 @@ mod system {
     use tokio::net::unix::pipe;
 
     use super::{BootTime, Clock, UnixMillis};
+    use crate::limits::BOOT_TIMERS;
 
     /// The clocks of this machine.
     #[derive(Clone, Copy, Debug, Default)]
@@ -110,7 +136,7 @@ mod system {
 
         async fn sleep_until(&self, until: BootTime) {
             // tokio's timer is CLOCK_MONOTONIC: after a suspend it would wake late by the time slept. A timerfd on the
-            // boot clock does not; where the kernel refuses one, the fallback is re-armed until the boot clock agrees.
+            // boot clock does not; where there is none to be had, the fallback is re-armed until the boot clock agrees.
             if sleep_on_timerfd(until).await.is_ok() {
                 return;
             }
@@ -131,7 +157,26 @@ mod system {
         Duration::from_nanos(nanos(rustix::time::clock_gettime(ClockId::ProcessCPUTime)))
     }
 
+    /// Descriptors in use by sleepers; a server has more sleepers than it may have open files.
+    static TIMERS: AtomicUsize = AtomicUsize::new(0);
+
+    struct Timer;
+
+    impl Timer {
+        fn take() -> Option<Self> {
+            let timer = Self;
+            (TIMERS.fetch_add(1, Ordering::Relaxed) < BOOT_TIMERS).then_some(timer)
+        }
+    }
+
+    impl Drop for Timer {
+        fn drop(&mut self) {
+            TIMERS.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
     async fn sleep_on_timerfd(until: BootTime) -> std::io::Result<()> {
+        let _timer = Timer::take().ok_or(std::io::ErrorKind::QuotaExceeded)?;
         let fd =
             rustix::time::timerfd_create(TimerfdClockId::Boottime, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)?;
         // An all-zero value would disarm the timer; one nanosecond after boot is long past.
@@ -171,5 +216,41 @@ mod system {
             // A kernel without time namespaces has only one.
             Err(e) => e.kind() == std::io::ErrorKind::NotFound && std::path::Path::new("/proc/self/ns").exists(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn times_are_rfc3339() {
+        for (millis, text) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_782_399_999, "2000-02-28T23:59:59.999Z"),
+            (951_782_400_000, "2000-02-29T00:00:00.000Z"),
+            (1_709_164_800_000, "2024-02-29T00:00:00.000Z"),
+            (4_102_444_800_000, "2100-01-01T00:00:00.000Z"),
+            (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
+        ] {
+            assert_eq!(UnixMillis(millis).rfc3339(), text);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn dates_go_on_day_by_day(day in 0u64..200_000) {
+            let ((y, m, d), next) = (civil(day), civil(day + 1));
+            let leap = y % 4 == 0 && (y % 100 != 0 || y % 400 == 0);
+            let last = [31, if leap { 29 } else { 28 }, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31][m as usize - 1];
+            let expected = match (d == last, m == 12) {
+                (false, _) => (y, m, d + 1),
+                (true, false) => (y, m + 1, 1),
+                (true, true) => (y + 1, 1, 1),
+            };
+            prop_assert_eq!(next, expected);
+        }
     }
 }

@@ -10,6 +10,9 @@
 //! - [`store`]: where records and blobs are: two traits, their contract, and the stores.
 //! - [`mutants`]: switches that break one rule at a time; off, unless a test turns one on.
 //! - [`service`]: what can be asked for, whoever answers.
+//! - [`engine`]: leases and state over a store, in this process: each key's queue, commit loop and hand-overs.
+//! - `http` (with the feature of that name): the words of the HTTP API; the server; leases and state over servers.
+//! - [`client`], [`connect`]: leases as objects over any service; from a URL to a service.
 //!
 //! The library never prints, exits, parses flags or reads the environment.
 
@@ -22,6 +25,8 @@ pub mod connect;
 pub mod engine;
 pub mod entropy;
 pub mod error;
+#[cfg(feature = "http")]
+pub mod http;
 pub mod json;
 pub mod lease;
 pub mod limits;

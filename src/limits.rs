@@ -70,6 +70,21 @@ pub const BACKOFF_FIRST: Duration = Duration::from_millis(1);
 pub const BACKOFF_MAX: Duration = Duration::from_millis(100);
 /// Requests waiting for one key's task.
 pub const KEY_QUEUE: usize = 1_024;
+/// Waiters of one key in one engine; more are turned away.
+pub const KEY_WAITERS: usize = 16_384;
+/// How long the place of a waiter whose poll has ended is kept for its next one.
+pub const PLACE_KEPT: Duration = Duration::from_secs(5);
+/// After the last thing that happened to a key here, so long nobody but this engine is looked out for: while a key is passed on
+/// within the engine, watching the store would cost more than the hand-over.
+pub const WATCH_AFTER: Duration = Duration::from_millis(10);
+/// A waiter knocks at whoever has the key elsewhere when it has waited so long.
+pub const KNOCK_AFTER: Duration = Duration::from_secs(2);
+/// After a knock from elsewhere an engine passes the key on within itself this many times more, or this long.
+pub const KNOCKED_GRANTS: u32 = 16;
+/// See [`KNOCKED_GRANTS`].
+pub const KNOCKED_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a free key is left alone for the waiter that it is reserved for, from when an engine learnt of that.
+pub const RESERVED_FOR: Duration = Duration::from_secs(2);
 /// Keys whose signs of life an engine remembers.
 pub const SEEN_KEYS: usize = 100_000;
 /// How long a key's task stays (with record and etag) after its last request.
@@ -104,6 +119,18 @@ pub fn takeover_age(ttl: Duration) -> Duration {
 pub fn holder_belief(left: Duration, ttl: Duration) -> Duration {
     let margin = Duration::from_millis(500).max(ttl * 2 / 100);
     (left * (100 - RATE_PERCENT) / 100).saturating_sub(margin)
+}
+
+/// A grant that waited is confirmed within this time by clients that say they will: 2 s or TTL/4, the smaller.
+#[must_use]
+pub fn confirm_within(ttl: Duration) -> Duration {
+    Duration::from_secs(2).min(ttl / 4)
+}
+
+/// A grant younger than this is confirmed from the memory of the engine that wrote it.
+#[must_use]
+pub fn confirm_from_memory(ttl: Duration) -> Duration {
+    ttl / 3
 }
 
 /// Renewal is due this long after the last one was sent.
@@ -177,6 +204,132 @@ pub const BENCH_BASELINE_BYTES: u64 = 64 * 1024 * 1024;
 /// Highest rate that it can be asked for, in operations a second.
 pub const BENCH_RATE_MAX: f64 = 1_000_000.0;
 
+/// Largest event of a watch that a client reads, in bytes: a description with its ended leases, each text escaped.
+pub const EVENT_BYTES: usize = 256 * 1024;
+/// Most keys on one page of a listing.
+pub const LIST_PAGE: u32 = 500;
+
+/// Times that the client library sends a change of which nobody can say what became of it.
+pub const CHANGE_REPEATS: u32 = 3;
+/// Times that it tries to take a lease and read the state before the work of [`crate::client::Client::change`].
+pub const HANDSHAKE_TRIES: u32 = 5;
+
+/// Most servers that a client may be given.
+pub const SERVERS: usize = 16;
+/// How long a client tries to connect.
+pub const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a server may be silent in an exchange: longer than it may take for one request ([`COMMIT_BUDGET`] and
+/// [`RESOLVE_BUDGET`]), so that its answer is waited for. What is sent or received in between counts anew.
+pub const ANSWER_PATIENCE: Duration = Duration::from_secs(30);
+/// The same where another server can be asked instead, with the same ids.
+pub const ANSWER_PATIENCE_SEVERAL: Duration = Duration::from_secs(5);
+/// Largest answer that is one document, in bytes: a page of a listing.
+pub const ANSWER_BYTES: usize = 16 * 1024 * 1024;
+/// Largest state that a client keeps, so that it can send it again by itself.
+pub const REPEAT_BYTES: usize = 1024 * 1024;
+/// From this size on a state is only sent once the server has looked at the headers.
+pub const EXPECT_BYTES: usize = 64 * 1024;
+/// How often a server shows on a stream of events that it is alive.
+pub const STREAM_BEAT: Duration = Duration::from_secs(15);
+/// How long a stream of events may be silent before the client gives it up.
+pub const STREAM_SILENCE: Duration = Duration::from_secs(60);
+/// Connections to one server that a client keeps open without a request on them.
+pub const CLIENT_IDLE: usize = 8;
+/// Leases of which a client remembers the version that it saw last.
+pub const CLIENT_VERSIONS: usize = 4_096;
+/// Times that a change is bound anew because another version was there than the client had seen.
+pub const IMPLIED_GUARD_TRIES: u32 = 8;
+
+/// Connections of a server over TCP, in all.
+pub const CONNECTIONS: usize = 8_192;
+/// Of these from one address that is not this host.
+pub const CONNECTIONS_PER_ADDRESS: usize = 256;
+/// Connections over unix sockets, in all: a flood over TCP does not keep this host out.
+pub const CONNECTIONS_UNIX: usize = 1_024;
+/// Connections beyond [`CONNECTIONS`] on which only health and metrics are asked for.
+pub const CONNECTIONS_HEALTH: usize = 64;
+/// Connections that the kernel holds until they are accepted.
+pub const LISTEN_BACKLOG: i32 = 1_024;
+/// Pause after a connection could not be accepted (too many open files).
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// A client's first byte, and the rest of what tells HTTP/2 from HTTP/1.
+pub const FIRST_BYTE: Duration = Duration::from_secs(5);
+/// Time for the head of an HTTP/1 request, counted from the answer before it: an idle connection ends by this too.
+pub const HEAD_TIME: Duration = Duration::from_secs(10);
+/// Headers of an HTTP/1 request.
+pub const HEADERS: usize = 64;
+/// Bytes that are read ahead of an HTTP/1 request, so the size of its head.
+pub const HEAD_BYTES: usize = 32 * 1024;
+/// HTTP/2 is pinged when it has been silent for so long, and given up without an answer within [`PING_ANSWER`].
+pub const PING_EVERY: Duration = Duration::from_secs(15);
+/// See [`PING_EVERY`].
+pub const PING_ANSWER: Duration = Duration::from_secs(10);
+/// Streams of one HTTP/2 connection.
+pub const STREAMS: u32 = 100;
+/// Streams that a client may make this server reset (h2's count of local errors) before the connection is ended.
+pub const STREAM_RESETS: usize = 256;
+/// Streams that a client resets before they were accepted.
+pub const STREAM_RESETS_PENDING: usize = 20;
+/// Headers of an HTTP/2 request, in bytes as HTTP/2 counts them.
+pub const HEADER_LIST_BYTES: u32 = 16 * 1024;
+/// Flow control: what a client may send ahead on a stream.
+pub const STREAM_WINDOW: u32 = 256 * 1024;
+/// See [`STREAM_WINDOW`]: on a connection.
+pub const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// What is held for a stream whose client does not read.
+pub const STREAM_BUFFER: usize = 64 * 1024;
+/// An HTTP/2 connection without streams is ended after this.
+pub const IDLE_CONNECTION: Duration = Duration::from_secs(60);
+/// A connection is asked to end after this, give or take a tenth: so load moves on to new servers.
+pub const CONNECTION_AGE: Duration = Duration::from_secs(60 * 60);
+/// A write that does not go on ends the connection after this.
+pub const WRITE_STALL: Duration = Duration::from_secs(30);
+/// What was sent and is not acknowledged ends a TCP connection after this.
+pub const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
+/// TCP keepalive: first probe, pause between probes, number of probes.
+pub const TCP_PROBE: (Duration, Duration, u32) = (Duration::from_secs(15), Duration::from_secs(5), 3);
+/// Longest body of a call that is no state.
+pub const CALL_BYTES: usize = 64 * 1024;
+/// Longest body of an update as sent: a state, and some whitespace.
+pub const UPDATE_BYTES: u64 = STATE_BYTES + 1024 * 1024;
+/// Longest wait for the next piece of a body.
+pub const CHUNK_WAIT: Duration = Duration::from_secs(15);
+/// A body has to come this fast, in bytes a second, [`BODY_GRACE`] after it began.
+pub const BODY_RATE: u64 = 16 * 1024;
+/// See [`BODY_RATE`].
+pub const BODY_GRACE: Duration = Duration::from_secs(10);
+/// Renewals and releases at the same time.
+pub const LANE_PRIORITY: usize = 1_024;
+/// Short calls at the same time.
+pub const LANE_GENERAL: usize = 512;
+/// Calls that wait: acquires, watches.
+pub const LANE_WAITERS: usize = 16_384;
+/// Transfers of states into the server at the same time.
+pub const LANE_BULK: usize = 64;
+/// How long a call waits for its turn before the server calls itself overloaded.
+pub const LANE_WAIT: Duration = Duration::from_secs(2);
+/// Who is turned away is told to come again after 1 s and up to this many more, by chance.
+pub const RETRY_SPREAD: u64 = 3;
+/// A comment goes over a silent stream of events this often, so that both sides find dead connections.
+pub const EVENT_SILENCE: Duration = Duration::from_secs(15);
+/// Events that wait for a client that reads slowly.
+pub const EVENTS_AHEAD: usize = 16;
+/// How long a draining server waits for holders, when nothing else is asked for.
+pub const DRAIN: Duration = Duration::from_secs(30);
+/// Longest drain that can be asked for.
+pub const DRAIN_MAX: Duration = TTL_MAX;
+/// Open connections have so long for their last answers.
+pub const CLOSE_TIME: Duration = Duration::from_secs(5);
+/// How long the store may take to show that it is there.
+pub const READY_TIME: Duration = Duration::from_secs(2);
+/// Longest TTL that a server gives when nothing else is asked for.
+pub const TTL_MAX_SERVED: Duration = Duration::from_secs(30 * 60);
+
+/// Sleepers of a process that have a timer of the kernel's; others look at the clock once a second.
+pub const BOOT_TIMERS: usize = 64;
+/// Open files that a server asks the kernel for: connections, and what the store opens meanwhile.
+pub const FILES_WANTED: u64 = 65_536;
+
 /// Writes that wait for the committer of an `lsm` store.
 pub const LSM_QUEUE: usize = 65_536;
 /// Most writes that are committed with one sync.
@@ -195,3 +348,37 @@ pub const LSM_JOURNAL_BYTES: u64 = 256 * 1024 * 1024;
 pub const LSM_ROOM: u64 = 4 * LSM_MEMTABLE_BYTES;
 /// Room for records that an `lsm` store does not use up.
 pub const LSM_ROOM_LEAST: u64 = 256 * 1024;
+/// Shortest TTL on an object store, where one write takes tens of milliseconds and its clock counts whole seconds.
+pub const TTL_MIN_OBJECTS: Duration = Duration::from_secs(5);
+/// How long one request about a record may take, its answer read to the end. Then it is given up: a put is *unknown*.
+pub const OBJECT_REQUEST: Duration = Duration::from_secs(5);
+/// How long one part of a large body may take on its way up, and the next piece on its way down.
+pub const OBJECT_TRANSFER: Duration = Duration::from_secs(120);
+/// How long a connection to an object store may take to be made.
+pub const OBJECT_CONNECT: Duration = Duration::from_secs(4);
+/// How long an unused connection is kept: shorter than services keep theirs, so that few are found closed.
+pub const OBJECT_IDLE: Duration = Duration::from_secs(4);
+/// Times that a read of an object store is tried, and a put that the store asked to be sent again.
+pub const OBJECT_TRIES: u32 = 6;
+/// First and longest pause between them; jittered.
+pub const OBJECT_BACKOFF_FIRST: Duration = Duration::from_millis(20);
+/// See [`OBJECT_BACKOFF_FIRST`].
+pub const OBJECT_BACKOFF_MAX: Duration = Duration::from_millis(800);
+/// Part of a large body in one request. S3 wants 5 MiB at the least, and 10,000 parts at the most.
+pub const OBJECT_PART: usize = 8 * 1024 * 1024;
+/// Parts under way at the same time.
+pub const OBJECT_PARTS: usize = 2;
+/// First and longest pause between two looks at a record: each costs a request.
+pub const OBJECT_POLL_FIRST: Duration = Duration::from_millis(100);
+/// See [`OBJECT_POLL_FIRST`].
+pub const OBJECT_POLL_MAX: Duration = Duration::from_secs(2);
+/// How often a process looks whether the store is still the one that it opened.
+pub const OBJECT_IDENTITY_EVERY: Duration = Duration::from_secs(60);
+/// Most of an error's body that is read.
+pub const OBJECT_ERROR_BYTES: usize = 16 * 1024;
+/// Longest prefix of a store inside its bucket or container: S3 and Azure take names of 1,024 bytes.
+pub const OBJECT_PREFIX_BYTES: usize = 512;
+/// How long a read of a record is tried.
+pub const OBJECT_READ: Duration = Duration::from_secs(8);
+/// A credential that ends within this time is worth a warning.
+pub const CREDENTIAL_SOON: Duration = Duration::from_secs(7 * 24 * 60 * 60);

@@ -36,8 +36,12 @@ mutants! {
     HolderTakesAll,
     /// A grant that came late is worked under without a renewal.
     NoRenewalAtStart,
+    /// A grant that waited is believed in before it was confirmed.
+    UnconfirmedBelieved,
     /// A machine that was paused does not renew at once.
     PauseHintIgnored,
+    /// A knock counts as a sign of life of the lease that it asks for.
+    KnockIsSignOfLife,
     /// Whoever gives an acquire up sends nothing.
     AbandonSendsNothing,
     /// A holder goes on believing while its release is under way.

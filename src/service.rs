@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::model::{
     Ended, FencingToken, Holder, How, Key, LeaseId, Namespace, Owner, Reason, RequestId, StateEtag, Ttl, TxnId, Version,
 };
-use crate::store::{ByteStream, Cursor};
+pub use crate::store::{ByteStream, Cursor};
 use futures_util::stream::BoxStream;
 
 /// How long an acquire may wait while another holds the key.
@@ -44,6 +44,8 @@ pub struct AcquireRequest {
     pub if_not_exists: bool,
     /// How long to wait.
     pub wait: Wait,
+    /// The client will confirm a grant that waited by a keepalive within [`Grant::confirm_within`]; else the next one gets it.
+    pub confirm: bool,
 }
 
 /// A lease was granted.
@@ -67,6 +69,9 @@ pub struct Grant {
     pub taken_over: bool,
     /// When the last run that succeeded began, where a release told of one; by the wall clock of its host.
     pub last_success: Option<UnixMillis>,
+    /// The grant stands only once a keepalive has come within this time: for those that said [`AcquireRequest::confirm`] and
+    /// waited.
+    pub confirm_within: Option<Duration>,
 }
 
 /// The proof of a lease: shown with every call that is bound to it.
@@ -365,6 +370,21 @@ pub trait LeaseService: Send + Sync {
     /// `Busy` with the holder in its details; `LeaseEnded`, `AlreadyExists`; `OutcomeUnknown` when it may have been granted: then
     /// repeat it, or release the lease id. Dropping the future leaves the place; release the lease id to be sure.
     async fn acquire(&self, request: AcquireRequest) -> Result<Grant>;
+
+    /// The connection over which a grant that is still to be confirmed was answered is gone: the next one gets it. Nothing
+    /// happens to a lease that was confirmed. Only who serves connections calls this.
+    async fn withdraw(&self, key: &Key, lease_id: &LeaseId) {
+        let _nothing_is_provisional_here = (key, lease_id);
+    }
+
+    /// Whether a change would be refused as things stand, before its body is sent. The change itself decides.
+    ///
+    /// # Errors
+    /// As update, for lease, token, transaction and guards.
+    async fn would_change(&self, request: &ChangeRequest) -> Result<()> {
+        let _only_who_serves_connections_asks = request;
+        Ok(())
+    }
 
     /// Extends a lease.
     ///

@@ -6,6 +6,9 @@ mod faults;
 mod history;
 mod lease;
 mod models;
+#[cfg(all(feature = "s3", feature = "azure"))]
+mod objects;
+mod server;
 mod service;
 mod sim;
 mod store;

@@ -202,7 +202,7 @@ async fn keep(
         }
     };
     lease.keep_alive();
-    let taken = Taken::of(&lease, &session.place.url, &*context.clock).with_keeper(std::process::id());
+    let taken = Taken::of(&lease, &session.place, &*context.clock).with_keeper(std::process::id());
     context.voice.detail(&format!("process {} holds {} while {} lives", std::process::id(), lease.key, wish.shell));
     let _dead = wire::send(&socket, &Answer::Holds(Box::new(taken)));
     let printed = {

@@ -160,7 +160,7 @@ async fn take(context: &Context, session: &Session, options: AcquireOptions, for
             return Ok(interrupt::exit_code(signal));
         }
     };
-    let taken = Taken::of(&lease, &session.place.url, &*context.clock);
+    let taken = Taken::of(&lease, &session.place, &*context.clock);
     if let Err(e) = output::write(taken.printed(form, &variables::around_by_exec(&context.environment))?) {
         // Nobody will ever know this lease: it goes back at once.
         let released = lease.release().await;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::context::usage;
 use super::super::output::{self, Format};
+use super::super::target::{Kind, Place};
 use super::super::text;
 use super::super::variables::{Listed, OF_A_LEASE};
 
@@ -33,7 +34,10 @@ pub struct Taken {
     lease_id: String,
     fencing_token: u64,
     owner: String,
-    store: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    store: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    server: Option<String>,
     /// When it ends, unless somebody renews it.
     pub expires: String,
     /// The same from now, in milliseconds.
@@ -48,8 +52,8 @@ pub struct Taken {
 }
 
 impl Taken {
-    /// A lease on a store, as it is now.
-    pub fn of(lease: &Lease, store: &str, clock: &dyn Clock) -> Self {
+    /// A lease at a place, as it is now.
+    pub fn of(lease: &Lease, place: &Place, clock: &dyn Clock) -> Self {
         let left = lease.deadline().since(clock.boot());
         let expires_in_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
         Self {
@@ -58,7 +62,8 @@ impl Taken {
             lease_id: lease.id.to_string(),
             fencing_token: lease.token.0,
             owner: lease.owner.to_string(),
-            store: store.to_owned(),
+            store: (place.kind == Kind::Store).then(|| place.url.clone()),
+            server: (place.kind == Kind::Servers).then(|| place.url.clone()),
             expires: text::rfc3339(UnixMillis(clock.wall().0.saturating_add(expires_in_ms))),
             expires_in_ms,
             ttl_ms: lease.ttl.millis(),
@@ -74,16 +79,19 @@ impl Taken {
         self
     }
 
-    fn variables(&self) -> [(&'static str, String); 7] {
-        [
+    fn variables(&self) -> Vec<(&'static str, String)> {
+        let place = [("LOCKD_STORE", &self.store), ("LOCKD_SERVER", &self.server)];
+        let place = place.into_iter().filter_map(|(name, url)| Some((name, url.clone()?)));
+        let mut variables = vec![
             ("LOCKD_KEY", self.key.clone()),
             ("LOCKD_LEASE_ID", self.lease_id.clone()),
             ("LOCKD_FENCING_TOKEN", self.fencing_token.to_string()),
             ("LOCKD_OWNER", self.owner.clone()),
             ("LOCKD_NAMESPACE", self.namespace.clone()),
-            ("LOCKD_STORE", self.store.clone()),
             ("LOCKD_LEASE_EXPIRES", self.expires.clone()),
-        ]
+        ];
+        variables.extend(place);
+        variables
     }
 
     /// The lease in this form; in code also what is left of the `LOCKD_LEASES` of commands around.
@@ -91,22 +99,24 @@ impl Taken {
     /// # Errors
     /// `Internal` when a document cannot be written.
     pub fn printed(&self, form: Form, around: &[Listed]) -> Result<String> {
-        let mut variables = self.variables().to_vec();
+        let mut variables = self.variables();
         // Plain data: it can be written.
         let leases = (!around.is_empty()).then(|| serde_json::to_string(around).unwrap_or_default());
         let none = leases.is_none();
+        let other = if self.server.is_none() { "LOCKD_SERVER" } else { "LOCKD_STORE" };
         variables.extend(leases.map(|leases| ("LOCKD_LEASES", leases)));
         let lines =
             |line: &dyn Fn(&str, &str) -> String| variables.iter().map(|(name, value)| line(name, value)).collect();
         Ok(match form {
             Form::Sh => {
                 let exports: String = lines(&|name, value| format!("export {name}={}\n", text::sh_quoted(value)));
-                exports + if none { "unset LOCKD_SERVER LOCKD_LEASES\n" } else { "unset LOCKD_SERVER\n" }
+                format!("{exports}unset {other}{}\n", if none { " LOCKD_LEASES" } else { "" })
             }
             Form::Fish => {
                 let exports: String = lines(&|name, value| format!("set -gx {name} {}\n", text::fish_quoted(value)));
                 // In fish, to erase what is not set fails, and to set something does not change the status.
-                exports + "set -e LOCKD_SERVER\n" + if none { "set -e LOCKD_LEASES\n" } else { "" } + "true\n"
+                let leases = if none { "set -e LOCKD_LEASES\n" } else { "" };
+                format!("{exports}set -e {other}\n{leases}true\n")
             }
             Form::Dotenv => lines(&|name, value| format!("{name}={}\n", text::dotenv_quoted(value))),
             Form::Document(format) => output::document(format, self)?,

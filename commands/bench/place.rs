@@ -7,15 +7,15 @@ use std::time::Duration;
 use lockd::client::{AcquireOptions, Client, Lease};
 use lockd::connect;
 use lockd::entropy::Entropy;
-use lockd::error::Result;
+use lockd::error::{Error, ErrorKind, Result};
 use lockd::model::{Holder, Key, LeaseId, Namespace, Owner, Ttl};
 use lockd::store::observed::{self, Observer};
-use lockd::store::open::{self, OpenOptions, StoreUrl};
+use lockd::store::open::{self, StoreUrl};
 use lockd::store::{Facts, Store};
 
-use super::super::context::Context;
+use super::super::context::{Context, usage};
 use super::super::identity;
-use super::super::target::Need;
+use super::super::target::{Kind, Need};
 
 /// What the name of such a place begins with; what a killed run leaves can be told by it, and removed.
 const PREFIX: &str = "bench.";
@@ -63,7 +63,11 @@ impl Observer for Requests {
 /// # Errors
 /// What is wrong with the settings.
 pub fn choose(context: &Context) -> Result<StoreUrl> {
-    let url = StoreUrl::parse(&context.place(Need::Trial)?.url)?;
+    let place = context.place(Need::Trial)?;
+    if place.kind == Kind::Servers {
+        return Err(usage(&place.origin.to_string(), "bench measures stores"));
+    }
+    let url = StoreUrl::parse(&place.url)?;
     Ok(url.inside(&format!("{PREFIX}{}", hex::encode(context.entropy.bytes::<8>()))))
 }
 
@@ -72,7 +76,8 @@ pub fn choose(context: &Context) -> Result<StoreUrl> {
 /// # Errors
 /// When something stays.
 pub fn remove(context: &Context, inside: &StoreUrl) -> Result<()> {
-    context.block_on(open::remove(inside, &options(context)))
+    let options = context.options(&inside.to_text())?;
+    context.block_on(async { open::remove(inside, &options).await })
 }
 
 impl Place {
@@ -86,7 +91,7 @@ impl Place {
         let mut place = Self {
             clients: Vec::new(),
             stores: Vec::new(),
-            facts: session.facts,
+            facts: session.facts.ok_or_else(|| Error::new(ErrorKind::Internal, "no store was opened"))?,
             requests: Arc::new(Requests::default()),
             entropy: Arc::clone(&context.entropy),
             ttl: Ttl::default(),
@@ -99,12 +104,12 @@ impl Place {
 
     async fn add_replicas(&mut self, context: &Context, inside: &StoreUrl, replicas: usize) -> Result<()> {
         let (clock, entropy) = (&context.clock, &context.entropy);
-        let first = open::open(&inside.to_text(), options(context)).await?.store;
+        let first = open::open(&inside.to_text(), context.options(&inside.to_text())?).await?.store;
         for replica in 0..replicas {
             let store = match (inside, replica) {
                 // These are shared by those who have them in hand, and by nobody else.
                 (StoreUrl::Memory | StoreUrl::Lsm(_), _) | (_, 0) => first.clone(),
-                _ => open::open(&inside.to_text(), options(context)).await?.store,
+                _ => open::open(&inside.to_text(), context.options(&inside.to_text())?).await?.store,
             };
             let observer: Arc<dyn Observer> = Arc::clone(&self.requests) as Arc<dyn Observer>;
             let store = observed::store(store, Arc::clone(clock), observer);
@@ -150,8 +155,4 @@ impl Place {
         };
         self.client(client).acquire(options, |_| {}).await
     }
-}
-
-fn options(context: &Context) -> OpenOptions {
-    OpenOptions { clock: Arc::clone(&context.clock), entropy: Arc::clone(&context.entropy), ..OpenOptions::system() }
 }

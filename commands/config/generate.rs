@@ -3,10 +3,17 @@
 use super::super::settings::{SETTINGS, Setting};
 
 /// What to write where the default is no value.
-const EXAMPLES: [(&str, &str); 3] = [
+const EXAMPLES: [(&str, &str); 10] = [
     ("server", "http://lock1:9341,http://lock2:9341"),
     ("store", "disk:///var/lib/lockd"),
     ("owner", "nightly backup of db1"),
+    ("s3-endpoint", "https://minio.example.org:9000"),
+    ("s3-sse", "aws:kms"),
+    ("s3-kms-key", "alias/lockd"),
+    ("azure-endpoint", "https://blobs.example.org/account"),
+    ("azure-key-file", "/etc/lockd/azure.key"),
+    ("azure-sas-file", "/etc/lockd/azure.sas"),
+    ("ca-file", "/etc/ssl/certs/internal.pem"),
 ];
 
 const HEAD: &str = "\
@@ -14,7 +21,8 @@ const HEAD: &str = "\
 # $XDG_CONFIG_HOME/lockd/config.yaml (~/.config/lockd/config.yaml), else
 # /etc/lockd/config.yaml. A flag beats an environment variable, which beats an
 # env-file, which beats this file. Lines that are commented out show the
-# default, or an example where that is no fixed value.
+# default, or an example where that is no fixed value. Keys and signatures of
+# object stores do not stand here: `lockd help env` lists their variables.
 ";
 
 /// The file.

@@ -8,14 +8,14 @@ use serde::Serialize;
 use super::super::context::Context;
 use super::super::output::{self, Format};
 use super::super::settings::{Origin, SETTINGS, Setting};
-use super::super::target::Need;
-use super::super::text;
+use super::super::target::{Kind, Need};
+use super::super::{storage, text};
 
 /// Show the settings that hold
 #[derive(clap::Args)]
 #[command(
     long_about = "Print every setting as it holds for a command started here. With --origin also where each value came from. Passwords in \
-addresses are masked.
+addresses are masked, and of credentials only the names are shown.
 
   lockd config show --origin
   lockd --env-file backup.env config show --json"
@@ -32,6 +32,18 @@ struct Body {
     /// The configuration file in use.
     config: Option<String>,
     env_files: Vec<String>,
+    /// Credentials that are set, without their values.
+    credentials: Vec<Kept>,
+}
+
+#[derive(Serialize)]
+struct Kept {
+    env: &'static str,
+    /// `environment` or `env_file`.
+    origin: &'static str,
+    /// The variable, and the file.
+    #[serde(rename = "from")]
+    place: String,
 }
 
 #[derive(Serialize)]
@@ -57,6 +69,7 @@ pub fn run(context: &Context, args: &Args) -> Result<u8> {
         settings: shown,
         config: context.config.as_deref().map(text_of),
         env_files: context.env_files().iter().map(|path| text_of(path)).collect(),
+        credentials: storage::credentials().filter_map(|(env, _)| kept(context, env)).collect(),
     };
     output::print(match context.format()? {
         Format::Text => page(&body, args.origin),
@@ -74,18 +87,28 @@ fn one(context: &Context, setting: &'static Setting) -> Shown {
     let value = match found {
         Some(found) => Some(masked(&found.value)),
         // The embedded default depends on who asks.
-        None if setting.name == "store" => context.place(Need::Moment).ok().map(|place| place.url),
+        None if setting.name == "store" => {
+            context.place(Need::Moment).ok().filter(|place| place.kind == Kind::Store).map(|place| place.url)
+        }
         None => Some(setting.default.to_owned()).filter(|text| !text.is_empty()),
     };
     let origin = found.map_or(&Origin::Default, |found| &found.origin);
-    let layer = match origin {
+    Shown { name: setting.name, value, origin: layer(origin), place: origin.to_string(), env: setting.env }
+}
+
+const fn layer(origin: &Origin) -> &'static str {
+    match origin {
         Origin::Flag(_) => "flag",
         Origin::Environment(_) => "environment",
         Origin::EnvFile(..) => "env_file",
         Origin::Config(..) => "config",
         Origin::Default => "default",
-    };
-    Shown { name: setting.name, value, origin: layer, place: origin.to_string(), env: setting.env }
+    }
+}
+
+fn kept(context: &Context, env: &'static str) -> Option<Kept> {
+    let origin = context.environment.get(env)?.origin;
+    Some(Kept { env, origin: layer(&origin), place: origin.to_string() })
 }
 
 fn page(body: &Body, origin: bool) -> String {
@@ -100,7 +123,11 @@ fn page(body: &Body, origin: bool) -> String {
             false => format!("{name:width$} {}\n", value(shown)),
         }
     };
-    body.settings.iter().map(line).collect()
+    let kept = |kept: &Kept| match origin {
+        true => format!("{}: ***  {}\n", kept.env, text::shown(&kept.place)),
+        false => format!("{}: ***\n", kept.env),
+    };
+    body.settings.iter().map(line).chain(body.credentials.iter().map(kept)).collect()
 }
 
 /// An address without the password that may stand in it.

@@ -6,11 +6,12 @@ use lockd::client::AcquireOptions;
 use lockd::limits::LEASES_AROUND_BYTES;
 use lockd::model::Key;
 
+use super::super::target::Place;
 use super::super::variables::Listed;
 use super::held::Held;
 
-/// Variables of a lease around this one, and of the other kind of place: they would mislead the command.
-const REMOVED: [&str; 4] = ["LOCKD_LEASES", "LOCKD_LEASE_EXPIRES", "LOCKD_STATE_FILE", "LOCKD_SERVER"];
+/// Variables of a lease around this one: they would mislead the command, as one of the other kind of place would.
+const REMOVED: [&str; 3] = ["LOCKD_LEASES", "LOCKD_LEASE_EXPIRES", "LOCKD_STATE_FILE"];
 
 /// What is known of them before the leases are.
 #[derive(Debug)]
@@ -19,14 +20,14 @@ pub struct Variables {
     /// The leases under which exec itself runs, and so its command.
     around: Vec<Listed>,
     namespace: String,
-    store: String,
+    place: Place,
 }
 
 impl Variables {
-    /// Those of the first key typed, on this store, with the files that were named and the leases around.
+    /// Those of the first key typed, at this place, with the files that were named and the leases around.
     pub fn new(
         first: &AcquireOptions,
-        store: String,
+        place: Place,
         files: Vec<(&'static str, OsString)>,
         around: Vec<Listed>,
     ) -> Self {
@@ -36,10 +37,10 @@ impl Variables {
             ("LOCKD_LEASE_ID", first.lease_id.as_str().into()),
             ("LOCKD_OWNER", first.owner.as_str().into()),
             ("LOCKD_NAMESPACE", namespace.clone().into()),
-            ("LOCKD_STORE", store.clone().into()),
+            (place.variables().0, place.url.clone().into()),
         ];
         fixed.extend(files);
-        Self { fixed, around, namespace, store }
+        Self { fixed, around, namespace, place }
     }
 
     /// The ids of leases around under which this key may be held.
@@ -49,7 +50,7 @@ impl Variables {
 
     /// Changes to the command's environment that are known before the grants; `None` removes.
     pub fn early(&self) -> Vec<(OsString, Option<OsString>)> {
-        let removed = REMOVED.into_iter().map(|name| (name.into(), None));
+        let removed = REMOVED.into_iter().chain([self.place.variables().1]).map(|name| (name.into(), None));
         let set = self.fixed.iter().map(|(name, value)| ((*name).into(), Some(value.clone())));
         removed.chain(set).collect()
     }
@@ -61,8 +62,7 @@ impl Variables {
         let mut all: Vec<Listed> = keys.iter().filter_map(|key| held.of(key)).map(Listed::of).collect();
         // One that was over before this key was taken again says nothing any more.
         let over = |listed: &&Listed| {
-            let here =
-                listed.namespace.as_deref() == Some(&self.namespace) && listed.store.as_ref() == Some(&self.store);
+            let here = listed.namespace.as_deref() == Some(&self.namespace) && listed.is_at(&self.place);
             here && keys.iter().any(|key| key.name() == listed.key)
         };
         let mut room = LEASES_AROUND_BYTES;

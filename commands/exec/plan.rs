@@ -13,7 +13,7 @@ use lockd::model::{Key, LeaseId, Reason, Ttl};
 use super::super::context::{Context, usage};
 use super::super::process::program::{NotRunnable, Program};
 use super::super::target::Need;
-use super::super::{duration, identity, text, variables};
+use super::super::{duration, identity, storage, text, variables};
 use super::environment::Variables;
 use super::{Args, state_file};
 
@@ -55,15 +55,16 @@ impl Plan {
         let keys = keys(context, args)?;
         let takes = takes(context, args, &keys)?;
         let ttl = takes.iter().map(|options| options.ttl).max().unwrap_or_default();
-        let store = context.place(Need::Lease)?.url;
+        let place = context.place(Need::Lease)?;
         let state_file = args.state_file.then(|| state_file::place(&context.environment, &*context.entropy));
         let first = takes.iter().find(|options| options.key == keys[0]);
         let first = first.ok_or_else(|| Error::new(ErrorKind::Internal, "the first key is not among the keys"))?;
         let around = variables::around(&context.environment);
         let mut files = files(context)?;
+        files.extend(storage::typed_variables(&context.settings)?);
         files.extend(state_file.clone().map(|path| ("LOCKD_STATE_FILE", path.into_os_string())));
         Ok(Self {
-            variables: Variables::new(first, store, files, around),
+            variables: Variables::new(first, place, files, around),
             wait: wait(args)?,
             grace: grace(args.kill_grace.as_deref(), ttl)?,
             busy_code: args.patience.busy_exit()?.unwrap_or(ErrorKind::Busy.exit_code()),

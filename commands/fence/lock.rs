@@ -35,8 +35,8 @@ impl Lock {
 ///
 /// # Errors
 /// `Busy` when the wait ran out; when the file cannot be made.
-pub async fn take(context: &Context, store: &str, resource: &Key, wait: Option<Duration>) -> Result<Lock> {
-    let file = open(context, store, resource)?;
+pub async fn take(context: &Context, resource: &Key, wait: Option<Duration>) -> Result<Lock> {
+    let file = open(context, resource)?;
     let clock = &*context.clock;
     let until = wait.map(|wait| clock.boot() + wait);
     let mut said = false;
@@ -64,11 +64,12 @@ pub async fn take(context: &Context, store: &str, resource: &Key, wait: Option<D
     }
 }
 
-fn open(context: &Context, store: &str, resource: &Key) -> Result<File> {
+/// The resource is one of this host, whichever way its mark is reached: through a store or a server.
+fn open(context: &Context, resource: &Key) -> Result<File> {
     let root = rustix::process::geteuid().is_root();
     let dir = target::notes_directory(&context.environment, root)
         .ok_or_else(|| unlockable("there is no directory for it", &io::ErrorKind::NotFound.into()))?;
-    let dir = dir.join("fence").join(store);
+    let dir = dir.join("fence");
     DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(|e| unlockable(&dir.to_string_lossy(), &e))?;
     // Never removed: who has it open and who makes it anew would each hold a lock.
     let path = dir.join(resource.hash().hex());

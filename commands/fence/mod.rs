@@ -199,7 +199,7 @@ async fn admitted(
 ) -> Result<(Fence, Option<lock::Lock>)> {
     let lock = match wait {
         None => None,
-        Some(wait) => Some(lock::take(context, &session.facts.id, &request.resource, wait).await?),
+        Some(wait) => Some(lock::take(context, &request.resource, wait).await?),
     };
     Ok((session.client.service().fence_admit(request.clone()).await?, lock))
 }

@@ -87,7 +87,7 @@ impl Environment {
     }
 
     /// The same with its origin.
-    pub(super) fn get(&self, name: &'static str) -> Option<Found> {
+    pub fn get(&self, name: &'static str) -> Option<Found> {
         if let Some(value) = self.own(name) {
             return Some(Found { value: value.to_owned(), origin: Origin::Environment(name) });
         }
@@ -221,7 +221,10 @@ fn line_of(text: &str, key: &str) -> String {
 }
 
 /// A small text file that somebody named.
-fn read(path: &Path) -> Result<String> {
+///
+/// # Errors
+/// `Config` when it does not exist, is too large or is not UTF-8; those of the file system.
+pub fn read(path: &Path) -> Result<String> {
     let failed = |e: &std::io::Error| match e.kind() {
         std::io::ErrorKind::NotFound => Error::new(ErrorKind::Config, format!("{} does not exist", path.display()))
             .with_hint("name a file that does, or leave it out"),

@@ -49,7 +49,7 @@ pub struct Lease {
     pub owner: Owner,
     /// When the last run that succeeded began, as told at the grant.
     pub last_success: Option<UnixMillis>,
-    client: Client,
+    pub(super) client: Client,
     belief: Arc<watch::Sender<Belief>>,
     renewal: Option<JoinHandle<()>>,
     over: bool,
@@ -202,7 +202,7 @@ impl Drop for Lease {
 }
 
 struct Renewer {
-    client: Client,
+    pub(super) client: Client,
     key: Key,
     proof: Proof,
     ttl: Ttl,

@@ -1,10 +1,36 @@
 //! The client: leases as objects, over any [`LeaseService`].
 //!
 //! A [`Lease`] knows until when it may be believed in ([`Lease::deadline`]), renews itself once asked to ([`Lease::keep_alive`]), tells
-//! when it is lost ([`Lease::lost`]) and gives itself back.
+//! when it is lost ([`Lease::lost`]) and gives itself back. The state is read and written through it: [`Lease::load`],
+//! [`Lease::save`]. A call is given up by dropping its future.
+//!
+//! ```
+//! use lockd::client::Client;
+//!
+//! # async fn example() -> lockd::error::Result<()> {
+//! // Or Client::connect(["http://lock1:9341", "http://lock2:9341"]) for servers, or disk:///var/lib/lockd for a directory.
+//! let client = Client::open("mem://").await?;
+//! let mut lease = client.acquire(client.options("backup/db")?, |_busy| ()).await?;
+//! lease.keep_alive();
+//! let runs: u64 = lease.load().await?.unwrap_or(0);
+//! // Pass lease.token with every effect outside lockd, and stop when lease.lost() returns.
+//! lease.save(&(runs + 1)).await?;
+//! lease.release().await?;
+//!
+//! // The same in one call, which commits what the closure returns.
+//! let count = |_token, runs: Option<u64>| async move { Ok(Some(runs.unwrap_or(0) + 1)) };
+//! let version = client.change(client.options("backup/db")?, count).await?;
+//! assert_eq!(version.0, 2);
+//! # Ok(())
+//! # }
+//! # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+//! # runtime.block_on(example()).unwrap();
+//! ```
 
+mod cycle;
 pub mod edit;
 mod lease;
+mod state;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,11 +39,12 @@ use crate::clock::{BootTime, Clock};
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{BACKOFF_MAX, RELEASE_TRY, WAIT_POLL};
-use crate::model::{Holder, Key, LeaseId, Owner, Reason, Ttl, TxnId};
+use crate::model::{Holder, Key, LeaseId, Namespace, Owner, Reason, Ttl, TxnId};
 use crate::mutants::{Mutant, on};
 use crate::service::{AcquireRequest, Busy, Grant, LeaseService, Released, Wait};
 
 pub use lease::{Belief, Lease};
+pub use state::{get, release, update};
 
 /// Takes leases over a service. Cheap to clone.
 #[derive(Clone)]
@@ -61,6 +88,26 @@ impl Client {
         &self.service
     }
 
+    /// What to ask for to get a lease of this key of the default namespace: the usual TTL, waiting for as long as it takes, on
+    /// behalf of this process. The fields can be changed.
+    ///
+    /// # Errors
+    /// `InvalidKey`.
+    pub fn options(&self, key: &str) -> Result<AcquireOptions> {
+        let pid = std::process::id();
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        Ok(AcquireOptions {
+            key: Key::new(Namespace::default(), key)?,
+            lease_id: LeaseId::random(&*self.entropy),
+            ttl: Ttl::default(),
+            owner: Owner::new(&format!("{host}:{pid}"))?,
+            reason: None,
+            holder: Holder { host: Some(host), pid: Some(pid), ..Holder::default() },
+            wait: None,
+            if_not_exists: false,
+        })
+    }
+
     /// Takes a lease. `on_busy` is called when another holds the key: at first, and once a minute while waiting.
     ///
     /// Dropping the future stops waiting; [`Client::abandon`] then makes sure that nothing is granted any more.
@@ -77,6 +124,10 @@ impl Client {
         loop {
             let request = request(&options, txn.clone(), wait);
             match self.service.acquire(request).await {
+                Ok(grant) if grant.confirm_within.is_some() && on(Mutant::UnconfirmedBelieved) => {
+                    let now = self.clock.boot();
+                    return Ok(Lease::new(self.clone(), options.key, options.owner, grant, now));
+                }
                 Ok(grant) if on(Mutant::DeadlineAtResponse) => {
                     return self.start(options, grant, self.clock.boot()).await;
                 }
@@ -112,18 +163,19 @@ impl Client {
     }
 
     async fn start(&self, options: AcquireOptions, grant: Grant, sent: BootTime) -> Result<Lease> {
+        let confirm = grant.confirm_within.is_some();
         let mut lease = Lease::new(self.clone(), options.key, options.owner, grant, sent);
-        // With less than half of the TTL left, renew before any work.
-        let short = lease.deadline().since(self.clock.boot()) < lease.ttl.duration() / 2;
-        if short
-            && !on(Mutant::NoRenewalAtStart)
-            && let Err(e) = lease.renew().await
-        {
-            // Whoever asked ends with this error, and waits for nothing that goes on behind it.
-            let _runs_out_by_itself = lease.release().await;
-            return Err(e);
+        if on(Mutant::NoRenewalAtStart) {
+            return Ok(lease);
         }
-        Ok(lease)
+        if confirm {
+            lease = renewed(lease).await?;
+        }
+        // With less than half of the TTL left, renew before any work; what was confirmed from memory may be short still.
+        match lease.deadline().since(self.clock.boot()) < lease.ttl.duration() / 2 {
+            true => renewed(lease).await,
+            false => Ok(lease),
+        }
     }
 
     /// Repeats a call that is safe to repeat, until it is answered or `until`.
@@ -138,6 +190,17 @@ impl Client {
                 Some(answer) => return answer,
                 None => return Err(unanswered(last.as_ref())),
             }
+        }
+    }
+}
+
+/// The lease after a renewal. Without one whoever asked ends with its error, and waits for nothing that goes on behind it.
+async fn renewed(mut lease: Lease) -> Result<Lease> {
+    match lease.renew().await {
+        Ok(()) => Ok(lease),
+        Err(e) => {
+            let _runs_out_by_itself = lease.release().await;
+            Err(e)
         }
     }
 }
@@ -175,5 +238,6 @@ fn request(options: &AcquireOptions, txn: TxnId, wait: Wait) -> AcquireRequest {
         holder: options.holder.clone(),
         if_not_exists: options.if_not_exists,
         wait,
+        confirm: true,
     }
 }

@@ -107,6 +107,7 @@ mod tests {
             reason: None,
             holder: Holder::default(),
             if_not_exists: false,
+            yields: false,
             epoch: 0,
             stamp: None,
             at,

@@ -7,24 +7,31 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
-use super::{Shared, refusal};
+use super::queue::Patience;
+use super::refusal;
+use super::task::KeyTask;
 use crate::clock::{BootTime, Clock};
 use crate::error::{Error, ErrorKind, Result};
-use crate::lease::{Outcome, Refusal, Release, Request, Step, step};
-use crate::limits::{BACKOFF_FIRST, BACKOFF_MAX, COMMIT_ATTEMPTS, COMMIT_BUDGET, KEY_IDLE, RESOLVE_BUDGET};
+use crate::lease::{Outcome, Refusal, Request, Step, step};
+use crate::limits::{BACKOFF_FIRST, BACKOFF_MAX, COMMIT_ATTEMPTS, COMMIT_BUDGET, RESOLVE_BUDGET};
 use crate::model::{BlobId, Ended, Key, Record, WriteId};
 use crate::mutants::{Mutant, on};
 use crate::store::{Etag, Precondition, PutError};
 
 /// A request on its way through its key's task.
+#[derive(Debug)]
 pub(super) struct Job {
     pub(super) request: Request,
-    /// When it arrived, in the order of [`Shared::ticket`].
+    /// When it arrived, in the order of [`super::Shared::ticket`].
     pub(super) ticket: u64,
     /// Closed when the client has gone.
     pub(super) reply: oneshot::Sender<Result<Answer, Denied>>,
+    /// For an acquire that may wait.
+    pub(super) wait: Option<Patience>,
+    /// Dropped once the record shows another beat: a sign of life that came in between.
+    pub(super) at_beat: Option<u64>,
 }
 
 /// What was done.
@@ -35,13 +42,23 @@ pub(super) struct Answer {
     pub(super) record: Arc<Record>,
     /// Blobs that this request's write made nameless.
     pub(super) replaced: Vec<BlobId>,
+    /// Before the write, where there was one.
+    pub(super) written: Option<BootTime>,
+    /// For a grant that is still to be confirmed: within how long.
+    pub(super) confirm_within: Option<Duration>,
+}
+
+impl Answer {
+    pub(super) const fn new(outcome: Outcome, record: Arc<Record>) -> Self {
+        Self { outcome, record, replaced: Vec::new(), written: None, confirm_within: None }
+    }
 }
 
 /// Why it was not done.
 #[derive(Debug)]
 pub(super) enum Denied {
-    /// The machine refused, on a record with this etag whose sign of life is so old; how the lease in question ended.
-    Refused { refusal: Box<Refusal>, seen: Option<Etag>, age: Duration, ended: Option<Box<Ended>> },
+    /// The machine refused, on a record whose sign of life is so old; how the lease in question ended; our place in the queue.
+    Refused { refusal: Box<Refusal>, age: Duration, ended: Option<Box<Ended>>, place: Option<u64> },
     /// It could not be tried, or its outcome is not known.
     Error(Error),
 }
@@ -50,7 +67,15 @@ impl Denied {
     /// A refusal of `request` by this record.
     fn refused(refusal: Refusal, by: &Base, request: &Request, age: Duration) -> Self {
         let ended = request.lease_id().and_then(|id| by.record.ended(id)).cloned().map(Box::new);
-        Self::Refused { refusal: Box::new(refusal), seen: by.etag.clone(), age, ended }
+        Self::Refused { refusal: Box::new(refusal), age, ended, place: None }
+    }
+
+    /// The same, with a place in the queue.
+    pub(super) fn at_place(mut self, ours: u64) -> Self {
+        if let Self::Refused { place, .. } = &mut self {
+            *place = Some(ours);
+        }
+        self
     }
 
     pub(super) fn into_error(self, key: &Key, clock: &dyn Clock) -> Error {
@@ -58,7 +83,12 @@ impl Denied {
             Self::Refused { refusal, ended: Some(ended), .. } if *refusal == Refusal::LeaseBroken => {
                 refusal::broken(key, &ended)
             }
-            Self::Refused { refusal, age, .. } => refusal::to_error(key, *refusal, age, clock.wall()),
+            Self::Refused { refusal, age, place, .. } => {
+                let error = refusal::to_error(key, *refusal, age, clock.wall());
+                let mut details = error.details().clone();
+                details.busy.iter_mut().for_each(|busy| busy.place = place);
+                error.with_details(details)
+            }
             Self::Error(error) => error,
         }
     }
@@ -66,10 +96,10 @@ impl Denied {
 
 /// A record as the store had it.
 #[derive(Clone, Debug)]
-struct Base {
-    record: Arc<Record>,
-    etag: Option<Etag>,
-    /// When the read began, in the order of [`Shared::ticket`].
+pub(super) struct Base {
+    pub(super) record: Arc<Record>,
+    pub(super) etag: Option<Etag>,
+    /// When the read began, in the order of [`super::Shared::ticket`].
     ticket: u64,
 }
 
@@ -80,7 +110,7 @@ impl Base {
 }
 
 /// What became of a put.
-enum Verdict {
+pub(super) enum Verdict {
     /// Applied, by the store's own word; the base is the new record.
     Applied,
     /// Read back: it is in the record, the answer is there too.
@@ -95,67 +125,8 @@ enum Verdict {
     Silent(Error),
 }
 
-pub(super) struct KeyTask {
-    key: Key,
-    shared: Arc<Shared>,
-    base: Option<Base>,
-    /// The highest revision known: a record never goes back.
-    highest: u64,
-}
-
 impl KeyTask {
-    pub(super) fn new(key: Key, shared: Arc<Shared>) -> Self {
-        Self { key, shared, base: None, highest: 0 }
-    }
-
-    /// Applies jobs in order of arrival until none has come for a while.
-    pub(super) async fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
-        loop {
-            let idle = self.clock().boot() + KEY_IDLE;
-            match self.clock().timeout_at(idle, jobs.recv()).await {
-                Some(Some(job)) => self.serve(job).await,
-                Some(None) => return,
-                None => {
-                    // Closed first, drained after: a job is either refused at the door or served.
-                    jobs.close();
-                    while let Some(job) = jobs.recv().await {
-                        self.serve(job).await;
-                    }
-                    return;
-                }
-            }
-        }
-    }
-
-    fn clock(&self) -> &dyn Clock {
-        &*self.shared.clock
-    }
-
-    async fn serve(&mut self, mut job: Job) {
-        let result = self.apply(&mut job).await;
-        let abandoned = match (&job.request, &result) {
-            (Request::Acquire(acquire), Ok(_)) => Some(acquire.lease_id.clone()),
-            _ => None,
-        };
-        if job.reply.send(result).is_ok() {
-            return;
-        }
-        if let Some(lease_id) = abandoned.filter(|_| !on(Mutant::ClientGoneGrantKept)) {
-            self.give_back(lease_id).await;
-        }
-    }
-
-    /// A grant whose client has gone is given back at once.
-    async fn give_back(&mut self, lease_id: crate::model::LeaseId) {
-        let (reply, _answer) = oneshot::channel();
-        let at = self.clock().wall();
-        let release = Release { lease_id, token: None, txn: None, rollback: true, succeeded: None, at };
-        // The client of this one never goes: the receiver lives to the end of this function.
-        let mut job = Job { request: Request::Release(release), ticket: self.shared.ticket(), reply };
-        let _lease_runs_out_by_itself = self.apply(&mut job).await;
-    }
-
-    async fn apply(&mut self, job: &mut Job) -> Result<Answer, Denied> {
+    pub(super) async fn apply(&mut self, job: &mut Job) -> Result<Answer, Denied> {
         let give_up = self.clock().boot() + COMMIT_BUDGET;
         let mut in_doubt = false;
         let mut tried = 0;
@@ -167,8 +138,11 @@ impl KeyTask {
                 Some(base) => base,
                 None => self.refresh(give_up).await.map_err(|e| after_doubt(&self.key, e, in_doubt))?,
             };
+            if job.at_beat.is_some_and(|beat| beat != base.record.beat) {
+                return Err(gone(&self.key));
+            }
             let age = self.shared.ages.age(&base.record);
-            self.prepare(&mut job.request, &base.record);
+            self.prepare(job, &base.record);
             let Step { write, answer } = step(&base.record, &job.request, age);
             let Some(next) = write else {
                 // A cached record may only feed a step that writes.
@@ -186,10 +160,16 @@ impl KeyTask {
             if tried > COMMIT_ATTEMPTS || self.clock().boot() >= give_up {
                 return Err(Denied::Error(after_doubt(&self.key, too_busy(&self.key), in_doubt)));
             }
-            match self.put(&base, *next, job, give_up).await {
-                Verdict::Applied => return self.applied(&base, &job.request, answer),
+            let (next, rider) = self.with_rider(job, next);
+            let began = self.clock().boot();
+            let verdict = self.put(&base, *next, job, give_up).await;
+            if let Some(rider) = rider {
+                self.settle_rider(rider, &base, &verdict, began);
+            }
+            match verdict {
+                Verdict::Applied => return self.applied(&base, &job.request, answer, began),
                 Verdict::Found if on(Mutant::FoundIsSteppedAgain) => {}
-                Verdict::Found => return self.found(&base, &job.request, answer),
+                Verdict::Found => return self.found(&base, &job.request, answer, began),
                 Verdict::Beaten => self.pause(tried).await,
                 Verdict::Indeterminate => in_doubt = true,
                 Verdict::Given(error) => return Err(Denied::Error(after_doubt(&self.key, error, in_doubt))),
@@ -199,39 +179,57 @@ impl KeyTask {
         }
     }
 
-    /// What each attempt brings along: fresh clock readings, and the version that a change is bound to.
-    fn prepare(&self, request: &mut Request, record: &Record) {
-        let at = self.clock().wall();
-        match request {
-            Request::Acquire(r) => (r.stamp, r.at) = (self.shared.stamp(), at),
+    /// What each attempt brings along: fresh clock readings, the version that a change is bound to, and what is owed to waiters
+    /// elsewhere.
+    pub(super) fn prepare(&self, job: &mut Job, record: &Record) {
+        let (at, now) = (self.clock().wall(), self.clock().boot());
+        let waits = self.shared.serves || job.wait.is_some();
+        match &mut job.request {
+            Request::Acquire(r) => {
+                (r.stamp, r.at) = (self.shared.stamp(), at);
+                r.yields = waits && self.turn.yields(record, &r.lease_id, now);
+            }
             Request::Renew(r) => (r.stamp, r.at) = (self.shared.stamp(), at),
             Request::Update(_) if on(Mutant::UpdateUnbound) => {}
             Request::Update(r) => r.bound = r.bound.or(Some(record.visible().version)),
-            Request::Release(_) | Request::Expire(_) | Request::Break(_) | Request::Admit(_) => {}
+            Request::Release(r) => r.reserve = self.queue.is_waiting() && self.turn.lets_go(now),
+            Request::Expire(_) | Request::Break(_) | Request::Admit(_) | Request::Knock(_) => {}
         }
     }
 
-    fn applied(&self, before: &Base, request: &Request, answer: Result<Outcome, Refusal>) -> Result<Answer, Denied> {
+    pub(super) fn applied(
+        &self,
+        before: &Base,
+        request: &Request,
+        answer: Result<Outcome, Refusal>,
+        began: BootTime,
+    ) -> Result<Answer, Denied> {
         let Some(base) = &self.base else { return Err(Denied::Error(no_base(&self.key))) };
         let after = Arc::clone(&base.record);
         let replaced = before.record.blobs().filter(|old| !after.blobs().any(|new| new == *old)).cloned().collect();
         match answer {
-            Ok(outcome) => Ok(Answer { outcome, record: after, replaced }),
+            Ok(outcome) => Ok(Answer { replaced, written: Some(began), ..Answer::new(outcome, after) }),
             Err(refusal) => Err(Denied::refused(refusal, base, request, Duration::ZERO)),
         }
     }
 
     /// A put that was applied, as the record just read says: its own answer is the truth, and no other write is needed. Only
     /// a grant or renewal of a lease that has ended since is no good to anybody.
-    fn found(&self, before: &Base, request: &Request, answer: Result<Outcome, Refusal>) -> Result<Answer, Denied> {
+    pub(super) fn found(
+        &self,
+        before: &Base,
+        request: &Request,
+        answer: Result<Outcome, Refusal>,
+        began: BootTime,
+    ) -> Result<Answer, Denied> {
         let Some(now) = &self.base else { return Err(Denied::Error(no_base(&self.key))) };
         let lease_id = match request {
             Request::Acquire(r) => &r.lease_id,
             Request::Renew(r) => &r.proof.lease_id,
-            _ => return self.applied(before, request, answer),
+            _ => return self.applied(before, request, answer, began),
         };
         if now.record.lease.as_ref().is_some_and(|lease| lease.id == *lease_id) {
-            return self.applied(before, request, answer);
+            return self.applied(before, request, answer, began);
         }
         let age = self.shared.ages.age(&now.record);
         match step(&now.record, request, age).answer {
@@ -256,7 +254,7 @@ impl KeyTask {
         let proven = !in_doubt || on(Mutant::RefusalAfterDoubt);
         match answer {
             Ok(outcome) if proven || outcome.is_borne_out(&base.record, request) => {
-                Ok(Answer { outcome, record: Arc::clone(&base.record), replaced: Vec::new() })
+                Ok(Answer::new(outcome, Arc::clone(&base.record)))
             }
             Ok(_) => Err(Denied::Error(overrun(&self.key))),
             Err(_) if !proven => Err(Denied::Error(overrun(&self.key))),
@@ -270,7 +268,7 @@ impl KeyTask {
     }
 
     /// Reads the record, trying again while the store is unavailable and there is time.
-    async fn refresh(&mut self, give_up: BootTime) -> Result<Base, Error> {
+    pub(super) async fn refresh(&mut self, give_up: BootTime) -> Result<Base, Error> {
         let mut tried = 0;
         loop {
             let ticket = self.shared.ticket();
@@ -278,6 +276,7 @@ impl KeyTask {
                 Ok((record, _)) if record.revision < self.highest => return Err(went_back(&self.key)),
                 Ok((record, etag)) => {
                     self.highest = record.revision;
+                    self.turn.saw(&record, self.shared.clock.boot());
                     let base = Base { record: Arc::new(record), etag, ticket };
                     self.base = Some(base.clone());
                     return Ok(base);
@@ -344,6 +343,7 @@ impl KeyTask {
     fn adopt(&mut self, record: Record, etag: Etag) {
         self.shared.ages.saw(&record, None, self.clock().boot());
         self.highest = record.revision;
+        self.turn.saw(&record, self.shared.clock.boot());
         let ticket = self.base.as_ref().map_or(0, |base| base.ticket);
         self.base = Some(Base { record: Arc::new(record), etag: Some(etag), ticket });
     }
@@ -464,7 +464,7 @@ fn killed(key: &Key) -> Error {
 
 /// The memory of writes does not reach back to it, and the memory of requests may not either: then a repeat would be taken
 /// for a new request.
-fn overrun(key: &Key) -> Error {
+pub(super) fn overrun(key: &Key) -> Error {
     let message = format!("the change of {key} may or may not have been applied: too many other writes came after it");
     if on(Mutant::OverrunIsSafeToRepeat) {
         return unknown(key, Error::new(ErrorKind::Unavailable, message));
@@ -474,7 +474,7 @@ fn overrun(key: &Key) -> Error {
 }
 
 /// A store that is broken or replaced is told as such: that claims nothing about what was applied.
-fn unknown(key: &Key, why: Error) -> Error {
+pub(super) fn unknown(key: &Key, why: Error) -> Error {
     if matches!(why.kind(), ErrorKind::StoreReplaced | ErrorKind::Corrupt | ErrorKind::TooNew) {
         return why;
     }

@@ -27,7 +27,7 @@ impl Shared {
             updated: (committed.version.0 > 0).then_some(committed.at),
             ended: record.ended.iter().rev().cloned().collect(),
             last_success: record.last_success,
-            waiters: None,
+            waiters: self.serves.then(|| self.waiting(&record.key)),
         }
     }
 }

@@ -1,7 +1,10 @@
 //! The engine: leases and state over a store, in this process.
 //!
-//! - [`commit`](self): each key has a task of its own that applies requests one after the other: read, step, compare-and-swap.
-//!   A request waits for an answer and never owns a put; a sent put is always resolved.
+//! - `task`, `queue`, `turn`: each key has a task of its own that applies requests one after the other, lets acquires wait, and
+//!   passes the key on in order of arrival. A request waits for an answer and never owns a put.
+//! - `handover`: a release and the next grant in one write, and grants that are still to be confirmed.
+//! - `commit`: read, step, compare-and-swap; a sent put is always resolved.
+//! - `waiters`: the way to a key's task.
 //! - `age`: how long a lease has shown no sign of life, from every source that is evidence.
 //! - `state`: states inside the record or in blobs, streamed and hashed on the way.
 //! - `sweep`: the garbage collection of blobs.
@@ -11,28 +14,32 @@ mod age;
 mod breaking;
 mod commit;
 mod fence;
+mod handover;
 mod looking;
 mod notes;
+mod queue;
 mod refusal;
 mod state;
 mod sweep;
+mod task;
+mod turn;
 mod waiters;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
-use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
-use crate::clock::{Clock, UnixMillis};
+use crate::clock::{BootTime, Clock, UnixMillis};
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lease::{self, Change, Outcome, Release, Renew, Request, Update};
-use crate::limits::{KEY_QUEUE, RELEASE_TRY};
+use crate::limits::RELEASE_TRY;
 use crate::model::{Key, LeaseId, Record, Stamp, Ttl};
 use crate::mutants::{Mutant, on};
 use crate::service::{
@@ -42,7 +49,8 @@ use crate::service::{
 use crate::store::{ByteStream, Etag, Store};
 
 use age::Ages;
-use commit::{Answer, Denied, Job, KeyTask};
+use commit::{Answer, Denied};
+use waiters::Door;
 
 /// Leases and state over a store, in this process. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -55,6 +63,9 @@ pub struct Engine {
 pub struct Options {
     /// A private directory where short commands leave what they saw, so that the next one does not begin to watch anew.
     pub notes: Option<PathBuf>,
+    /// Whether this engine serves others: then it tells who waits, grants that waited are provisional for clients that confirm
+    /// them, and what is left of a TTL counts from before the write.
+    pub serves: bool,
 }
 
 #[derive(Debug)]
@@ -63,7 +74,8 @@ struct Shared {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     ages: Ages,
-    keys: Mutex<HashMap<Key, mpsc::Sender<Job>>>,
+    serves: bool,
+    keys: Mutex<HashMap<Key, Door>>,
     /// Orders the arrival of requests and the beginning of reads.
     tickets: AtomicU64,
     /// Collection that goes on after answers.
@@ -73,6 +85,12 @@ struct Shared {
 impl Shared {
     fn ticket(&self) -> u64 {
         self.tickets.fetch_add(1, Ordering::SeqCst)
+    }
+
+    /// What is left of a TTL, for clients that may not know when the write was sent.
+    fn left(&self, ttl: Ttl, written: Option<BootTime>) -> Duration {
+        let since = written.filter(|_| self.serves).map_or(Duration::ZERO, |at| self.clock.boot().since(at));
+        ttl.duration().saturating_sub(since)
     }
 
     /// The boot clock as evidence for others, where it can be that.
@@ -106,6 +124,7 @@ impl Engine {
             clock,
             entropy,
             ages,
+            serves: options.serves,
             keys: Mutex::default(),
             tickets: AtomicU64::new(0),
             background: Mutex::default(),
@@ -119,39 +138,8 @@ impl Engine {
         &self.shared.store
     }
 
-    /// Hands a request to its key's task and waits for the answer. Dropping the future withdraws the request, as far as it
-    /// was not sent to the store yet.
-    async fn submit(&self, key: &Key, request: Request) -> Result<Answer, Denied> {
-        let (reply, answer) = oneshot::channel();
-        let mut job = Job { request, ticket: self.shared.ticket(), reply };
-        loop {
-            // A task that went idle between the look-up and the send gives the job back: then there is a new task.
-            match self.task(key).send(job).await {
-                Ok(()) => break,
-                Err(mpsc::error::SendError(back)) => job = back,
-            }
-        }
-        answer.await.unwrap_or_else(|_| {
-            let message = format!("the task of {key} ended without an answer");
-            Err(Denied::Error(
-                Error::new(ErrorKind::OutcomeUnknown, message).with_hint("repeat the call with the same ids"),
-            ))
-        })
-    }
-
-    fn task(&self, key: &Key) -> mpsc::Sender<Job> {
-        let mut keys = lock(&self.shared.keys);
-        if let Some(task) = keys.get(key).filter(|task| !task.is_closed()) {
-            return task.clone();
-        }
-        let (task, jobs) = mpsc::channel(KEY_QUEUE);
-        keys.insert(key.clone(), task.clone());
-        tokio::spawn(KeyTask::new(key.clone(), Arc::clone(&self.shared)).run(jobs));
-        task
-    }
-
     async fn ask(&self, key: &Key, request: Request) -> Result<Answer> {
-        self.submit(key, request).await.map_err(|denied| denied.into_error(key, &*self.shared.clock))
+        self.submit(key, request, None).await.map_err(|denied| denied.into_error(key, &*self.shared.clock))
     }
 }
 
@@ -161,10 +149,19 @@ impl LeaseService for Engine {
         self.acquire_waiting(request).await
     }
 
+    async fn withdraw(&self, key: &Key, lease_id: &LeaseId) {
+        self.withdraw_grant(key, lease_id).await;
+    }
+
+    async fn would_change(&self, request: &ChangeRequest) -> Result<()> {
+        self.would_refuse(request).await
+    }
+
     async fn keepalive(&self, key: &Key, proof: &Proof, ttl: Ttl) -> Result<Renewed> {
         let request = Renew { proof: proof.clone(), ttl, stamp: None, at: self.shared.clock.wall() };
-        match self.ask(key, Request::Renew(request)).await?.outcome {
-            Outcome::Renewed { ttl } => Ok(Renewed { ttl, left: ttl.duration() }),
+        let answer = self.ask(key, Request::Renew(request)).await?;
+        match answer.outcome {
+            Outcome::Renewed { ttl } => Ok(Renewed { ttl, left: self.shared.left(ttl, answer.written) }),
             other => Err(unexpected(&other)),
         }
     }
@@ -176,6 +173,7 @@ impl LeaseService for Engine {
             txn: proof.and_then(|proof| proof.txn.clone()),
             rollback,
             succeeded: None,
+            reserve: false,
             at: self.shared.clock.wall(),
         };
         self.end(key, request).await
@@ -188,6 +186,7 @@ impl LeaseService for Engine {
             txn: proof.txn.clone(),
             rollback: false,
             succeeded: Some(began),
+            reserve: false,
             at: self.shared.clock.wall(),
         };
         self.end(key, request).await
@@ -295,7 +294,7 @@ impl Shared {
 fn check_proof(record: &Record, proof: &Proof, clock: &dyn Clock) -> Result<()> {
     lease::held(record, proof).map(|_| ()).map_err(|refusal| {
         let ended = record.ended(&proof.lease_id).cloned().map(Box::new);
-        Denied::Refused { refusal: Box::new(refusal), seen: None, age: std::time::Duration::ZERO, ended }
+        Denied::Refused { refusal: Box::new(refusal), age: std::time::Duration::ZERO, ended, place: None }
             .into_error(&record.key, clock)
     })
 }

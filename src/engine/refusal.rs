@@ -27,6 +27,8 @@ pub(super) fn busy(lease: &Lease, age: Duration) -> Busy {
 pub(super) fn to_error(key: &Key, refusal: Refusal, age: Duration, now: UnixMillis) -> Error {
     match refusal {
         Refusal::Busy(lease) => held(key, &lease, age, now),
+        Refusal::Reserved(_) => Error::new(K::Busy, format!("{key} is kept for another waiter for a moment"))
+            .with_hint("wait for it, or try again"),
         Refusal::AlreadyExists => Error::new(K::AlreadyExists, format!("{key} has been used before"))
             .with_hint("leave out if-not-exists to take it all the same"),
         Refusal::LeaseEnded(how) => Error::new(K::LeaseEnded, format!("this lease of {key} is over: {}", past(how)))

@@ -62,7 +62,7 @@ impl Engine {
         Ok(StateRef { etag, len, body: Body::Blob(id) })
     }
 
-    async fn would_refuse(&self, request: &ChangeRequest) -> Result<()> {
+    pub(super) async fn would_refuse(&self, request: &ChangeRequest) -> Result<()> {
         let (record, _) = self.shared.read(&request.key).await?;
         if record.done.iter().any(|done| done.id == request.request_id) {
             return Ok(());

@@ -1,44 +1,115 @@
-//! Waiting for a key that another holds: watch the record, try again when it changes or when a takeover may be tried.
+//! The way to a key's task, and waiting there for a key that another holds.
 
-use super::{Denied, Engine, unexpected};
-use crate::clock::{BootTime, UnixMillis};
-use crate::error::Result;
-use crate::lease::{Acquire, Outcome, Refusal, Request};
-use crate::limits::{BACKOFF_MAX, WAIT_POLL, takeover_age};
-use crate::model::Key;
-use crate::mutants::{Mutant, on};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::commit::{Answer, Denied, Job};
+use super::queue::{Patience, SeatHeld};
+use super::task::{Doors, KeyTask, Urgent};
+use super::{Engine, Shared, lock, unexpected};
+use crate::clock::BootTime;
+use crate::error::{Error, ErrorKind, Result};
+use crate::lease::{Acquire, Outcome, Request};
+use crate::limits::{BACKOFF_MAX, KEY_QUEUE};
+use crate::model::{Key, LeaseId};
 use crate::service::{AcquireRequest, Grant, Wait};
 use crate::store::Etag;
 
+/// The way to one key's task.
+#[derive(Clone, Debug)]
+pub(super) struct Door {
+    /// Renewals, releases and withdrawals: a flood of acquires does not stand before them.
+    urgent: mpsc::Sender<Urgent>,
+    jobs: mpsc::Sender<Job>,
+    /// How many wait there.
+    waiting: Arc<AtomicU64>,
+}
+
+impl Shared {
+    /// The way to the key's task, which is started when there is none.
+    fn door(self: &Arc<Self>, key: &Key) -> Door {
+        let mut keys = lock(&self.keys);
+        if let Some(door) = keys.get(key).filter(|door| !door.jobs.is_closed()) {
+            return door.clone();
+        }
+        let (urgent, urgent_in) = mpsc::channel(KEY_QUEUE);
+        let (jobs, jobs_in) = mpsc::channel(KEY_QUEUE);
+        let door = Door { urgent, jobs, waiting: Arc::default() };
+        keys.insert(key.clone(), door.clone());
+        tokio::spawn(KeyTask::new(key.clone(), Arc::clone(self)).run(Doors { urgent: urgent_in, jobs: jobs_in }));
+        door
+    }
+
+    /// A task that has ended is looked up no more.
+    pub(super) fn forget_door(&self, key: &Key) {
+        let mut keys = lock(&self.keys);
+        if keys.get(key).is_some_and(|door| door.jobs.is_closed()) {
+            keys.remove(key);
+        }
+    }
+
+    /// Hands in what comes before all else.
+    pub(super) async fn knock_on(self: &Arc<Self>, key: &Key, mut urgent: Urgent) {
+        // A task that went idle between the look-up and the send gives it back: then there is a new task.
+        while let Err(mpsc::error::SendError(back)) = self.door(key).urgent.send(urgent).await {
+            urgent = back;
+        }
+    }
+
+    /// Hands in a request.
+    pub(super) async fn hand_in(self: &Arc<Self>, key: &Key, mut job: Job) {
+        while let Err(mpsc::error::SendError(back)) = self.door(key).jobs.send(job).await {
+            job = back;
+        }
+    }
+
+    /// How many wait for a key here.
+    pub(super) fn waiting(&self, key: &Key) -> u64 {
+        lock(&self.keys).get(key).map_or(0, |door| door.waiting.load(Ordering::SeqCst))
+    }
+}
+
 impl Engine {
+    /// Hands a request to its key's task and waits for the answer. Dropping the future withdraws the request, as far as it
+    /// was not sent to the store yet, and gives its place up.
+    pub(super) async fn submit(&self, key: &Key, request: Request, wait: Option<Patience>) -> Result<Answer, Denied> {
+        let (reply, answer) = oneshot::channel();
+        let urgent = matches!(request, Request::Renew(_) | Request::Release(_));
+        let job = Job { request, ticket: self.shared.ticket(), reply, wait, at_beat: None };
+        match urgent {
+            true => self.shared.knock_on(key, Urgent::Job(Box::new(job))).await,
+            false => self.shared.hand_in(key, job).await,
+        }
+        answer.await.unwrap_or_else(|_| {
+            let message = format!("the task of {key} ended without an answer");
+            Err(Denied::Error(
+                Error::new(ErrorKind::OutcomeUnknown, message).with_hint("repeat the call with the same ids"),
+            ))
+        })
+    }
+
     pub(super) async fn acquire_waiting(&self, request: AcquireRequest) -> Result<Grant> {
         let clock = &*self.shared.clock;
-        let until = match request.wait {
-            Wait::No => None,
-            Wait::For(wait) => Some(clock.boot() + wait.min(WAIT_POLL)),
-        };
         let key = request.key.clone();
-        let acquire = self.acquire_of(request);
-        loop {
-            let denied = match self.submit(&key, Request::Acquire(acquire.clone())).await {
-                Ok(answer) => {
-                    if matches!(answer.outcome, Outcome::Granted { taken_over: true, .. }) {
-                        self.collect_soon(&answer.record);
-                    }
-                    return grant(answer.outcome, answer.record.last_success);
-                }
-                Err(denied) => denied,
-            };
-            match (&denied, until) {
-                (Denied::Refused { refusal, seen, age, .. }, Some(until)) if clock.boot() < until => {
-                    let Refusal::Busy(lease) = &**refusal else { return Err(denied.into_error(&key, clock)) };
-                    let free = clock.boot() + takeover_age(lease.ttl.duration()).saturating_sub(*age);
-                    let free = if on(Mutant::WaiterForgetsTakeover) { until } else { free };
-                    self.wait_for_change(&key, seen.as_ref(), until.min(free)).await;
-                }
-                _ => return Err(denied.into_error(&key, clock)),
+        let seat = SeatHeld::new(Arc::clone(&self.shared.door(&key).waiting));
+        let wait = match request.wait {
+            Wait::No => None,
+            Wait::For(wait) => {
+                Some(Patience { until: clock.boot() + wait, confirm: request.confirm, seat: seat.share() })
             }
+        };
+        let acquire = Request::Acquire(self.acquire_of(request));
+        let answer = self.submit(&key, acquire, wait).await.map_err(|denied| denied.into_error(&key, clock))?;
+        if matches!(answer.outcome, Outcome::Granted { taken_over: true, .. }) {
+            self.collect_soon(&answer.record);
         }
+        self.grant(answer)
+    }
+
+    pub(super) async fn withdraw_grant(&self, key: &Key, lease_id: &LeaseId) {
+        self.shared.knock_on(key, Urgent::Withdraw(lease_id.clone())).await;
     }
 
     /// Until the record may have changed, or `until`. A store that cannot be watched is asked again after a pause.
@@ -59,26 +130,29 @@ impl Engine {
             reason: r.reason,
             holder: r.holder,
             if_not_exists: r.if_not_exists,
+            yields: false,
             epoch: self.shared.store.facts.epoch,
             stamp: None,
             at: self.shared.clock.wall(),
         }
     }
-}
 
-fn grant(outcome: Outcome, last_success: Option<UnixMillis>) -> Result<Grant> {
-    match outcome {
-        Outcome::Granted { lease, version, etag, taken_over } => Ok(Grant {
-            lease_id: lease.id,
-            token: lease.token,
-            txn: lease.txn,
-            ttl: lease.ttl,
-            left: lease.ttl.duration(),
-            version,
-            etag,
-            taken_over,
-            last_success,
-        }),
-        other => Err(unexpected(&other)),
+    fn grant(&self, answer: Answer) -> Result<Grant> {
+        let last_success = answer.record.last_success;
+        match answer.outcome {
+            Outcome::Granted { lease, version, etag, taken_over } => Ok(Grant {
+                lease_id: lease.id,
+                token: lease.token,
+                txn: lease.txn,
+                ttl: lease.ttl,
+                left: self.shared.left(lease.ttl, answer.written),
+                version,
+                etag,
+                taken_over,
+                last_success,
+                confirm_within: answer.confirm_within,
+            }),
+            other => Err(unexpected(&other)),
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{Acquire, Outcome, Refusal, Release, Request, Step, Update};
 use crate::limits::{DONE_REQUESTS, ENDED_LEASES, takeover_age};
 pub use crate::model::{Broken, check};
-use crate::model::{Done, Ended, FencingToken, How, Lease, Record, Versioned};
+use crate::model::{Done, Ended, FencingToken, How, Lease, LeaseId, Record, Versioned};
 use crate::service::Released;
 
 mod answers;
@@ -22,11 +22,14 @@ use Broken as B;
 pub fn check_step(before: &Record, request: &Request, age: Duration, step: &Step) -> Result<(), Broken> {
     let Some(after) = step.write.as_deref() else { return answers::without_write(before, request, age, &step.answer) };
     let Ok(outcome) = &step.answer else { return Err(Broken("a refusal writes")) };
-    if let Request::Admit(r) = request {
-        return admitted(before, r.token, after);
+    match request {
+        Request::Admit(r) => return admitted(before, r.token, after),
+        Request::Knock(r) => return knocked(before, &r.waiter, after),
+        _ => {}
     }
     let moved = Move::of(before, request, after)?;
     untouched(before, after)?;
+    claims(before, request, after, &moved)?;
     lease(before, request, age, &moved)?;
     token(before, request, after, &moved)?;
     beat(before, request, after)?;
@@ -72,16 +75,41 @@ impl<'a> Move<'a> {
     }
 }
 
-/// The seal is put on by the commit loop, and what is unknown survives. A knock is only taken by its own waiter's grant.
+/// The seal is put on by the commit loop, and what is unknown survives.
 fn untouched(before: &Record, after: &Record) -> Result<(), B> {
     let seal = |r: &Record| (r.min_read, r.min_write, r.revision, r.write_id);
     B::unless(before.key == after.key && seal(before) == seal(after), "a step touches key or seal")?;
     B::unless(before.recent == after.recent, "a step touches the memory of writes")?;
     B::unless(before.unknown == after.unknown, "unknown fields are lost")?;
-    B::unless(before.fence == after.fence, "the mark of a resource moves without an admit")?;
-    let granted = after.lease.as_ref().map(|lease| &lease.id);
-    let answered = before.knock.as_ref().is_some_and(|knock| Some(&knock.waiter) == granted);
-    B::unless(before.knock == after.knock || (answered && after.knock.is_none()), "a knock is lost")
+    B::unless(before.fence == after.fence, "the mark of a resource moves without an admit")
+}
+
+/// A knock is only taken by its own waiter's grant, or by a release that keeps the free key for that waiter, where it was asked
+/// to. A reservation lives until the next grant, which passes nobody over that it yields to.
+fn claims(before: &Record, request: &Request, after: &Record, moved: &Move<'_>) -> Result<(), B> {
+    let waiter = |r: &Record| r.knock.as_ref().map(|knock| knock.waiter.clone());
+    let kept = |r: &Record| r.reserved.as_ref().map(|reserved| reserved.waiter.clone());
+    let (knock, reserved) = match (moved, request) {
+        (Move::Grant { asked, new, .. }, _) => {
+            let passed = kept(before).is_some_and(|waiter| waiter != new.id);
+            B::unless(!asked.yields || !passed || before.lease.is_some(), "a grant passes over a reservation")?;
+            (waiter(before).filter(|waiter| *waiter != new.id), None)
+        }
+        (Move::End { .. }, Request::Release(r)) if r.reserve && before.knock.is_some() => (None, waiter(before)),
+        _ => (waiter(before), kept(before)),
+    };
+    B::unless(waiter(after) == knock, "a knock is lost")?;
+    B::unless(kept(after) == reserved, "a reservation is not what the table says")
+}
+
+/// A knock is put into its empty slot while another holds the key, and touches nothing else.
+fn knocked(before: &Record, waiter: &LeaseId, after: &Record) -> Result<(), B> {
+    let asks = before.lease.as_ref().is_some_and(|lease| lease.id != *waiter) && before.ended(waiter).is_none();
+    B::unless(asks, "a knock without anybody to ask")?;
+    let own = after.knock.as_ref().is_some_and(|knock| knock.waiter == *waiter);
+    B::unless(before.knock.is_none() && own, "a knock takes another's place")?;
+    B::unless(Record { knock: None, ..after.clone() } == *before, "a knock touches more than its slot")?;
+    check(after)
 }
 
 /// A lease begins by a grant under an id that has not ended; it ends by release, takeover, expire or break of just that lease,
@@ -137,7 +165,7 @@ fn proves(request: &Request, lease: &Lease) -> bool {
         Request::Release(r) => (&r.lease_id, r.token, r.txn.as_ref()),
         Request::Expire(r) => (&r.lease_id, None, None),
         Request::Break(r) => (&r.lease_id, None, None),
-        Request::Admit(_) => return false,
+        Request::Admit(_) | Request::Knock(_) => return false,
     };
     *id == lease.id && token.is_none_or(|token| token == lease.token) && txn.is_none_or(|txn| *txn == lease.txn)
 }

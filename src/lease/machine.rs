@@ -8,15 +8,18 @@
 //! | release: commit; rollback | none | same | staged, if any; same | dropped |
 //! | expire; break | none | same; +1 | same | dropped |
 //!
-//! An admit touches nothing of these: it raises the mark of a resource, which has a record of its own.
+//! An admit touches nothing of these: it raises the mark of a resource, which has a record of its own. Nor does a knock: it says
+//! that a waiter elsewhere wants its turn, and a release may turn it into a reservation of the free key.
 
 use std::cmp::Ordering;
 use std::time::Duration;
 
-use super::request::{Acquire, Admit, Break, Change, Expire, Outcome, Refusal, Release, Renew, Request, Update};
+use super::request::{Acquire, Admit, Break, Change, Expire, Knock, Outcome, Refusal, Release, Renew, Request, Update};
 use crate::clock::UnixMillis;
 use crate::limits::{DONE_REQUESTS, ENDED_LEASES, NUMBER_MAX, takeover_age};
-use crate::model::{Done, Ended, FencingToken, How, Lease, LeaseId, Record, Stamp, Ttl, TxnId, Unknown, Versioned};
+use crate::model::{
+    Done, Ended, FencingToken, How, Lease, LeaseId, Record, Reserved, Stamp, Ttl, TxnId, Unknown, Versioned,
+};
 use crate::mutants::{Mutant, on};
 use crate::service::{Proof, Released};
 
@@ -46,6 +49,7 @@ pub fn step(record: &Record, request: &Request, age: Duration) -> Step {
         Request::Expire(r) => expire(record, r, age),
         Request::Break(r) => break_lease(record, r),
         Request::Admit(r) => admit(record, r),
+        Request::Knock(r) => knock(record, r),
     };
     decided.unwrap_or_else(|refusal| Step { write: None, answer: Err(refusal) })
 }
@@ -91,6 +95,7 @@ fn acquire(record: &Record, r: &Acquire, age: Duration) -> Decided {
         }
         _ if r.if_not_exists && record.token > FencingToken(0) => return Err(Refusal::AlreadyExists),
         Some(lease) if !may_take_over(lease, age) => return Err(Refusal::Busy(Box::new(lease.clone()))),
+        None if r.yields => kept_for_another(record, &r.lease_id)?,
         Some(_) | None => {}
     }
     let mut next = record.clone();
@@ -115,6 +120,14 @@ fn acquire(record: &Record, r: &Acquire, age: Duration) -> Decided {
     };
     next.lease = Some(lease.clone());
     granted(next, lease)
+}
+
+/// A reservation binds those who yield; it ends with any grant.
+fn kept_for_another(record: &Record, asking: &LeaseId) -> Result<(), Refusal> {
+    match &record.reserved {
+        Some(reserved) if reserved.waiter != *asking => Err(Refusal::Reserved(reserved.waiter.clone())),
+        _ => Ok(()),
+    }
 }
 
 /// The grant of `next`'s present lease, the same for a replay: that the lease was taken over shows in the last end before it.
@@ -258,6 +271,11 @@ fn release(record: &Record, r: &Release) -> Decided {
         next = Record::new(record.key.clone());
     }
     end_lease(&mut next, if r.rollback { How::RolledBack } else { How::Released }, r.at);
+    if r.reserve
+        && let Some(knock) = next.knock.take()
+    {
+        next.reserved = Some(Reserved { waiter: knock.waiter, unknown: knock.unknown });
+    }
     let version = next.committed.version;
     write(next, Outcome::Released(Released::Released { version }))
 }
@@ -389,5 +407,20 @@ fn admit(record: &Record, r: &Admit) -> Decided {
         Ordering::Less => Err(Refusal::Stale(record.fence)),
         Ordering::Equal => answer(Outcome::Admitted),
         Ordering::Greater => write(Record { fence: r.token, ..record.clone() }, Outcome::Admitted),
+    }
+}
+
+/// There is one slot for a knock, and nobody to ask while the key is free or the waiter's own. A waiter whose lease has ended
+/// waits no more.
+fn knock(record: &Record, r: &Knock) -> Decided {
+    let waits = record.ended(&r.waiter).is_none();
+    match (&record.lease, &record.knock) {
+        (Some(lease), None) if waits && lease.id != r.waiter => {
+            let knock = crate::model::Knock { waiter: r.waiter.clone(), unknown: Unknown::new() };
+            let beat = if on(Mutant::KnockIsSignOfLife) { following_beat(record)? } else { record.beat };
+            write(Record { knock: Some(knock), beat, ..record.clone() }, Outcome::Knocked(true))
+        }
+        (_, Some(knock)) => answer(Outcome::Knocked(knock.waiter == r.waiter)),
+        (_, None) => answer(Outcome::Knocked(false)),
     }
 }

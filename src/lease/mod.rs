@@ -7,4 +7,4 @@ mod request;
 
 pub use events::{Look, events};
 pub use machine::{Step, held, step};
-pub use request::{Acquire, Admit, Break, Change, Expire, Outcome, Refusal, Release, Renew, Request, Update};
+pub use request::{Acquire, Admit, Break, Change, Expire, Knock, Outcome, Refusal, Release, Renew, Request, Update};

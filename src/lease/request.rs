@@ -24,6 +24,8 @@ pub enum Request {
     Break(Break),
     /// Raise the high-water mark of a resource: the receiver's half of fencing.
     Admit(Admit),
+    /// Ask whoever passes the key on among its own waiters to think of a waiter elsewhere.
+    Knock(Knock),
 }
 
 impl Request {
@@ -37,6 +39,7 @@ impl Request {
             Self::Update(r) => Some(&r.proof.lease_id),
             Self::Expire(r) => Some(&r.lease_id),
             Self::Break(r) => Some(&r.lease_id),
+            Self::Knock(r) => Some(&r.waiter),
             Self::Admit(_) => None,
         }
     }
@@ -59,6 +62,9 @@ pub struct Acquire {
     pub holder: Holder,
     /// Refuse when the key was ever granted.
     pub if_not_exists: bool,
+    /// Leave a free key alone that is reserved for another waiter. Its engine says no once it has known the reservation for
+    /// [`crate::limits::RESERVED_FOR`]; no record and no clock of another decides that.
+    pub yields: bool,
     /// The store's epoch.
     pub epoch: u32,
     /// The writer's boot clock, where it can be evidence.
@@ -93,6 +99,8 @@ pub struct Release {
     pub rollback: bool,
     /// When the run under this lease that succeeded began: remembered, unless it is rolled back.
     pub succeeded: Option<UnixMillis>,
+    /// Keep the free key for the waiter elsewhere that has knocked, if one has.
+    pub reserve: bool,
     /// The writer's wall clock.
     pub at: UnixMillis,
 }
@@ -165,6 +173,13 @@ pub struct Admit {
     pub token: FencingToken,
 }
 
+/// See [`Request::Knock`].
+#[derive(Clone, Debug)]
+pub struct Knock {
+    /// The lease id that the waiter asks for.
+    pub waiter: LeaseId,
+}
+
 /// What was done, or found to be done before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -203,6 +218,8 @@ pub enum Outcome {
     Broken(bool),
     /// The token is the highest seen, now or before.
     Admitted,
+    /// The knock is in the record; `false` when another's is, or there is nobody to be asked.
+    Knocked(bool),
 }
 
 impl Outcome {
@@ -213,7 +230,7 @@ impl Outcome {
         match self {
             Self::Released(_) | Self::Broken(_) => request.lease_id().is_some_and(|id| record.ended(id).is_some()),
             Self::Updated { changed, .. } => *changed,
-            Self::Granted { .. } | Self::Renewed { .. } | Self::Expired | Self::Admitted => true,
+            Self::Granted { .. } | Self::Renewed { .. } | Self::Expired | Self::Admitted | Self::Knocked(_) => true,
         }
     }
 }
@@ -223,6 +240,8 @@ impl Outcome {
 pub enum Refusal {
     /// Another holds it.
     Busy(Box<Lease>),
+    /// It is free, and kept for this waiter for a moment.
+    Reserved(LeaseId),
     /// The key was granted before.
     AlreadyExists,
     /// The lease id has ended and is never granted again.

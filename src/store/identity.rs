@@ -59,24 +59,10 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// That of a new store whose records are by themselves.
-    #[must_use]
-    pub fn new(entropy: &dyn Entropy) -> Self {
-        Self::of(Kind::Plain, entropy)
-    }
-
     /// That of a new store.
     #[must_use]
     pub fn of(kind: Kind, entropy: &dyn Entropy) -> Self {
         Self { id: hex::encode(entropy.bytes::<16>()), epoch: 0, kind }
-    }
-
-    /// Reads the `store.json` of a store whose records are by themselves.
-    ///
-    /// # Errors
-    /// Those of [`Identity::parse_as`].
-    pub fn parse(bytes: &[u8]) -> Result<Self> {
-        Self::parse_as(Kind::Plain, bytes)
     }
 
     /// Reads the `store.json` of a store of this kind.
@@ -148,14 +134,16 @@ mod tests {
 
     #[test]
     fn it_is_read_back_and_compared() {
-        let one = Identity::new(&KernelEntropy);
-        let back = Identity::parse(&one.encode().unwrap()).unwrap();
+        let new = || Identity::of(Kind::Plain, &KernelEntropy);
+        let parse = |bytes: &[u8]| Identity::parse_as(Kind::Plain, bytes);
+        let one = new();
+        let back = parse(&one.encode().unwrap()).unwrap();
         one.check(&back).unwrap();
-        for other in [Identity::new(&KernelEntropy), Identity { epoch: 1, ..one.clone() }] {
+        for other in [new(), Identity { epoch: 1, ..one.clone() }] {
             assert_eq!(one.check(&other).unwrap_err().kind(), ErrorKind::StoreReplaced);
         }
         for text in ["", "{}", r#"{"lockd":"other","format":1,"id":"x"}"#, r#"{"lockd":"store","format":1,"id":""}"#] {
-            assert_eq!(Identity::parse(text.as_bytes()).unwrap_err().kind(), ErrorKind::StoreMissing, "{text}");
+            assert_eq!(parse(text.as_bytes()).unwrap_err().kind(), ErrorKind::StoreMissing, "{text}");
         }
         let lsm = Identity::of(Kind::Lsm, &KernelEntropy).encode().unwrap();
         assert!(Identity::parse_as(Kind::Lsm, &lsm).is_ok());
@@ -167,6 +155,6 @@ mod tests {
             assert!(refused.message().contains(says), "{refused}");
         }
         let newer = br#"{"lockd":"store","format":2,"id":"x"}"#;
-        assert_eq!(Identity::parse(newer).unwrap_err().kind(), ErrorKind::TooNew);
+        assert_eq!(parse(newer).unwrap_err().kind(), ErrorKind::TooNew);
     }
 }

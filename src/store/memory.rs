@@ -25,6 +25,7 @@ pub fn store(entropy: &dyn Entropy) -> Store {
         stamps: false,
         ttl_min: TTL_MIN,
         about: "memory, this process only".to_owned(),
+        credential: super::Credential::default(),
     };
     Store { records: Arc::new(MemoryRecords::default()), blobs: Arc::new(MemoryBlobs::default()), facts }
 }

@@ -27,7 +27,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
+use crate::clock::UnixMillis;
 use crate::error::{Error, Result};
+use crate::limits::CREDENTIAL_SOON;
 use crate::model::{BlobId, Key, KeyHash, Namespace};
 
 pub mod conformance;
@@ -36,6 +38,8 @@ pub mod identity;
 #[cfg(feature = "lsm")]
 pub mod lsm;
 pub mod memory;
+#[cfg(feature = "objects")]
+pub mod object;
 pub mod observed;
 pub mod open;
 
@@ -150,4 +154,59 @@ pub struct Facts {
     pub ttl_min: Duration,
     /// For people: "ext4, this host only".
     pub about: String,
+    /// What is known of the credential that opened it.
+    pub credential: Credential,
+}
+
+impl Facts {
+    /// What whoever looks after the store should be told ahead of time: a credential that ends soon, or permits too little.
+    #[must_use]
+    pub fn warning(&self, now: UnixMillis) -> Option<String> {
+        let Credential { ends, lacks } = &self.credential;
+        if let Some(lacks) = lacks {
+            return Some(format!("the SAS lacks {lacks}, which lockd needs to change anything and to clean up"));
+        }
+        let left = Duration::from_millis((*ends)?.0.saturating_sub(now.0));
+        (left < CREDENTIAL_SOON).then(|| format!("the SAS ends in {}: make a new one before that", roughly(left)))
+    }
+}
+
+/// What a credential says of itself, where it does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Credential {
+    /// When it ends.
+    pub ends: Option<UnixMillis>,
+    /// What it does not permit although lockd needs it, in words.
+    pub lacks: Option<String>,
+}
+
+/// A time that is left, for people.
+fn roughly(left: Duration) -> String {
+    let minutes = left.as_secs() / 60;
+    match minutes {
+        0..=119 => format!("{minutes} min"),
+        120..=2_879 => format!("{} hours", minutes / 60),
+        _ => format!("{} days", minutes / (24 * 60)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entropy::KernelEntropy;
+
+    #[test]
+    fn a_credential_that_ends_soon_is_warned_about() {
+        let mut facts = memory::store(&KernelEntropy).facts;
+        assert_eq!(facts.warning(UnixMillis(0)), None);
+        let day = 24 * 60 * 60 * 1_000;
+        facts.credential.ends = Some(UnixMillis(10 * day));
+        assert_eq!(facts.warning(UnixMillis(3 * day)), None);
+        for (now, says) in [(3 * day + 1, "in 6 days"), (9 * day, "in 24 hours"), (10 * day - 60_000, "in 1 min")] {
+            assert!(facts.warning(UnixMillis(now)).unwrap().contains(says), "{now}");
+        }
+        assert!(facts.warning(UnixMillis(11 * day)).unwrap().contains("in 0 min"));
+        facts.credential.lacks = Some("the permissions d (sp)".to_owned());
+        assert!(facts.warning(UnixMillis(0)).unwrap().contains("lacks the permissions d (sp)"));
+    }
 }

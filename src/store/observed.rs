@@ -68,6 +68,10 @@ impl RecordStore for Observed<dyn RecordStore> {
         self.eyes.on("put", self.inner.put(key, value, when), well).await
     }
 
+    fn conflicts_are_certain(&self) -> bool {
+        self.inner.conflicts_are_certain()
+    }
+
     fn list<'a>(&'a self, namespace: &'a Namespace, after: Option<&Cursor>) -> BoxStream<'a, Result<(Key, Cursor)>> {
         self.inner.list(namespace, after)
     }

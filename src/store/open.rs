@@ -10,6 +10,7 @@ use super::{Store, disk, memory};
 use crate::clock::{Clock, SystemClock};
 use crate::entropy::{Entropy, KernelEntropy};
 use crate::error::{Error, ErrorKind, Result};
+use crate::limits::OBJECT_PREFIX_BYTES;
 
 /// How to open a store.
 #[derive(Clone, Debug)]
@@ -18,6 +19,9 @@ pub struct OpenOptions {
     pub create: bool,
     /// The file that says what ought to be mounted (`fstab(5)`).
     pub fstab: PathBuf,
+    /// What object stores need beside their URL.
+    #[cfg(feature = "objects")]
+    pub objects: super::object::settings::Settings,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
@@ -31,6 +35,8 @@ impl OpenOptions {
         Self {
             create: true,
             fstab: "/etc/fstab".into(),
+            #[cfg(feature = "objects")]
+            objects: super::object::settings::Settings::default(),
             clock: Arc::new(SystemClock),
             entropy: Arc::new(KernelEntropy),
         }
@@ -55,6 +61,22 @@ pub enum StoreUrl {
     Lsm(PathBuf),
     /// `mem://`: memory.
     Memory,
+    /// `s3://bucket/prefix`: S3 and what speaks it.
+    S3 {
+        /// The bucket.
+        bucket: String,
+        /// Where in it the store is; may be empty.
+        prefix: String,
+    },
+    /// `azure://account/container/prefix`: Azure Blob Storage.
+    Azure {
+        /// The storage account.
+        account: String,
+        /// The container.
+        container: String,
+        /// Where in it the store is; may be empty.
+        prefix: String,
+    },
 }
 
 impl StoreUrl {
@@ -71,10 +93,9 @@ impl StoreUrl {
             "mem" => Err(usage(url, "mem:// takes nothing after it", "write mem://")),
             "disk" => path(url, rest).map(Self::Disk),
             "lsm" => path(url, rest).map(Self::Lsm),
-            _ => {
-                let hint = "supported are disk:///abs/path, lsm:///abs/path and mem://";
-                Err(usage(url, "its scheme is not supported", hint))
-            }
+            "s3" => bucket(url, rest),
+            "azure" => container(url, rest),
+            _ => Err(usage(url, "its scheme is not supported", SUPPORTED)),
         }
     }
 
@@ -85,18 +106,34 @@ impl StoreUrl {
             Self::Memory => "mem://".to_owned(),
             Self::Disk(path) => format!("disk://{}", encoded(path)),
             Self::Lsm(path) => format!("lsm://{}", encoded(path)),
+            Self::S3 { bucket, prefix } => joined("s3:/", &[bucket, prefix]),
+            Self::Azure { account, container, prefix } => joined("azure:/", &[account, container, prefix]),
+        }
+    }
+
+    /// Where in a bucket or container the store is; empty for what is in none.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        match self {
+            Self::S3 { prefix, .. } | Self::Azure { prefix, .. } => prefix,
+            Self::Memory | Self::Disk(_) | Self::Lsm(_) => "",
         }
     }
 }
 
 impl StoreUrl {
-    /// The place of another store inside the one that this names, for checks. Memory has no places.
+    /// The place of another store inside the one that this names, for checks and measurements. Memory has no places.
     #[must_use]
     pub fn inside(&self, name: &str) -> Self {
+        let below = |prefix: &String| if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") };
         match self {
             Self::Memory => Self::Memory,
             Self::Disk(path) => Self::Disk(path.join(name)),
             Self::Lsm(path) => Self::Lsm(path.join(name)),
+            Self::S3 { bucket, prefix } => Self::S3 { bucket: bucket.clone(), prefix: below(prefix) },
+            Self::Azure { account, container, prefix } => {
+                Self::Azure { account: account.clone(), container: container.clone(), prefix: below(prefix) }
+            }
         }
     }
 }
@@ -109,6 +146,10 @@ pub async fn remove(place: &StoreUrl, options: &OpenOptions) -> Result<()> {
     match place {
         StoreUrl::Memory => Ok(()),
         StoreUrl::Disk(path) | StoreUrl::Lsm(path) => disk::scratch::remove(path, &*options.clock).await,
+        #[cfg(feature = "objects")]
+        StoreUrl::S3 { .. } | StoreUrl::Azure { .. } => remove_objects(place, options).await,
+        #[cfg(not(feature = "objects"))]
+        StoreUrl::S3 { .. } | StoreUrl::Azure { .. } => Err(not_built("object")),
     }
 }
 
@@ -121,10 +162,13 @@ pub async fn remove(place: &StoreUrl, options: &OpenOptions) -> Result<()> {
 pub async fn open(url: &str, options: OpenOptions) -> Result<Opened> {
     let parsed = StoreUrl::parse(url)?;
     let text = parsed.to_text();
-    let opened = match parsed {
+    let opened = match &parsed {
         StoreUrl::Memory => return Ok(Opened { store: memory::store(&*options.entropy), created: true }),
-        StoreUrl::Disk(path) => disk::root::open(path, text.clone(), options).await,
-        StoreUrl::Lsm(path) => open_lsm(path, text.clone(), options).await,
+        StoreUrl::Disk(path) => disk::root::open(path.clone(), text.clone(), options).await,
+        StoreUrl::Lsm(path) => open_lsm(path.clone(), text.clone(), options).await,
+        StoreUrl::S3 { prefix, .. } | StoreUrl::Azure { prefix, .. } => {
+            open_objects(&parsed, prefix, text.clone(), options).await
+        }
     };
     opened.map_err(|e| e.context(text))
 }
@@ -139,8 +183,119 @@ async fn open_lsm(_path: PathBuf, url: String, _options: OpenOptions) -> Result<
     Err(usage(&url, "this lockd was built without lsm:// stores", "build it with the feature `lsm`"))
 }
 
+#[cfg(feature = "objects")]
+async fn open_objects(place: &StoreUrl, prefix: &str, url: String, options: OpenOptions) -> Result<Opened> {
+    let service = service(place, &options)?;
+    super::object::root::open(service, prefix, url, options).await
+}
+
+#[cfg(not(feature = "objects"))]
+async fn open_objects(_: &StoreUrl, _: &str, _: String, _: OpenOptions) -> Result<Opened> {
+    Err(not_built("object"))
+}
+
+/// Removes every object below the prefix of a store in a bucket or container: the store and all that is in it.
+///
+/// # Errors
+/// [`ErrorKind::Usage`] when the URL names no bucket, or no prefix in one; otherwise something stays.
+#[cfg(feature = "objects")]
+pub async fn remove_objects(place: &StoreUrl, options: &OpenOptions) -> Result<()> {
+    let service = service(place, options)?;
+    let removed = super::object::root::remove(service, place.prefix(), options).await;
+    removed.map_err(|e| e.context(place.to_text()))
+}
+
+/// Raises the epoch of a store in a bucket or container that was restored from a backup. Gives the old one and the new one.
+///
+/// # Errors
+/// [`ErrorKind::Usage`] when the URL names no bucket; [`ErrorKind::StoreMissing`] when there is no store;
+/// [`ErrorKind::StoreReplaced`] when somebody else changed it meanwhile; those of the service.
+#[cfg(feature = "objects")]
+pub async fn raise_epoch_of_objects(place: &StoreUrl, options: &OpenOptions) -> Result<(u32, u32)> {
+    let service = service(place, options)?;
+    let raised = super::object::root::raise_epoch(service, place.prefix(), options).await;
+    raised.map_err(|e| e.context(place.to_text()))
+}
+
+#[cfg(feature = "objects")]
+type Service = (super::object::Clients, super::object::refusal::Asked);
+
+/// The clients for the bucket or container that a URL names.
+#[cfg(feature = "objects")]
+fn service(place: &StoreUrl, options: &OpenOptions) -> Result<Service> {
+    match place {
+        #[cfg(feature = "s3")]
+        StoreUrl::S3 { bucket, .. } => super::object::s3::clients(bucket, &options.objects),
+        #[cfg(not(feature = "s3"))]
+        StoreUrl::S3 { .. } => Err(not_built("s3")),
+        #[cfg(feature = "azure")]
+        StoreUrl::Azure { account, container, .. } => {
+            super::object::azure::clients(account, container, &options.objects)
+        }
+        #[cfg(not(feature = "azure"))]
+        StoreUrl::Azure { .. } => Err(not_built("azure")),
+        StoreUrl::Memory | StoreUrl::Disk(_) | StoreUrl::Lsm(_) => {
+            Err(usage(&place.to_text(), "it names no bucket and no container", SUPPORTED))
+        }
+    }
+}
+
+#[cfg(not(all(feature = "s3", feature = "azure")))]
+fn not_built(scheme: &str) -> Error {
+    Error::new(ErrorKind::Config, format!("this lockd was built without {scheme}:// stores"))
+        .with_hint(format!("build it with the feature {scheme}"))
+}
+
+const SUPPORTED: &str =
+    "supported are disk:///abs/path, lsm:///abs/path, s3://bucket/prefix, azure://account/container/prefix and mem://";
+
+/// A bucket and a prefix in it. Names: Amazon's rules, and the older ones that other services keep.
+fn bucket(url: &str, rest: &str) -> Result<StoreUrl> {
+    const HINT: &str = "write it like s3://bucket/prefix";
+    let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+    let good = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+    if bucket.is_empty() || bucket.len() > 255 || !bucket.bytes().all(good) || [".", ".."].contains(&bucket) {
+        return Err(usage(url, "it names no bucket", HINT));
+    }
+    Ok(StoreUrl::S3 { bucket: bucket.to_owned(), prefix: prefix_of(url, prefix)? })
+}
+
+/// An account, a container and a prefix in it. Names: Azure's rules.
+fn container(url: &str, rest: &str) -> Result<StoreUrl> {
+    const HINT: &str = "write it like azure://account/container/prefix; a key or SAS has settings of its own";
+    let (account, rest) = rest.split_once('/').unwrap_or((rest, ""));
+    let (container, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+    let lower = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    if account.is_empty() || account.len() > 63 || !account.bytes().all(|b| lower(b) || b == b'-') {
+        return Err(usage(url, "it names no storage account: lower-case letters and digits", HINT));
+    }
+    if container.is_empty() || container.len() > 63 || !container.bytes().all(|b| lower(b) || b == b'-') {
+        return Err(usage(url, "it names no container: lower-case letters, digits and hyphens", HINT));
+    }
+    let (account, container) = (account.to_owned(), container.to_owned());
+    Ok(StoreUrl::Azure { account, container, prefix: prefix_of(url, prefix)? })
+}
+
+/// The place of a store in a bucket: segments of letters, digits and `._-`, so that every service takes them as they are.
+fn prefix_of(url: &str, text: &str) -> Result<String> {
+    let good = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+    let text = text.strip_suffix('/').unwrap_or(text);
+    let bad = |part: &str| part.is_empty() || part.ends_with('.') || !part.bytes().all(good);
+    if text.len() > OBJECT_PREFIX_BYTES || (!text.is_empty() && text.split('/').any(bad)) {
+        let why = "its prefix is not made of segments of letters, digits and . _ - (none ends with a dot)";
+        return Err(usage(url, why, "shorten it, or write another one"));
+    }
+    Ok(text.to_owned())
+}
+
+fn joined(scheme: &str, parts: &[&String]) -> String {
+    parts.iter().filter(|part| !part.is_empty()).fold(scheme.to_owned(), |url, part| format!("{url}/{part}"))
+}
+
+/// What follows a `?` may be a secret.
 fn usage(url: &str, why: &str, hint: &str) -> Error {
-    Error::new(ErrorKind::Usage, format!("store URL {url:?}: {why}")).with_hint(hint)
+    let shown = url.split('?').next().unwrap_or_default();
+    Error::new(ErrorKind::Usage, format!("store URL {shown:?}: {why}")).with_hint(hint)
 }
 
 fn path(url: &str, rest: &str) -> Result<PathBuf> {
@@ -208,6 +363,10 @@ mod tests {
             ("disk:///a%3Fb%25", "disk:///a%3Fb%25"),
             ("lsm:///a%20b/", "lsm:///a%20b"),
             ("mem://", "mem://"),
+            ("s3://b", "s3://b"),
+            ("s3://my.bucket/team/locks/", "s3://my.bucket/team/locks"),
+            ("azure://acc1/con-1", "azure://acc1/con-1"),
+            ("azure://acc1/con/a/b", "azure://acc1/con/a/b"),
         ] {
             assert_eq!(at(url).unwrap(), text);
         }
@@ -226,7 +385,17 @@ mod tests {
             "lsm://a",
             "lsm://",
             "mem://x",
-            "s3://bucket",
+            "s3://",
+            "s3:///a",
+            "s3://b//a",
+            "s3://b/a b",
+            "s3://b/../a",
+            "s3://b/a?versionId=1",
+            "s3://me:geheim@b",
+            "azure://acc",
+            "azure://acc/",
+            "azure://Acc/con",
+            "azure://acc/con?sig=geheim",
             "DISK:///a",
         ] {
             assert_eq!(at(url).unwrap_err().kind(), ErrorKind::Usage, "{url:?}");

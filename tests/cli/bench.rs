@@ -154,7 +154,7 @@ fn what_cannot_be_measured_is_refused_before_anything_is_made() {
         (&["--duration", "soon"], "--duration"),
         (&["--rate", "0"], "--rate"),
         (&["--rate", "many"], "operations a second"),
-        (&["--store", "s3://bucket"], "not offered"),
+        (&["--store", "gs://bucket"], "not offered"),
         (&["--store", "mem://x"], "mem://"),
     ] {
         let ran = lab.run(["bench"].iter().chain(args));

@@ -55,7 +55,7 @@ fn wrong_configuration_is_78_and_says_where() {
         ("# fine\nno-create: true\n", "unknown key `no-create` at line 2"),
         ("store: [", "config.yaml: "),
         ("ttl: soon\n", "ttl in "),
-        ("store: s3://b/p\n", "store in "),
+        ("store: gs://b/p\n", "store in "),
         ("namespace: a/b\n", "namespace in "),
         ("color: red\n", "color in "),
         ("no_create: maybe\n", "no_create in "),
@@ -84,8 +84,8 @@ fn a_flag_of_one_kind_beats_the_variable_of_the_other() {
     let with = |args: &[&str]| ran(lab.lockd().args(["status", "k"]).args(args).env(server.0, server.1));
     assert_eq!(with(&["--store", &store]).code, 0);
     let refused = with(&[]);
-    assert_eq!(refused.code, 64);
-    assert!(refused.err.contains("LOCKD_SERVER: servers are not offered by this version"), "{}", refused.err);
+    assert_eq!(refused.code, 69);
+    assert!(refused.err.contains("http://127.0.0.1:9"), "{}", refused.err);
     let both = lab.run(["status", "k", "--store", &store, "--server", "http://x"]);
     assert_eq!(both.code, 64);
     assert!(both.err.contains("exclude each other"), "{}", both.err);

@@ -1,6 +1,7 @@
 //! The README keeps its word: its tour runs, its commands are there.
 
 use super::lab::{Lab, has, ran};
+use super::servers::Serving;
 use crate::support::left_out;
 
 fn readme() -> String {
@@ -90,6 +91,35 @@ fn the_two_commands_are_there_and_the_first_says_hi() {
     let lab = Lab::new();
     let ran = lab.run(arguments.split(' '));
     assert_eq!((ran.code, ran.out.as_str()), (0, "hi\n"), "{}", ran.err);
+}
+
+#[test]
+fn the_way_over_a_server_works() {
+    let text = readme();
+    let block = blocks(&text, "text").into_iter().find(|block| block.contains("lockd serve")).unwrap();
+    let lab = Lab::new();
+    let socket = format!("unix://{}", lab.path("run/lockd.sock").display());
+    let (serve, rest) = block.split_once('\n').unwrap();
+    assert_eq!(serve, "lockd serve --store disk:///var/lib/lockd --listen unix:///run/lockd/lockd.sock");
+    let _server = Serving::start(&lab, &socket);
+    let ran = ran(&mut lab.shell("sh", &rest.replace("unix:///run/lockd/lockd.sock", &socket)));
+    assert_eq!((ran.code, ran.out.as_str()), (0, "held through the server\n"), "{}", ran.err);
+}
+
+/// What stands there is a part of a documentation test.
+#[test]
+fn the_program_of_the_readme_is_that_of_the_documentation() {
+    let text = readme();
+    let [program] = blocks(&text, "rust")[..] else { panic!() };
+    let docs = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/client/mod.rs")).unwrap();
+    let tested: String = docs
+        .lines()
+        .filter_map(|line| line.strip_prefix("//!"))
+        .map(|line| line.strip_prefix(' ').unwrap_or(line))
+        .filter(|line| !line.starts_with("# "))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    assert!(tested.contains(program), "{program}");
 }
 
 #[test]

@@ -68,8 +68,9 @@ fn what_is_no_store_is_refused() {
     for (url, says) in [
         ("mem://", "one process"),
         ("lsm://relative/path", "not absolute"),
-        ("s3://b/p", "not offered"),
-        ("azure://a/c", "not offered"),
+        ("gs://b/p", "not offered"),
+        ("s3:///p", "names no bucket"),
+        ("azure://a", "names no container"),
         ("disk://relative/path", "not absolute"),
         ("disk:///a/../b", "`..`"),
         ("/plain/path", "disk:// before the path"),

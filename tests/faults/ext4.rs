@@ -100,17 +100,10 @@ fn store(fs: &Ext4) -> PathBuf {
     Path::join(&fs.path(), "store")
 }
 
-#[test]
-fn ext4_without_its_journal_keeps_every_answer() {
-    let mut fs = match Ext4::new(128) {
-        Ok(fs) => fs,
-        Err(why) => return left_out("ext4 on a loop device", &why),
-    };
-    let rounds = if full("25 shutdowns of ext4 instead of 4") { 25 } else { 4 };
-    let seed = seed();
-    let mut crew = Crew::new(&store(&fs), 16, 3_000, seed);
+/// Cuts the file system off under so many workers, again and again, and checks each time what is left.
+pub fn cut_off_under(fs: &mut Ext4, crew: &mut Crew, workers: usize, rounds: usize, seed: u64) {
     for round in 0..rounds {
-        let running: Vec<_> = (0..3).map(|_| crew.start()).collect();
+        let running: Vec<_> = (0..workers).map(|_| crew.start()).collect();
         let wait = Duration::from_millis(300 + crew.rng().below(1_200) as u64);
         pause(wait);
         // So that no answer comes of a sync that is under way now; what they acknowledged is in the journal.
@@ -122,6 +115,18 @@ fn ext4_without_its_journal_keeps_every_answer() {
         let figures = crew.check().unwrap_or_else(|why| panic!("LOCKD_TEST_SEED={seed}: round {round}: {why}"));
         println!("round {round}: {figures:?}");
     }
+}
+
+#[test]
+fn ext4_without_its_journal_keeps_every_answer() {
+    let mut fs = match Ext4::new(128) {
+        Ok(fs) => fs,
+        Err(why) => return left_out("ext4 on a loop device", &why),
+    };
+    let rounds = if full("25 shutdowns of ext4 instead of 4") { 25 } else { 4 };
+    let seed = seed();
+    let mut crew = Crew::new(&store(&fs), 16, 3_000, seed);
+    cut_off_under(&mut fs, &mut crew, 3, rounds, seed);
     crew.recover().unwrap_or_else(|why| panic!("LOCKD_TEST_SEED={seed}: {why}"));
     let figures = crew.check().unwrap_or_else(|why| panic!("LOCKD_TEST_SEED={seed}: {why}"));
     println!("{rounds} shutdowns of ext4, {figures:?}, seed {seed}");

@@ -48,9 +48,9 @@ impl Journal {
     pub fn note(&self, fact: Fact) {
         match &self.file {
             Some(file) => {
-                let mut line = serde_json::to_vec(&fact).unwrap();
-                line.push(b'\n');
-                assert_eq!((&**file).write(&line).unwrap(), line.len(), "a journal line was cut");
+                // On a line of its own, whatever a process that was killed left before it.
+                let line = format!("\n{}\n", serde_json::to_string(&fact).unwrap());
+                assert_eq!((&**file).write(line.as_bytes()).unwrap(), line.len(), "a journal line was cut");
             }
             None => self.facts.lock().unwrap().push(fact),
         }
@@ -63,8 +63,7 @@ impl Journal {
 
     /// The facts in a file.
     pub fn read(path: &Path) -> Vec<Fact> {
-        let text = std::fs::read_to_string(path).unwrap_or_default();
-        text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}"))).collect()
+        history::whole_lines(&std::fs::read_to_string(path).unwrap_or_default())
     }
 }
 
@@ -96,6 +95,7 @@ impl Log for FileLog {
     fn note(&self, call: u64, key: &str, what: What) {
         let (at, by) = (SystemClock.boot().0, self.name.clone());
         let line = history::lines(&[Event { run: None, at, by, call, key: key.to_owned(), what }]);
+        let line = format!("\n{line}");
         assert_eq!((&self.file).write(line.as_bytes()).unwrap(), line.len(), "a line of the history was cut");
     }
 }

@@ -16,7 +16,7 @@ use lockd::store::{Precondition, Store};
 
 use super::crew::Crew;
 use super::cycle::Worker;
-use super::ext4::Ext4;
+use super::ext4::{Ext4, cut_off_under};
 use super::full_disk::fill;
 use super::journal::Journal;
 use super::rng::Rng;
@@ -64,18 +64,7 @@ fn ext4_without_its_journal_keeps_every_answer() {
     let rounds = if full("25 shutdowns of ext4 under an lsm store instead of 4") { 25 } else { 4 };
     let seed = seed();
     let mut crew = Crew::of(Kind::Lsm, AT_ONCE, &fs.path().join("store"), KEYS, TTL_MS, seed);
-    for round in 0..rounds {
-        let running = crew.start();
-        let wait = Duration::from_millis(300 + crew.rng().below(1_200) as u64);
-        pause(wait);
-        running.stop();
-        fs.shut_down().unwrap();
-        running.end();
-        fs.unmount().unwrap();
-        fs.mount().unwrap();
-        let figures = crew.check().unwrap_or_else(|why| panic!("LOCKD_TEST_SEED={seed}: round {round}: {why}"));
-        println!("round {round}: {figures:?}");
-    }
+    cut_off_under(&mut fs, &mut crew, 1, rounds, seed);
     let figures = crew.check().unwrap_or_else(|why| panic!("LOCKD_TEST_SEED={seed}: {why}"));
     println!("{rounds} shutdowns of ext4 under an lsm store, {figures:?}, seed {seed}");
     assert!(figures.updates > 20 * rounds, "too little was done to prove anything");
@@ -169,7 +158,7 @@ fn full_journals_keep_every_answer() {
                 assert!(good, "LOCKD_TEST_SEED={seed}: round {round}: {before} was answered, {found} is there");
             }
         });
-        println!("round {round}: {} MiB of records", before.iter().sum::<u64>() * RECORD as u64 >> 20);
+        println!("round {round}: {} MiB of records", (before.iter().sum::<u64>() * RECORD as u64) >> 20);
     }
     fs.unmount().unwrap();
     fs.examine().unwrap();

@@ -115,7 +115,9 @@ impl Key {
             return vec![refused("LeaseEnded")];
         }
         let busy = |holder: &String| Answer::Refused { why: "Busy".to_owned(), holder: Some(holder.clone()) };
-        let mut steps: Vec<Step> = self.lease.iter().map(|holder| told(busy(holder))).collect();
+        // Nobody holds it, and it is kept for a waiter elsewhere: who is told so is told of no holder.
+        let kept = || told(Answer::Refused { why: "Busy".to_owned(), holder: None });
+        let mut steps = vec![self.lease.as_ref().map_or_else(kept, |holder| told(busy(holder)))];
         if changing {
             let mut next = self.clone();
             next.end(None);

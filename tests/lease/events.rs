@@ -193,7 +193,7 @@ fn wanted(before: &Record, request: &Request, wrote: bool, outcome: Option<&Outc
         (Request::Expire(_), _) => vec![Kind::Expired],
         (Request::Break(_), _) => vec![Kind::Broken],
         (Request::Update(_), _) => change.into_iter().collect(),
-        (Request::Renew(_) | Request::Admit(_), _) => vec![],
+        (Request::Renew(_) | Request::Admit(_) | Request::Knock(_), _) => vec![],
     }
 }
 

@@ -27,6 +27,10 @@ pub enum Event {
     Skipped(u64, u32),
     /// An effect with this token was admitted.
     Admitted(u64),
+    /// This waiter elsewhere asked for its turn.
+    Knocked(LeaseId),
+    /// The free key is kept for the waiter that had knocked.
+    Kept(LeaseId),
 }
 
 /// What happened, oldest first.
@@ -121,6 +125,32 @@ impl Log {
         admitted.last().unwrap_or(0)
     }
 
+    /// Whose knock was not answered yet, and for whom the free key is kept.
+    fn claims(&self) -> (Option<&LeaseId>, Option<&LeaseId>) {
+        let began = |e: &Event, id: &LeaseId| matches!(e, Event::Began(asked, _) if asked.lease_id == *id);
+        let after = |i: usize| &self.0[i + 1..];
+        let knock = self.0.iter().enumerate().rev().find_map(|(i, e)| match e {
+            Event::Knocked(id) => Some((i, id)),
+            _ => None,
+        });
+        let unanswered = |i: usize, id: &LeaseId| !after(i).iter().any(|e| began(e, id) || matches!(e, Event::Kept(_)));
+        let kept = self.0.iter().enumerate().rev().find_map(|(i, e)| match e {
+            Event::Kept(id) if !after(i).iter().any(|e| matches!(e, Event::Began(..))) => Some(id),
+            _ => None,
+        });
+        (knock.filter(|(i, id)| unanswered(*i, id)).map(|(_, id)| id), kept)
+    }
+
+    fn knock(&self, waiter: &LeaseId) -> Expected {
+        let present = self.present();
+        let asks = present.as_ref().is_some_and(|life| life.asked.lease_id != *waiter) && self.ended(waiter).is_none();
+        match self.claims().0 {
+            Some(knocked) => (Ok(Outcome::Knocked(knocked == waiter)), vec![]),
+            None if asks => (Ok(Outcome::Knocked(true)), vec![Event::Knocked(waiter.clone())]),
+            None => (Ok(Outcome::Knocked(false)), vec![]),
+        }
+    }
+
     fn next_token(&self, epoch: u32) -> u64 {
         let epochs = self.0.iter().map(|e| match e {
             Event::Began(asked, _) => asked.epoch,
@@ -196,6 +226,7 @@ impl Log {
                 mark if r.token.0 == mark => (Ok(Outcome::Admitted), vec![]),
                 _ => (Ok(Outcome::Admitted), vec![Event::Admitted(r.token.0)]),
             },
+            Request::Knock(r) => self.knock(&r.waiter),
             Request::Expire(r) => match self.present() {
                 Some(life) if life.asked.lease_id != r.lease_id => (Ok(Outcome::Expired), vec![]),
                 Some(life) if !may_pass(&life, age) => (Err(Refusal::NotExpired), vec![]),
@@ -227,6 +258,9 @@ impl Log {
         let happens = match &present {
             Some(_) if own => vec![Event::Alive(r.ttl, r.stamp.clone(), r.at)],
             Some(life) if !may_pass(life, age) => return (Err(Refusal::Busy(Box::new(life.lease()))), vec![]),
+            None if r.yields && self.claims().1.is_some_and(|kept| *kept != r.lease_id) => {
+                return (Err(Refusal::Reserved(self.claims().1.unwrap().clone())), vec![]);
+            }
             Some(_) => vec![Event::Ended(How::TakenOver), Event::Began(Box::new(r.clone()), self.next_token(r.epoch))],
             None => vec![Event::Began(Box::new(r.clone()), self.next_token(r.epoch))],
         };
@@ -269,7 +303,9 @@ impl Log {
         let how = if r.rollback { How::RolledBack } else { How::Released };
         let version = self.and(&[Event::Ended(how)]).committed_now().0;
         let told = r.succeeded.filter(|_| !r.rollback).map(Event::Succeeded);
-        (Ok(Outcome::Released(Released::Released { version })), told.into_iter().chain([Event::Ended(how)]).collect())
+        let kept = self.claims().0.filter(|_| r.reserve).map(|waiter| Event::Kept(waiter.clone()));
+        let happens = told.into_iter().chain([Event::Ended(how)]).chain(kept).collect();
+        (Ok(Outcome::Released(Released::Released { version })), happens)
     }
 
     fn last_success(&self) -> Option<UnixMillis> {
@@ -356,6 +392,8 @@ impl Log {
         }
         same("lease", format!("{lease:?}"), format!("{:?}", self.present().map(|life| life.lease())))?;
         same("token", record.token.to_string(), self.highest_token().to_string())?;
+        let claims = (record.knock.as_ref().map(|k| &k.waiter), record.reserved.as_ref().map(|r| &r.waiter));
+        same("claims", format!("{claims:?}"), format!("{:?}", self.claims()))?;
         same("mark", record.fence.to_string(), self.mark().to_string())?;
         let beats = self.count(|e| matches!(e, Event::Began(..) | Event::Alive(..)));
         same("beat", record.beat.to_string(), beats.to_string())?;

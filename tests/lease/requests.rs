@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use lockd::clock::{BootTime, UnixMillis};
 use lockd::entropy::Entropy;
-use lockd::lease::{Acquire, Admit, Break, Change, Expire, Release, Renew, Request, Update};
+use lockd::lease::{Acquire, Admit, Break, Change, Expire, Knock, Release, Renew, Request, Update};
 use lockd::limits::takeover_age;
 use lockd::model::{
     BlobId, Body, FencingToken, Holder, Key, KeyHash, LeaseId, Namespace, Owner, Reason, Record, RequestId, Stamp,
@@ -109,6 +109,10 @@ pub enum Op {
         epoch: u32,
         unused: bool,
     },
+    /// The same as a server asks it, which leaves a key alone that is kept for another.
+    AcquireYielding {
+        who: Who,
+    },
     Renew {
         who: Who,
         token: Shown,
@@ -120,6 +124,10 @@ pub enum Op {
         token: Shown,
         txn: Shown,
         rollback: bool,
+    },
+    /// The same as a server asks it, which keeps the key for who has knocked.
+    ReleaseReserving {
+        who: Who,
     },
     Update {
         who: Who,
@@ -138,6 +146,9 @@ pub enum Op {
     },
     Admit {
         token: u64,
+    },
+    Knock {
+        who: Who,
     },
     /// A request made so many before, once more.
     Again {
@@ -249,10 +260,16 @@ pub fn request(op: Op, record: &Record, past: &[Request], at: u64) -> Option<Req
                 reason: None,
                 holder: Holder::default(),
                 if_not_exists: unused,
+                yields: false,
                 epoch,
                 stamp: stamp(at),
                 at: now,
             })
+        }
+        Op::AcquireYielding { who } => {
+            let asked = request(Op::Acquire { who, secs: 30, epoch: 0, unused: false }, record, past, at)?;
+            let Request::Acquire(asked) = asked else { return None };
+            Request::Acquire(Acquire { yields: true, ..asked })
         }
         Op::Renew { who, token, txn, secs } => {
             Request::Renew(Renew { proof: proof(record, who, token, txn), ttl: ttl(secs), stamp: stamp(at), at: now })
@@ -262,7 +279,12 @@ pub fn request(op: Op, record: &Record, past: &[Request], at: u64) -> Option<Req
             let (token, txn) = (token(record, &lease_id, shown), txn(&lease_id, named));
             // Who knows its token may tell of a success, as every other holder does; a rollback then must not record it.
             let succeeded = token.is_some().then_some(now).filter(|_| !at.is_multiple_of(2));
-            Request::Release(Release { lease_id, token, txn, rollback, succeeded, at: now })
+            Request::Release(Release { lease_id, token, txn, rollback, succeeded, reserve: false, at: now })
+        }
+        Op::ReleaseReserving { who } => {
+            let plain = Op::Release { who, token: Shown::Right, txn: Shown::Right, rollback: false };
+            let Request::Release(plain) = request(plain, record, past, at)? else { return None };
+            Request::Release(Release { reserve: true, ..plain })
         }
         Op::Update { who, token, txn, id, what, guard } => {
             let (guards, bound) = guarded(record, guard);
@@ -275,6 +297,7 @@ pub fn request(op: Op, record: &Record, past: &[Request], at: u64) -> Option<Req
             Request::Break(Break { lease_id: who(record, lease), by, reason, epoch, at: now })
         }
         Op::Admit { token } => Request::Admit(Admit { token: FencingToken(token) }),
+        Op::Knock { who: waiter } => Request::Knock(Knock { waiter: who(record, waiter) }),
         Op::Again { back } => past.iter().rev().nth(back.into())?.clone(),
     })
 }

@@ -52,8 +52,9 @@ impl Run {
     /// A key that was never used; a waiter has knocked already, which nothing but its own grant may touch.
     pub fn new() -> Self {
         let mut record = Record::new(key());
-        record.knock = Some(Knock { waiter: lease_id(3), unknown: Unknown::new() });
-        Self { record, log: Log::default(), past: vec![], clock: 0 }
+        let waiter = lease_id(3);
+        record.knock = Some(Knock { waiter: waiter.clone(), unknown: Unknown::new() });
+        Self { record, log: Log(vec![Event::Knocked(waiter)]), past: vec![], clock: 0 }
     }
 
     /// The request that `op` stands for at this point.
@@ -202,6 +203,9 @@ pub fn op() -> impl Strategy<Value = Op> {
         2 => who().prop_map(|who| Op::Expire { who }),
         1 => (who(), epoch()).prop_map(|(who, epoch)| Op::Break { who, epoch }),
         1 => (0..12u64).prop_map(|token| Op::Admit { token }),
+        2 => newcomer().prop_map(|who| Op::Knock { who }),
+        3 => newcomer().prop_map(|who| Op::AcquireYielding { who }),
+        3 => who().prop_map(|who| Op::ReleaseReserving { who }),
         4 => (0..24u8).prop_map(|back| Op::Again { back }),
     ]
 }

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use lockd::lease::{Outcome, Refusal, step};
 use lockd::limits::NUMBER_MAX;
-use lockd::model::{FencingToken, How, Knock, Reserved, Unknown, Version};
+use lockd::model::{FencingToken, How, Version};
 use lockd::service::Released;
 
-use super::requests::{Age, Guard, Op, Shown, What, Who, inline, lease_id, write_id};
+use super::requests::{Age, Guard, Op, Shown, What, Who, inline, write_id};
 use super::run::{Nets, Run};
 
 type Answer = Result<Outcome, Refusal>;
@@ -188,19 +188,24 @@ fn numbers_end_in_a_refusal() {
 
 #[test]
 fn a_knock_is_answered_by_its_waiters_grant_and_a_reservation_ends_with_any() {
-    let waiter = |n| {
-        (
-            Knock { waiter: lease_id(n), unknown: Unknown::new() },
-            Reserved { waiter: lease_id(n), unknown: Unknown::new() },
-        )
-    };
-    for (granted, left) in [(1, true), (5, false)] {
-        let mut run = Run::new();
-        let (knock, reserved) = waiter(5);
-        (run.record.knock, run.record.reserved) = (Some(knock), Some(reserved));
-        assert!(ask(&mut run, acquire(granted)).is_ok());
-        assert_eq!((run.record.knock.is_some(), run.record.reserved.is_some()), (left, false));
+    // Number 3 has knocked already.
+    let claims = |run: &Run| (run.record.knock.is_some(), run.record.reserved.is_some());
+    let mut run = after(&[acquire(1)]);
+    assert_eq!(claims(&run), (true, false), "a grant to another leaves the knock");
+    assert!(ask(&mut run, Op::ReleaseReserving { who: Who::Id(1) }).is_ok());
+    assert_eq!(claims(&run), (false, true), "the free key is kept for who had knocked");
+    let yielding = |n| Op::AcquireYielding { who: Who::Id(n) };
+    for (asks, granted) in [(yielding(5), false), (yielding(3), true), (acquire(5), true)] {
+        let mut run = after(&[acquire(1), Op::ReleaseReserving { who: Who::Id(1) }]);
+        assert_eq!(ask(&mut run, asks).is_ok(), granted, "{asks:?}");
+        assert_eq!(claims(&run), (false, !granted), "any grant ends it");
     }
+    let mut run = after(&[acquire(3)]);
+    assert_eq!(claims(&run), (false, false), "its own grant answers a knock");
+    assert_eq!(ask(&mut run, Op::Knock { who: Who::Id(5) }), Ok(Outcome::Knocked(true)));
+    assert_eq!(ask(&mut run, Op::Knock { who: Who::Id(6) }), Ok(Outcome::Knocked(false)), "there is one slot");
+    assert!(ask(&mut run, release(3, false)).is_ok());
+    assert_eq!(claims(&run), (true, false), "a release that was not asked to keeps it for nobody");
 }
 
 #[test]

@@ -148,6 +148,25 @@ pub const SLIPS: &[(&str, Variant)] = &[
         Step { answer: Err(Refusal::Stale(_)), .. } => Step { write: None, answer: Ok(Outcome::Admitted) },
         made => made,
     }),
+    ("a knock without anybody to ask", |record, request, age| match request {
+        Request::Knock(r) if record.lease.is_none() && record.knock.is_none() => {
+            let knock = Some(lockd::model::Knock { waiter: r.waiter.clone(), unknown: Default::default() });
+            Step { write: Some(Box::new(Record { knock, ..record.clone() })), answer: Ok(Outcome::Knocked(true)) }
+        }
+        _ => step(record, request, age),
+    }),
+    ("a reservation is not what the table says", |record, request, age| {
+        let release = matches!(request, Request::Release(_));
+        wrote(record, request, age, |next, _| next.reserved = next.reserved.take().filter(|_| !release))
+    }),
+    ("a knock touches more than its slot", |record, request, age| {
+        let knock = matches!(request, Request::Knock(_));
+        wrote(record, request, age, |next, _| next.fence.0 += u64::from(knock))
+    }),
+    ("a knock is not heard", |record, request, age| match step(record, request, age) {
+        Step { answer: Ok(Outcome::Knocked(_)), .. } => Step { write: None, answer: Ok(Outcome::Knocked(false)) },
+        made => made,
+    }),
     ("a change is refused for no reason", |record, request, age| {
         let made = step(record, request, age);
         let changed = matches!(request, Request::Update(_)) && made.write.is_some();

@@ -58,6 +58,11 @@ pub const VARIANTS: &[(&str, Variant)] = &[
     ("a remove of nothing takes a version", remove_nothing),
     ("the previous blob is forgotten", previous_forgotten),
     ("a knock is lost at a grant to another", knock_lost),
+    ("a reservation is passed over", reservation_ignored),
+    ("a key is kept for nobody", reservation_forgotten),
+    ("who does not yield is turned away", reservation_binds_all),
+    ("a knock takes another's place", knock_overwrites),
+    ("a knock resets the age", knock_resets_age),
     ("a success is forgotten", success_forgotten),
     ("a rollback records a success", rollback_succeeds),
     ("unknown fields are lost", unknown_lost),
@@ -452,6 +457,46 @@ fn knock_lost(record: &Record, request: &Request, age: Duration) -> Step {
             next.knock = None
         }
     })
+}
+
+fn with_acquire(request: &Request, change: impl FnOnce(&mut lockd::lease::Acquire)) -> Request {
+    let mut request = request.clone();
+    if let Request::Acquire(r) = &mut request {
+        change(r);
+    }
+    request
+}
+
+fn reservation_ignored(record: &Record, request: &Request, age: Duration) -> Step {
+    step(record, &with_acquire(request, |r| r.yields = false), age)
+}
+
+fn reservation_binds_all(record: &Record, request: &Request, age: Duration) -> Step {
+    step(record, &with_acquire(request, |r| r.yields = true), age)
+}
+
+fn reservation_forgotten(record: &Record, request: &Request, age: Duration) -> Step {
+    let mut request = request.clone();
+    if let Request::Release(r) = &mut request {
+        r.reserve = false;
+    }
+    step(record, &request, age)
+}
+
+fn knock_overwrites(record: &Record, request: &Request, age: Duration) -> Step {
+    match request {
+        Request::Knock(r) if record.lease.as_ref().is_some_and(|lease| lease.id != r.waiter) => {
+            let mut made = step(&Record { knock: None, ..record.clone() }, request, age);
+            made.write = made.write.filter(|next| next.knock != record.knock);
+            made
+        }
+        _ => step(record, request, age),
+    }
+}
+
+fn knock_resets_age(record: &Record, request: &Request, age: Duration) -> Step {
+    let knock = matches!(request, Request::Knock(_));
+    wrote(record, request, age, |next, _| next.beat += u64::from(knock))
 }
 
 fn unknown_lost(record: &Record, request: &Request, age: Duration) -> Step {

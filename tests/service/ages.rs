@@ -52,7 +52,7 @@ async fn a_stamp_counts_only_on_a_store_where_it_means_something() {
 async fn short_commands_build_on_what_earlier_ones_saw() {
     let w = World::memory();
     let dir = tempfile::tempdir().unwrap();
-    let notes = || Options { notes: Some(dir.path().join("lockd")) };
+    let notes = || Options { notes: Some(dir.path().join("lockd")), ..Options::default() };
     let holder = w.engine();
     let held = holder.acquire(ask("k", Wait::No)).await.unwrap();
     let command = || w.engine_at(w.clock.clone(), notes());
@@ -74,7 +74,7 @@ async fn notes_that_others_could_write_are_not_believed() {
     use std::os::unix::fs::PermissionsExt;
     let w = World::memory();
     let dir = tempfile::tempdir().unwrap();
-    let notes = || Options { notes: Some(dir.path().to_owned()) };
+    let notes = || Options { notes: Some(dir.path().to_owned()), ..Options::default() };
     w.engine().acquire(ask("k", Wait::No)).await.unwrap();
     w.engine_at(w.clock.clone(), notes()).acquire(ask("k", Wait::No)).await.unwrap_err();
     let seen = dir.path().join("seen").join(&w.store.facts.id);

@@ -1,7 +1,8 @@
-//! One list of behaviours, run on every store: [`all`] is called with each of them.
+//! One list of behaviours, run on every store and through servers over both kinds of calls: [`all`] is called with each.
 
 use std::time::Duration;
 
+use lockd::connect::Carrier;
 use lockd::error::ErrorKind;
 use lockd::limits::RECENT_WRITES;
 use lockd::model::{FencingToken, How, RequestId, StateEtag, Ttl, Version};
@@ -17,6 +18,16 @@ async fn on_memory() {
 #[tokio::test(start_paused = true)]
 async fn on_a_directory() {
     all(World::disk).await;
+}
+
+#[tokio::test]
+async fn over_blocking_calls() {
+    all(|| std::future::ready(World::served(Carrier::Threads))).await;
+}
+
+#[tokio::test]
+async fn over_asynchronous_calls() {
+    all(|| std::future::ready(World::served(Carrier::Runtime))).await;
 }
 
 #[cfg(feature = "lsm")]
@@ -45,7 +56,7 @@ pub async fn all<F: Future<Output = World>>(make: impl Fn() -> F) {
 }
 
 async fn one_holder(w: World) {
-    let (a, b) = (w.engine(), w.engine());
+    let (a, b) = (w.peer().await, w.peer().await);
     let held = a.acquire(ask("k", Wait::No)).await.unwrap();
     for engine in [&a, &b] {
         let e = engine.acquire(ask("k", Wait::No)).await.unwrap_err();
@@ -57,7 +68,7 @@ async fn one_holder(w: World) {
 }
 
 async fn a_replayed_acquire_finds_its_own_lease(w: World) {
-    let (a, b) = (w.engine(), w.engine());
+    let (a, b) = (w.peer().await, w.peer().await);
     let request = ask("k", Wait::No);
     let first = a.acquire(request.clone()).await.unwrap();
     let again = b.acquire(request).await.unwrap();
@@ -65,7 +76,7 @@ async fn a_replayed_acquire_finds_its_own_lease(w: World) {
 }
 
 async fn tokens_rise(w: World) {
-    let engine = w.engine();
+    let engine = w.peer().await;
     let mut last = FencingToken(0);
     for _ in 0..20 {
         let held = engine.acquire(ask("k", Wait::No)).await.unwrap();
@@ -76,7 +87,7 @@ async fn tokens_rise(w: World) {
 }
 
 async fn ended_leases_stay_ended(w: World) {
-    let engine = w.engine();
+    let engine = w.peer().await;
     let request = ask("k", Wait::No);
     let held = engine.acquire(request.clone()).await.unwrap();
     let shown = proof(&held);
@@ -98,7 +109,7 @@ async fn ended_leases_stay_ended(w: World) {
 }
 
 async fn state_is_compare_and_swap(w: World) {
-    let engine = w.engine();
+    let engine = w.peer().await;
     let held = engine.acquire(ask("k", Wait::No)).await.unwrap();
     let with = |version, etag| {
         let mut request = change("k", proof(&held));
@@ -107,7 +118,7 @@ async fn state_is_compare_and_swap(w: World) {
     };
     let first = engine.update(with(Some(Version(0)), None), Expected::default(), body(" {\"a\" : 1} ")).await.unwrap();
     assert_eq!(first.etag, Some(StateEtag::of(b"{\"a\":1}")));
-    assert_eq!(committed(&engine, "k").await.unwrap(), "{\"a\":1}");
+    assert_eq!(committed(&*engine, "k").await.unwrap(), "{\"a\":1}");
     let e = engine.update(with(Some(Version(0)), None), Expected::default(), body("2")).await.unwrap_err();
     assert_eq!((e.kind(), e.details().current_version), (ErrorKind::VersionConflict, Some(first.version)));
     let e = engine.update(with(None, Some(StateEtag::of(b"x"))), Expected::default(), body("2")).await.unwrap_err();
@@ -116,13 +127,13 @@ async fn state_is_compare_and_swap(w: World) {
     assert!(second.version > first.version);
     let removed = engine.remove(with(Some(second.version), None)).await.unwrap();
     assert!(removed.changed && removed.version > second.version);
-    assert!(committed(&engine, "k").await.is_none());
+    assert!(committed(&*engine, "k").await.is_none());
     let nothing = engine.remove(with(None, None)).await.unwrap();
     assert!(!nothing.changed && nothing.version == removed.version);
 }
 
 async fn a_repeated_change_gets_its_first_answer(w: World) {
-    let (a, b) = (w.engine(), w.engine());
+    let (a, b) = (w.peer().await, w.peer().await);
     let held = a.acquire(ask("k", Wait::No)).await.unwrap();
     let request = change("k", proof(&held));
     let first = a.update(request.clone(), Expected::default(), body("1")).await.unwrap();
@@ -132,7 +143,7 @@ async fn a_repeated_change_gets_its_first_answer(w: World) {
         let e = engine.update(request.clone(), Expected::default(), body("3")).await.unwrap_err();
         assert_eq!(e.kind(), ErrorKind::RequestIdReused);
     }
-    assert_eq!(committed(&b, "k").await.unwrap(), "2");
+    assert_eq!(committed(&*b, "k").await.unwrap(), "2");
     assert!(later.version > first.version);
     for _ in 0..40 {
         a.keepalive(&key("k"), &proof(&held), held.ttl).await.unwrap();
@@ -141,7 +152,7 @@ async fn a_repeated_change_gets_its_first_answer(w: World) {
 }
 
 async fn staged_changes_are_the_holders_own(w: World) {
-    let engine = w.engine();
+    let engine = w.peer().await;
     for (rollback, expected) in [(false, Some("2")), (true, Some("2"))] {
         let held = engine.acquire(ask("k", Wait::No)).await.unwrap();
         let value = if rollback { "3" } else { "2" };
@@ -153,12 +164,12 @@ async fn staged_changes_are_the_holders_own(w: World) {
         let e = engine.release(&key("k"), &held.lease_id, Some(&proof(&held)), false).await;
         assert_eq!(e.unwrap_err().kind(), ErrorKind::MissingTxn);
         engine.release(&key("k"), &held.lease_id, Some(&staged(&held)), rollback).await.unwrap();
-        assert_eq!(committed(&engine, "k").await.as_deref(), expected.map(str::as_bytes));
+        assert_eq!(committed(&*engine, "k").await.as_deref(), expected.map(str::as_bytes));
     }
 }
 
 async fn a_lost_commit_does_not_look_like_success(w: World) {
-    let (a, b) = (w.engine(), w.engine());
+    let (a, b) = (w.peer().await, w.peer().await);
     let held = a.acquire(ask("k", Wait::No)).await.unwrap();
     a.update(change("k", staged(&held)), Expected::default(), body("1")).await.unwrap();
     let next = b.acquire(ask("k", Wait::For(Duration::from_secs(60)))).await.unwrap();
@@ -167,7 +178,7 @@ async fn a_lost_commit_does_not_look_like_success(w: World) {
     assert_eq!(e.kind(), ErrorKind::StagedDiscarded);
     let gone = a.release(&key("k"), &held.lease_id, Some(&staged(&held)), true).await.unwrap();
     assert_eq!(gone, Released::Fenced);
-    assert!(committed(&b, "k").await.is_none());
+    assert!(committed(&*b, "k").await.is_none());
 }
 
 fn large(seed: u8) -> String {
@@ -175,11 +186,11 @@ fn large(seed: u8) -> String {
 }
 
 async fn large_states_are_blobs(w: World) {
-    let (a, b) = (w.engine(), w.engine());
+    let (a, b) = (w.peer().await, w.peer().await);
     let held = a.acquire(ask("k", Wait::No)).await.unwrap();
     for seed in 0..5 {
         a.update(change("k", proof(&held)), Expected::default(), body(large(seed))).await.unwrap();
-        assert_eq!(committed(&b, "k").await.unwrap(), large(seed));
+        assert_eq!(committed(&*b, "k").await.unwrap(), large(seed));
     }
     a.close().await;
     let kept = w.store.blobs.list(key("k").hash()).await.unwrap();
@@ -202,7 +213,7 @@ async fn large_states_are_blobs(w: World) {
 }
 
 async fn bad_states_change_nothing(w: World) {
-    let engine = w.engine();
+    let engine = w.peer().await;
     let held = engine.acquire(ask("k", Wait::No)).await.unwrap();
     for (bad, kind) in [
         ("", ErrorKind::InvalidState),
@@ -226,11 +237,11 @@ async fn bad_states_change_nothing(w: World) {
     foreign.request_id = RequestId::random(world::entropy());
     let e = engine.update(foreign, Expected::default(), body("2")).await.unwrap_err();
     assert_eq!(e.kind(), ErrorKind::FencingMismatch);
-    assert_eq!(committed(&engine, "k").await.unwrap(), "1");
+    assert_eq!(committed(&*engine, "k").await.unwrap(), "1");
 }
 
 async fn a_waiter_gets_the_key_on_release(w: World) {
-    let (a, b) = (w.engine(), w.engine());
+    let (a, b) = (w.peer().await, w.peer().await);
     let held = a.acquire(ask("k", Wait::No)).await.unwrap();
     let waiting = tokio::spawn(async move { b.acquire(ask("k", Wait::For(Duration::from_secs(20)))).await });
     w.pass(Duration::from_secs(1)).await;
@@ -243,21 +254,21 @@ async fn a_waiter_gets_the_key_on_release(w: World) {
 }
 
 async fn a_dead_holder_is_taken_over_and_not_before(w: World) {
-    let (a, b) = (w.engine(), w.engine());
+    let (a, b) = (w.peer().await, w.peer().await);
     let held = a.acquire(ask("k", Wait::No)).await.unwrap();
     let began = lockd::clock::Clock::boot(&w.clock);
     let next = b.acquire(ask("k", Wait::For(Duration::from_secs(60)))).await.unwrap();
     let waited = lockd::clock::Clock::boot(&w.clock).since(began);
     assert!(next.taken_over && next.token > held.token);
     assert!(waited >= TTL.mul_f64(1.01) + Duration::from_secs(1), "{waited:?}");
-    assert!(waited <= TTL.mul_f64(1.01) + Duration::from_millis(1_500), "{waited:?}");
+    assert!(waited <= TTL.mul_f64(1.01) + Duration::from_millis(1_500) + w.slack(), "{waited:?}");
     let e = a.keepalive(&key("k"), &proof(&held), held.ttl).await.unwrap_err();
     assert_eq!(e.kind(), ErrorKind::LeaseExpired);
     assert_eq!(b.describe(&key("k")).await.unwrap().ended[0].how, How::TakenOver);
 }
 
 async fn a_late_holder_may_go_on_until_somebody_takes_over(w: World) {
-    let engine = w.engine();
+    let engine = w.peer().await;
     let held = engine.acquire(ask("k", Wait::No)).await.unwrap();
     w.pass(TTL * 3).await;
     engine.update(change("k", proof(&held)), Expected::default(), body("1")).await.unwrap();
@@ -268,17 +279,17 @@ async fn a_late_holder_may_go_on_until_somebody_takes_over(w: World) {
 }
 
 async fn state_written_elsewhere_is_seen(w: World) {
-    let (a, b) = (w.engine(), w.engine());
+    let (a, b) = (w.peer().await, w.peer().await);
     let held = a.acquire(ask("k", Wait::No)).await.unwrap();
     a.update(change("k", proof(&held)), Expected::default(), body("1")).await.unwrap();
     a.release(&key("k"), &held.lease_id, Some(&proof(&held)), false).await.unwrap();
     let held = b.acquire(ask("k", Wait::No)).await.unwrap();
     assert_eq!((held.version, held.etag.clone()), (Version(1), Some(StateEtag::of(b"1"))));
     b.update(change("k", proof(&held)), Expected::default(), body("2")).await.unwrap();
-    assert_eq!(committed(&a, "k").await.unwrap(), "2");
+    assert_eq!(committed(&*a, "k").await.unwrap(), "2");
     let e = a.acquire(ask("k", Wait::No)).await.unwrap_err();
     assert_eq!(e.kind(), ErrorKind::Busy, "a's cached record says that the key is free");
-    assert!(engine_knows_new_keys(&a).await);
+    assert!(engine_knows_new_keys(&*a).await);
 }
 
 async fn engine_knows_new_keys(service: &dyn LeaseService) -> bool {
@@ -288,7 +299,7 @@ async fn engine_knows_new_keys(service: &dyn LeaseService) -> bool {
 
 /// What an engine remembers of a key lies further back than the record's own memory of writes.
 async fn a_key_that_others_wrote_often_is_busy_and_no_doubt(w: World) {
-    let (a, b) = (w.engine(), w.engine());
+    let (a, b) = (w.peer().await, w.peer().await);
     let held = a.acquire(ask("k", Wait::No)).await.unwrap();
     a.release(&key("k"), &held.lease_id, Some(&proof(&held)), false).await.unwrap();
     let held = b.acquire(ask("k", Wait::No)).await.unwrap();
@@ -297,6 +308,11 @@ async fn a_key_that_others_wrote_often_is_busy_and_no_doubt(w: World) {
     }
     // For all that a knows the key is free.
     let e = a.acquire(ask("k", Wait::No)).await.unwrap_err();
+    // Where a conflict may come of a copy of the same send, doubt is the honest answer.
+    if !w.store.records.conflicts_are_certain() {
+        assert_eq!(e.kind(), ErrorKind::OutcomeUnknown, "{e}");
+        return;
+    }
     assert_eq!(e.kind(), ErrorKind::Busy, "{e}");
     assert_eq!(e.details().busy.as_ref().unwrap().lease_id, held.lease_id);
 }

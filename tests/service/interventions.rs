@@ -33,7 +33,8 @@ async fn on_an_embedded_store() {
     all(World::lsm).await;
 }
 
-async fn all<F: Future<Output = World>>(make: impl Fn() -> F) {
+/// The list.
+pub async fn all<F: Future<Output = World>>(make: impl Fn() -> F) {
     a_broken_lease_is_over(make().await).await;
     a_break_names_its_lease(make().await).await;
     what_is_left_of_a_broken_lease_is_told(make().await).await;

@@ -1,7 +1,11 @@
-//! The service as an engine gives it: behaviours that hold on every store, the three outcomes of a write, ages, and the client.
+//! The service as an engine and its servers give it: behaviours that hold on every store, the three outcomes of a write, ages,
+//! waiting, what carries requests, and the client.
 
 mod ages;
-mod behaviours;
+pub mod behaviours;
 mod client;
-mod interventions;
+pub mod interventions;
+mod library;
 mod outcomes;
+mod remote;
+mod waiting;

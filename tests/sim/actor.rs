@@ -41,9 +41,9 @@ pub struct Actor {
 
 impl Actor {
     pub fn new(world: &Arc<Mutex<Shared>>, proc: ProcId, boot: &Arc<Boot>, notes: Option<PathBuf>) -> Self {
-        let (now, rng, stamps, epoch) = {
+        let (now, rng, stamps, serves, epoch) = {
             let mut w = world.lock().unwrap();
-            (Arc::clone(&w.now), w.rng.fork(), w.mix.stamps, 0)
+            (Arc::clone(&w.now), w.rng.fork(), w.mix.stamps, w.mix.serves, 0)
         };
         let clock = Arc::new(SimClock { now, boot: Arc::clone(boot), proc, world: Arc::clone(world) });
         let facts = Facts {
@@ -53,12 +53,13 @@ impl Actor {
             stamps,
             ttl_min: TTL_MIN,
             about: "simulated".into(),
+            credential: lockd::store::Credential::default(),
         };
         let records = Arc::new(SimRecords { world: Arc::clone(world), proc });
         let blobs = Arc::new(SimBlobs { world: Arc::clone(world), proc });
         let entropy = Arc::new(SimEntropy::new(rng));
         let store = Store { records, blobs, facts };
-        let engine = Engine::new(store, clock.clone(), entropy.clone(), Options { notes });
+        let engine = Engine::new(store, clock.clone(), entropy.clone(), Options { notes, serves });
         let engine: Arc<dyn LeaseService> =
             Arc::new(Recorded::new(engine, Arc::new(SimLog { world: Arc::clone(world), proc })));
         let client = Client::new(engine.clone(), clock.clone(), entropy);

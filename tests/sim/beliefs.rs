@@ -2,9 +2,10 @@
 
 use lockd::client::Belief;
 use lockd::clock::BootTime;
-use lockd::limits::holder_belief;
+use lockd::limits::{confirm_from_memory, holder_belief};
 use lockd::model::LeaseId;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
 
 use super::time::{Boot, Nanos};
@@ -110,7 +111,9 @@ impl Shared {
         if grant.last_beat < mine.boot.born {
             return;
         }
-        let latest = mine.boot.read(grant.last_beat) + holder_belief(grant.ttl, grant.ttl);
+        // A grant may be confirmed from memory: then only what is left is cut by a hundredth, and not what had passed.
+        let passed = if self.mix.serves { confirm_from_memory(grant.ttl) / 100 } else { Duration::ZERO };
+        let latest = mine.boot.read(grant.last_beat) + holder_belief(grant.ttl, grant.ttl) + passed;
         let what = format!("{:?} believes until {:?}, at the most {latest:?}", mine.lease, mine.deadline);
         self.ensure(self.beliefs.all[n].deadline <= latest, "a holder counts from before its send", || what);
     }

@@ -26,6 +26,7 @@ pub fn of(mutant: M) -> fn(&mut Mix) {
         M::UpdateUnbound | M::RenewalFlushesDone | M::ReusedIdAccepted | M::VersionsReused => changes,
         M::TransactionIgnored | M::TakeoverCommitsStaged | M::LostCommitIsSuccess => staged,
         M::ObserveAtSend => slow_reads,
+        M::UnconfirmedBelieved | M::KnockIsSignOfLife => serving,
         _ => short,
     }
 }
@@ -103,6 +104,13 @@ fn impatient(mix: &mut Mix) {
     busy(mix);
     mix.impatient = 5_000;
     mix.delay = (100 * MILLI, 900 * MILLI);
+}
+
+/// Much waiting, at processes that serve others.
+fn serving(mix: &mut Mix) {
+    busy(mix);
+    mix.serves = true;
+    mix.think = Duration::from_secs(1);
 }
 
 fn hashed(mix: &mut Mix) {

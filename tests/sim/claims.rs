@@ -102,6 +102,11 @@ impl Shared {
             let stood = holder.is_some_and(|grant| grant.ended.is_none_or(|(at, ..)| at >= call.began));
             self.ensure(stood, "a refusal is true while it is asked (busy)", || format!("{:?}", busy.lease_id));
         }
+        if e.kind() == K::Busy && e.details().busy.is_none() {
+            let key = &self.history.keys[call.key];
+            let kept = key.head.reserved.is_some() || key.kept.is_some_and(|at| at >= call.began);
+            self.ensure(kept, "a refusal is true while it is asked (kept)", || format!("{lease:?}: {e}"));
+        }
         let key = &mut self.history.keys[call.key];
         let claim = key.acquires.entry(lease.clone()).or_default();
         claim.under_way = claim.under_way.saturating_sub(1);

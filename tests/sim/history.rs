@@ -45,6 +45,8 @@ pub struct KeyHistory {
     pub changes: usize,
     /// What each value of the record showed: its version, and the last request done.
     pub named: HashMap<Box<str>, (u64, Option<RequestId>)>,
+    /// When the key was last known to be kept for a waiter, if it is not now.
+    pub kept: Option<Nanos>,
     pub acquires: HashMap<LeaseId, AcquireClaim>,
     pub releases: HashMap<LeaseId, ReleaseClaim>,
 }
@@ -125,6 +127,7 @@ impl KeyHistory {
             requests: HashMap::new(),
             changes: 0,
             named: HashMap::new(),
+            kept: None,
             acquires: HashMap::new(),
             releases: HashMap::new(),
         }
@@ -171,6 +174,7 @@ impl Shared {
         self.tell_write(proc, &before, &next);
         self.check_chain(index, &before, &next);
         self.check_lease(proc, index, &before, &next);
+        self.check_claims(index, &before, &next);
         self.check_versions(index, &before, &next);
         self.check_requests(index, &before, &next);
         self.check_blobs(index, &before, &next);
@@ -221,7 +225,7 @@ impl Shared {
                     self.lease_ends(index, old, next);
                 }
                 if let Some(new) = new {
-                    self.lease_begins(proc, index, before, new);
+                    self.lease_begins(proc, index, before, next, new);
                 }
             }
         }
@@ -258,20 +262,42 @@ impl Shared {
             grant.ended = Some((now, ended.how, ended.version.0));
         }
         let asked = key.releases.get(&old.id).is_some_and(|claim| claim.open || claim.under_way > 0);
+        let by_engine = ended.how == How::RolledBack && !asked;
         // An acquire whose caller has gone is given back by its engine.
         let given_back = key.acquires.get(&old.id).is_some_and(|claim| claim.open || claim.under_way > 0);
         let released = matches!(ended.how, How::Released | How::RolledBack);
         self.ensure(!released || asked || given_back, "failed means never applied (release)", || {
             format!("{:?}", old.id)
         });
+        if by_engine {
+            self.count(C::Unconfirmed);
+        }
     }
 
-    fn lease_begins(&mut self, proc: ProcId, index: usize, before: &Record, new: &Lease) {
+    /// What is owed to waiters elsewhere.
+    fn check_claims(&mut self, index: usize, before: &Record, next: &Record) {
+        if next.knock.is_some() && before.knock.is_none() {
+            self.count(C::Knock);
+            self.ensure(next.beat == before.beat, "a knock is no sign of life", || format!("{}", next.beat));
+        }
+        if next.reserved.is_some() && before.reserved.is_none() {
+            self.count(C::Reserved);
+        }
+        if next.reserved.is_some() || before.reserved.is_some() {
+            self.history.keys[index].kept = Some(self.now());
+        }
+    }
+
+    fn lease_begins(&mut self, proc: ProcId, index: usize, before: &Record, next: &Record, new: &Lease) {
         let now = self.now();
         self.count(C::Grant);
         if let Some(old) = &before.lease {
-            self.count_takeover(now - self.born[proc.0], old);
-            self.check_takeover(index, old);
+            if next.ended(&old.id).is_some_and(|ended| ended.how == How::TakenOver) {
+                self.count_takeover(now - self.born[proc.0], old);
+                self.check_takeover(index, old);
+            } else {
+                self.count(C::HandOver);
+            }
         }
         self.ensure(new.token > before.token, "tokens rise", || format!("{} after {}", new.token, before.token));
         let key = &mut self.history.keys[index];
@@ -340,7 +366,7 @@ impl Shared {
             let by_update = next.last_version == new.version && new.version > before.last_version;
             self.ensure(by_commit || by_update, "only a commit or an update commits", || format!("{}", new.version));
             if by_commit {
-                let ended = next.ended.back().filter(|_| next.lease.is_none() && before.lease.is_some());
+                let ended = before.lease.as_ref().and_then(|old| next.ended(&old.id));
                 let released = ended.is_some_and(|ended| ended.how == How::Released);
                 self.ensure(released, "a staged change is committed by its release alone", || new.version.to_string());
                 self.count(C::StagedCommit);

@@ -94,6 +94,7 @@ fn request(o: &AcquireOptions) -> AcquireRequest {
         holder: o.holder.clone(),
         if_not_exists: false,
         wait: Wait::No,
+        confirm: false,
     }
 }
 

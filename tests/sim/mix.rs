@@ -33,6 +33,8 @@ pub struct Mix {
     pub notes_shared: bool,
     pub store_clock: bool,
     pub poll: Nanos,
+    /// Processes serve others: a grant that waited is provisional, and time counts from before the write.
+    pub serves: bool,
     /// ETags are hashes of the body, else numbers.
     pub hashed_etags: bool,
 
@@ -105,6 +107,7 @@ impl Mix {
             notes: r.chance(1_500) && !quiet,
             notes_shared: r.chance(5_000),
             store_clock,
+            serves: r.chance(5_000),
             hashed_etags: r.chance(2_000),
             poll: r.pick(&[20, 200, 1_000]) * MILLI,
             delay: (low * MILLI, low * r.pick(&[2, 10, 50]) * MILLI),

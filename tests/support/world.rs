@@ -1,4 +1,4 @@
-//! A store with engines and clients on it, in advanced time.
+//! A store with engines and clients on it, in advanced time; over servers in fast time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,9 +7,12 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 use lockd::client::{AcquireOptions, Client};
 use lockd::clock::Clock;
+use lockd::connect::{self, Carrier};
 use lockd::engine::{Engine, Options};
 use lockd::entropy::{Entropy, KernelEntropy};
 use lockd::error::Result;
+use lockd::http::server::metrics::Metrics;
+use lockd::http::server::{Config, Server, address};
 use lockd::model::{Holder, Key, LeaseId, Namespace, Owner, RequestId, Ttl, TxnId};
 use lockd::service::{AcquireRequest, ChangeRequest, Grant, Guards, LeaseService, Proof, State, Wait};
 use lockd::store::open::{OpenOptions, open};
@@ -25,12 +28,56 @@ pub struct World {
     pub store: Store,
     pub clock: TestClock,
     /// Where the store is, when it is a directory; removed with the last clone.
-    _dir: Option<Arc<tempfile::TempDir>>,
+    dir: Option<Arc<tempfile::TempDir>>,
+    /// What is between its peers and their engines.
+    carrier: Option<Carrier>,
+}
+
+/// How many times faster time passes where servers are asked.
+const RATE: u32 = 10;
+
+/// Somebody on the store: an engine, alone or behind a server of its own.
+pub struct Peer {
+    service: Arc<dyn LeaseService>,
+    engine: Engine,
+    server: Option<tokio::task::JoinHandle<()>>,
+}
+
+impl std::ops::Deref for Peer {
+    type Target = dyn LeaseService;
+    fn deref(&self) -> &Self::Target {
+        &*self.service
+    }
+}
+
+impl Peer {
+    /// What it asks.
+    pub fn service(&self) -> Arc<dyn LeaseService> {
+        Arc::clone(&self.service)
+    }
+
+    /// Waits for what goes on behind answers.
+    pub async fn close(&self) {
+        self.engine.close().await;
+    }
+
+    /// Ends its server and its connections, as if the process had been killed.
+    pub fn kill(&self) {
+        if let Some(server) = &self.server {
+            server.abort();
+        }
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.kill();
+    }
 }
 
 impl World {
     pub fn memory() -> Self {
-        Self { store: memory::store(&KernelEntropy), clock: TestClock::new(), _dir: None }
+        Self { store: memory::store(&KernelEntropy), clock: TestClock::new(), dir: None, carrier: None }
     }
 
     /// A new directory store. Its stamps are off, so that ages are watched as on any other store.
@@ -51,7 +98,67 @@ impl World {
         let opened = open(&format!("{scheme}://{}/store", dir.path().display()), options).await.unwrap();
         let mut store = opened.store;
         store.facts.stamps = false;
-        Self { store, clock, _dir: Some(Arc::new(dir)) }
+        Self { store, clock, dir: Some(Arc::new(dir)), carrier: None }
+    }
+
+    /// The same in the time of this machine, only faster.
+    pub fn faster(self) -> Self {
+        Self { clock: TestClock::fast(RATE), ..self }
+    }
+
+    /// A store in memory behind servers.
+    pub fn served(carrier: Carrier) -> Self {
+        let dir = Some(Arc::new(tempfile::tempdir().unwrap()));
+        Self { clock: TestClock::fast(RATE), dir, carrier: Some(carrier), ..Self::memory() }
+    }
+
+    /// How much later than due something may be seen in this world.
+    pub fn slack(&self) -> Duration {
+        match self.carrier {
+            None => Duration::ZERO,
+            // The time of this machine, with all that it does beside.
+            Some(_) => Duration::from_secs(2) * RATE,
+        }
+    }
+
+    /// Another process on the same store, as this world has them.
+    pub async fn peer(&self) -> Peer {
+        match self.carrier {
+            None => {
+                let engine = self.engine();
+                Peer { service: Arc::new(engine.clone()), engine, server: None }
+            }
+            Some(carrier) => self.server(carrier).await.1,
+        }
+    }
+
+    /// A server, by its address.
+    pub async fn server(&self, carrier: Carrier) -> (String, Peer) {
+        let engine = self.engine_at(self.clock.clone(), Options { serves: true, ..Options::default() });
+        // One after the other over TCP and a unix socket.
+        let dir = self.dir.as_ref().unwrap().path();
+        let nth = std::fs::read_dir(dir).unwrap().count();
+        std::fs::create_dir(dir.join(nth.to_string())).unwrap();
+        let at = match nth % 2 {
+            0 => "127.0.0.1:0".to_owned(),
+            _ => format!("unix://{}/{nth}/lockd.sock", dir.display()),
+        };
+        let listener = address::Address::parse(&at).unwrap().bind().await.unwrap();
+        let bound = listener.address().unwrap().to_string();
+        let url = if bound.starts_with("unix:") { bound } else { format!("http://{bound}") };
+        let (clock, metrics) = (Arc::new(self.clock.clone()), Arc::new(Metrics::default()));
+        let server =
+            Server::new(Arc::new(engine.clone()), clock.clone(), Arc::new(KernelEntropy), metrics, Config::default());
+        let running = tokio::spawn(async move {
+            server.run(vec![listener], std::future::pending(), std::future::pending()).await;
+        });
+        let service = connect::servers([&url], carrier, clock).unwrap();
+        (url, Peer { service, engine, server: Some(running) })
+    }
+
+    /// A store that somebody else opened.
+    pub fn over(store: Store, clock: TestClock) -> Self {
+        Self { store, clock, dir: None, carrier: None }
     }
 
     /// An engine of its own: another process on the same store.
@@ -96,6 +203,7 @@ pub fn ask(name: &str, wait: Wait) -> AcquireRequest {
         holder: Holder::default(),
         if_not_exists: false,
         wait,
+        confirm: false,
     }
 }
 

@@ -69,6 +69,12 @@ pub(super) fn without_write(
             let wanted = if r.token < before.fence { Err(Refusal::Stale(before.fence)) } else { Ok(Outcome::Admitted) };
             B::unless(*answer == wanted && r.token <= before.fence, "an admit is answered against the mark")
         }
+        Request::Knock(r) => {
+            let in_place = before.knock.as_ref().is_some_and(|knock| knock.waiter == r.waiter);
+            let asks = before.lease.as_ref().is_some_and(|lease| lease.id != r.waiter);
+            let room = before.knock.is_none() && asks && before.ended(&r.waiter).is_none();
+            B::unless(!room && *answer == Ok(Outcome::Knocked(in_place)), "a knock is not heard")
+        }
     }
 }
 
@@ -95,6 +101,11 @@ fn not_granted(before: &Record, r: &Acquire, age: Duration, answer: &Result<Outc
         }
         (Err(Refusal::Busy(told)), Some(holder)) => {
             B::unless(**told == *holder && old_enough(holder, age).is_err(), "busy without need, or another holder")
+        }
+        (Err(Refusal::Reserved(waiter)), _) => {
+            let kept = before.reserved.as_ref().is_some_and(|reserved| reserved.waiter == *waiter);
+            let passed = before.lease.is_none() && kept && *waiter != r.lease_id;
+            B::unless(passed && r.yields, "a key is called reserved without need")
         }
         _ => Err(Broken("an acquire is refused, or answered without a write, for no reason")),
     }

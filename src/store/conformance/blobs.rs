@@ -137,8 +137,13 @@ pub(super) async fn listed(s: &Scratch<'_>) -> Seen {
     let mut got = list().await?;
     got.sort();
     ensure(got == wanted, || format!("3 blobs were written, {} are listed", got.len()))?;
-    for id in &wanted {
-        s.store.blobs.delete(id).await.map_err(said)?;
+    while let Some(id) = wanted.pop() {
+        s.store.blobs.delete(&id).await.map_err(said)?;
+        let mut got = list().await?;
+        got.sort();
+        ensure(got == wanted, || {
+            format!("one blob was deleted, and {} of {} others are left", got.len(), wanted.len())
+        })?;
     }
     ensure(list().await?.is_empty(), || "deleted blobs are listed".to_owned())?;
     Ok("3 blobs, listed and gone".to_owned())

@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{TTL_MIN, TTL_MIN_NETWORK};
 use crate::platform::mounts::{Mount, missing_mount, mount_of, mounts};
 use crate::store::open::{OpenOptions, Opened};
-use crate::store::{Facts, Store};
+use crate::store::{Credential, Facts, Store};
 
 /// A directory that may be, or become, a store.
 pub(crate) struct Site {
@@ -227,6 +227,7 @@ pub(crate) fn facts(url: String, identity: &Identity, mount: Option<&Mount>, clo
         stamps: local && clock.boot_id().is_some(),
         ttl_min: if local { TTL_MIN } else { TTL_MIN_NETWORK },
         about: mount.map_or_else(|| "unknown file system".to_owned(), about),
+        credential: Credential::default(),
     }
 }
 

@@ -76,6 +76,14 @@ impl Owner {
     }
 }
 
+/// The file is closed after this; but the lock would last as long as a copy of its descriptor, such as a child that was forked at
+/// this moment has until it becomes another program.
+impl Drop for Owner {
+    fn drop(&mut self) {
+        let _closed_anyway = self.file.unlock();
+    }
+}
+
 fn text(file: &mut File) -> std::io::Result<Vec<u8>> {
     let mut text = Vec::new();
     file.seek(SeekFrom::Start(0))?;
@@ -95,4 +103,24 @@ fn taken(text: &[u8], now: UnixMillis) -> Error {
     };
     Error::new(ErrorKind::Unavailable, format!("one process at a time uses this store, and {who}"))
         .with_hint("run `lockd serve` on it, and name that with --server")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+
+    #[test]
+    fn who_gives_a_store_up_is_not_outlived_by_a_copy_of_the_descriptor() {
+        let dir = tempfile::tempdir().unwrap();
+        let take = || Owner::take(dir.path(), &SystemClock);
+        let mut owner = take().unwrap();
+        assert_eq!(take().unwrap_err().kind(), ErrorKind::Unavailable);
+        let copy = owner.file.try_clone().unwrap();
+        owner.closed_well();
+        drop(owner);
+        assert!(take().unwrap().found_closed);
+        drop(copy);
+        assert!(!take().unwrap().found_closed, "the last one did not close it well");
+    }
 }

@@ -136,6 +136,7 @@ impl Holding {
             stamps: false,
             ttl_min: TTL_MIN,
             about: "simulated".into(),
+            credential: lockd::store::Credential::default(),
         };
         let store = Store { records: disk.clone(), blobs: disk, facts };
         let engine = Engine::new(store, actor.clock.clone(), actor.entropy.clone(), Options::default());
@@ -183,6 +184,7 @@ impl Holding {
             holder: Holder::default(),
             if_not_exists: false,
             wait: wait.map_or(Wait::No, Wait::For),
+            confirm: false,
         };
         match self.engine.acquire(request).await {
             Ok(grant) => {

@@ -307,7 +307,10 @@ impl World {
             Kind::SyncData | Kind::SyncFile => {
                 self.tree.fail_sync(on);
                 let dir = self.tree.node(on).map_or(0, |node| node.parent);
-                if kind == Kind::SyncFile && self.tree.find(dir, "floor") == Some(on) {
+                // Whoever raises it again writes the byte again: a full disk is no reason to distrust the next sync.
+                let full = matches!(error, Errno::NOSPC | Errno::DQUOT);
+                let raised = self.tree.stat(on).is_ok_and(|stat| stat.len > 0);
+                if kind == Kind::SyncFile && self.tree.find(dir, "floor") == Some(on) && !(full && raised) {
                     self.procs[proc].distrusts = true;
                 }
             }

@@ -1,0 +1,140 @@
+//! Acquire, keepalive, release.
+
+use std::time::Duration;
+
+use hyper::header::HeaderMap;
+
+use super::Asked;
+use crate::clock::UnixMillis;
+use crate::entropy::Entropy;
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::server::answer::{Answer, Failure, json, with};
+use crate::http::server::body::document;
+use crate::http::wire::{
+    AcquireBody, AcquireReply, FENCING_TOKEN, KeepaliveBody, KeepaliveReply, MadeHere, ProofHeaders, ReleaseBody,
+    ReleaseReply, same_lease, state_headers,
+};
+use crate::model::{FencingToken, LeaseId, TxnId};
+use crate::service::{Proof, Released, Wait};
+
+/// Takes a lease.
+pub async fn acquire(asked: Asked<'_>) -> Result<Answer, Failure> {
+    let shared = &asked.connection.shared;
+    let body: AcquireBody = document(asked.request.into_body(), &shared.clock).await?;
+    let made = MadeHere {
+        key: uuid_v7(shared.clock.wall(), &*shared.entropy),
+        lease_id: LeaseId::random(&*shared.entropy),
+        txn: TxnId::random(&*shared.entropy),
+        max_ttl: shared.config.max_ttl,
+    };
+    // Who polls with its own lease id has a place in the queue, and asks again at once.
+    let polls = body.lease_id.as_ref().is_some_and(|id| !id.is_empty());
+    let request = body.request(made)?;
+    let began = shared.clock.boot();
+    let grant = shared.service.acquire(request.clone()).await.map_err(|error| {
+        let busy = error.kind() == ErrorKind::Busy;
+        let polled = polls && matches!(request.wait, Wait::For(_));
+        let frees = error.details().busy.as_ref().map_or(Duration::ZERO, |busy| busy.frees_in);
+        match busy {
+            true => Failure::Later(error, (!polled).then_some(frees)),
+            false => Failure::Error(error),
+        }
+    })?;
+    shared.held.goes_on(&grant.lease_id, grant.ttl, shared.clock.boot());
+    shared.metrics.granted(shared.clock.boot().since(began), grant.taken_over);
+    if let Some(within) = grant.confirm_within {
+        asked.connection.to_be_confirmed(request.key.clone(), grant.lease_id.clone(), within);
+    }
+    let mut headers = state_headers(grant.version, grant.etag.as_ref())?;
+    headers.extend(token(grant.token));
+    Ok(with(json(&AcquireReply::new(&request, &grant, shared.clock.wall(), asked.correlation))?, headers))
+}
+
+fn token(token: FencingToken) -> HeaderMap {
+    HeaderMap::from_iter([(FENCING_TOKEN, token.0.into())])
+}
+
+/// Extends one.
+pub async fn keepalive(asked: Asked<'_>) -> Result<Answer, Failure> {
+    let shared = &asked.connection.shared;
+    let headers = ProofHeaders::read(asked.request.headers())?;
+    let body: KeepaliveBody = document(asked.request.into_body(), &shared.clock).await?;
+    let key = body.key()?;
+    let proof = proof(&body.lease_id, body.txn_id.as_deref(), headers)?;
+    let renewed = shared.service.keepalive(&key, &proof, body.ttl(shared.config.max_ttl)).await?;
+    shared.held.goes_on(&proof.lease_id, renewed.ttl, shared.clock.boot());
+    Ok(with(json(&KeepaliveReply::new(renewed, shared.clock.wall()))?, token(proof.token)))
+}
+
+/// Gives one back.
+pub async fn release(asked: Asked<'_>) -> Result<Answer, Failure> {
+    let shared = &asked.connection.shared;
+    let headers = ProofHeaders::read(asked.request.headers())?;
+    let shown = headers.token.is_some() || headers.txn.is_some();
+    let body: ReleaseBody = document(asked.request.into_body(), &shared.clock).await?;
+    let key = body.key()?;
+    let shown = shown || body.txn_id.as_ref().is_some_and(|txn| !txn.is_empty());
+    let proof = proof(&body.lease_id, body.txn_id.as_deref(), headers)?;
+    let began = body.succeeded_unix_ms.map(UnixMillis).filter(|_| !body.rollback);
+    let released = match began {
+        Some(began) => shared.service.release_after_success(&key, &proof, began).await?,
+        // After an acquire without an answer the token is not known, and the id alone is the proof.
+        None => {
+            let proof = shown.then_some(&proof);
+            let lease_id = proof.map_or_else(|| LeaseId::new(&body.lease_id), |proof| Ok(proof.lease_id.clone()))?;
+            shared.service.release(&key, &lease_id, proof, body.rollback).await?
+        }
+    };
+    let since = shared.held.ended(&proof.lease_id);
+    if let (Some(since), Released::Released { .. }) = (since, released) {
+        shared.metrics.released(shared.clock.boot().since(since));
+    }
+    Ok(json(&ReleaseReply::new(released))?)
+}
+
+/// The proof of a call that names its lease in the body; the transaction may stand there too.
+fn proof(lease_id: &str, txn: Option<&str>, headers: ProofHeaders) -> Result<Proof> {
+    let lease_id = same_lease(lease_id, headers.lease_id.as_ref())?;
+    let txn = match txn.filter(|txn| !txn.is_empty()) {
+        Some(txn) => Some(TxnId::new(txn)?),
+        None => None,
+    };
+    if let (Some(body), Some(header)) = (&txn, &headers.txn)
+        && body != header
+    {
+        return Err(Error::new(ErrorKind::TxnMismatch, "the transaction id of the body is not that of the headers")
+            .with_hint("send the one that the acquire answered"));
+    }
+    Ok(Proof { lease_id, token: headers.token.unwrap_or_default(), txn: txn.or(headers.txn) })
+}
+
+/// A name that sorts by time (RFC 9562, section 5.7).
+fn uuid_v7(now: UnixMillis, entropy: &dyn Entropy) -> String {
+    let mut bytes: [u8; 16] = entropy.bytes();
+    bytes[..6].copy_from_slice(&now.0.to_be_bytes()[2..]);
+    bytes[6] = bytes[6] & 0x0f | 0x70;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let hex = hex::encode(bytes);
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Ones;
+
+    impl Entropy for Ones {
+        fn fill(&self, buf: &mut [u8]) {
+            buf.fill(0xff);
+        }
+    }
+
+    #[test]
+    fn made_names_are_uuids_of_version_7() {
+        // The example of RFC 9562, appendix A.6, in its time and with all random bits set.
+        let made = uuid_v7(UnixMillis(0x017F_22E2_79B0), &Ones);
+        assert_eq!(made, "017f22e2-79b0-7fff-bfff-ffffffffffff");
+    }
+}

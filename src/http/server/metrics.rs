@@ -1,0 +1,152 @@
+//! Metrics, in the text format of Prometheus.
+
+use std::fmt;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+type Label<const N: usize> = [(&'static str, &'static str); N];
+
+/// See the module.
+pub struct Metrics {
+    registry: Registry,
+    calls: Family<Label<2>, Counter>,
+    latency: Family<Label<1>, Histogram, fn() -> Histogram>,
+    store: Family<Label<2>, Histogram, fn() -> Histogram>,
+    waits: Histogram,
+    holds: Histogram,
+    grants: Counter,
+    takeovers: Counter,
+    breaks: Counter,
+    refused: Counter,
+    connections: Gauge,
+    waiters: Gauge<u64, AtomicU64>,
+    held: Gauge<u64, AtomicU64>,
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+/// From 0.1 ms to about 7 minutes.
+fn seconds() -> Histogram {
+    Histogram::new(exponential_buckets(0.000_1, 2.0, 22))
+}
+
+/// From 1 ms to about 6 days.
+fn long() -> Histogram {
+    Histogram::new(exponential_buckets(0.001, 3.0, 19))
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let constructor: fn() -> Histogram = seconds;
+        let mut metrics = Self {
+            registry: Registry::with_prefix("lockd"),
+            calls: Family::default(),
+            latency: Family::new_with_constructor(constructor),
+            store: Family::new_with_constructor(constructor),
+            waits: long(),
+            holds: long(),
+            grants: Counter::default(),
+            takeovers: Counter::default(),
+            breaks: Counter::default(),
+            refused: Counter::default(),
+            connections: Gauge::default(),
+            waiters: Gauge::default(),
+            held: Gauge::default(),
+        };
+        metrics.register();
+        metrics
+    }
+}
+
+impl Metrics {
+    fn register(&mut self) {
+        let r = &mut self.registry;
+        r.register("calls", "Calls answered, by call and status class", self.calls.clone());
+        r.register("call_seconds", "Time from a call's head to its answer's", self.latency.clone());
+        r.register("store_seconds", "Time of requests to the store", self.store.clone());
+        r.register("wait_seconds", "How long grants waited", self.waits.clone());
+        r.register(
+            "hold_seconds",
+            "How long leases were held, for those that were given back here",
+            self.holds.clone(),
+        );
+        r.register("grants", "Leases granted", self.grants.clone());
+        r.register("expiries", "Grants that took a lease over whose holder was not heard of", self.takeovers.clone());
+        r.register("breaks", "Leases ended by force", self.breaks.clone());
+        r.register("connections_refused", "Connections closed because there were too many", self.refused.clone());
+        r.register("connections", "Open connections", self.connections.clone());
+        r.register("waiters", "Acquires and watches under way", self.waiters.clone());
+        r.register("held", "Leases granted or renewed here that may still be held", self.held.clone());
+    }
+
+    /// A call was answered.
+    pub fn called(&self, call: &'static str, status: u16, took: Duration) {
+        let class = match status {
+            200..300 => "2xx",
+            400..500 => "4xx",
+            500.. => "5xx",
+            _ => "other",
+        };
+        self.calls.get_or_create(&[("call", call), ("status", class)]).inc();
+        self.latency.get_or_create(&[("call", call)]).observe(took.as_secs_f64());
+    }
+
+    /// A request to the store was answered.
+    pub fn stored(&self, operation: &'static str, well: bool, took: Duration) {
+        let outcome = if well { "ok" } else { "error" };
+        self.store.get_or_create(&[("operation", operation), ("outcome", outcome)]).observe(took.as_secs_f64());
+    }
+
+    /// A lease was granted after so long.
+    pub fn granted(&self, waited: Duration, taken_over: bool) {
+        self.grants.inc();
+        self.takeovers.inc_by(u64::from(taken_over));
+        self.waits.observe(waited.as_secs_f64());
+    }
+
+    /// A lease was given back after so long.
+    pub fn released(&self, held: Duration) {
+        self.holds.observe(held.as_secs_f64());
+    }
+
+    /// A lease was ended by force.
+    pub fn broken(&self) {
+        self.breaks.inc();
+    }
+
+    /// A connection was closed because there are too many.
+    pub fn turned_away(&self) {
+        self.refused.inc();
+    }
+
+    /// A connection was opened.
+    pub fn opened(&self) {
+        self.connections.inc();
+    }
+
+    /// A connection is gone.
+    pub fn closed(&self) {
+        self.connections.dec();
+    }
+
+    /// All of it as text.
+    pub fn text(&self, waiters: usize, held: usize) -> String {
+        self.waiters.set(waiters as u64);
+        self.held.set(held as u64);
+        let mut text = String::new();
+        // Writing to a String does not fail.
+        let _ok = encode(&mut text, &self.registry);
+        text
+    }
+}

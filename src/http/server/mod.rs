@@ -1,0 +1,189 @@
+//! The server: the API of a [`LeaseService`] over TCP and unix sockets.
+//!
+//! - [`address`]: where it listens. `accept`, `connection`, `line`: connections and their limits.
+//! - `dispatch`: from a request to an answer. `route`: the calls. `calls`: one function for each.
+//! - `lanes`: permits, so that no flood starves renewals. `held`: the leases that a drain waits for.
+//! - [`metrics`]: for Prometheus.
+
+mod accept;
+pub mod address;
+mod answer;
+mod body;
+mod calls;
+mod connection;
+mod dispatch;
+mod held;
+mod lanes;
+mod line;
+pub mod metrics;
+mod route;
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::clock::Clock;
+use crate::entropy::Entropy;
+use crate::limits::{
+    CLOSE_TIME, CONNECTIONS, CONNECTIONS_HEALTH, CONNECTIONS_PER_ADDRESS, CONNECTIONS_UNIX, DRAIN, TTL_MAX_SERVED,
+};
+use crate::model::Ttl;
+use crate::service::LeaseService;
+
+use accept::Gate;
+use address::Listener;
+use held::Held;
+use lanes::Lanes;
+use metrics::Metrics;
+
+/// How a server behaves.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// The longest TTL that it gives; longer ones are cut to it.
+    pub max_ttl: Ttl,
+    /// How long it waits for holders when it is asked to end.
+    pub drain: Duration,
+    /// Bounds on connections.
+    pub caps: Caps,
+}
+
+/// Bounds on connections.
+#[derive(Clone, Copy, Debug)]
+pub struct Caps {
+    /// Over TCP, in all.
+    pub tcp: usize,
+    /// Of these from one address that is not this host.
+    pub per_address: usize,
+    /// Over unix sockets.
+    pub unix: usize,
+    /// Beyond `tcp`, for health and metrics only.
+    pub health: usize,
+}
+
+impl Default for Caps {
+    fn default() -> Self {
+        Self {
+            tcp: CONNECTIONS,
+            per_address: CONNECTIONS_PER_ADDRESS,
+            unix: CONNECTIONS_UNIX,
+            health: CONNECTIONS_HEALTH,
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let max_ttl = Ttl::new(TTL_MAX_SERVED).unwrap_or_default();
+        Self { max_ttl, drain: DRAIN, caps: Caps::default() }
+    }
+}
+
+/// Where the server is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    Serving,
+    /// No new grants; holders may finish.
+    Draining,
+    /// Connections end after their last answer.
+    Closing,
+}
+
+/// What every call has in hand.
+struct Shared {
+    service: Arc<dyn LeaseService>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    config: Config,
+    lanes: Lanes,
+    held: Held,
+    metrics: Arc<Metrics>,
+    phase: watch::Sender<Phase>,
+    /// Rises every few seconds: connections look at their age then, without a timer each.
+    tick: watch::Sender<u64>,
+}
+
+impl Shared {
+    fn phase(&self) -> Phase {
+        *self.phase.borrow()
+    }
+
+    /// Returns once the server is so far in its life.
+    async fn reached(&self, phase: Phase) {
+        // The sender lives as long as `self`.
+        let mut now = self.phase.subscribe();
+        let _reached = now.wait_for(|now| *now >= phase).await;
+    }
+}
+
+/// A server.
+pub struct Server {
+    shared: Arc<Shared>,
+}
+
+impl Server {
+    /// A server of this service.
+    #[must_use]
+    pub fn new(
+        service: Arc<dyn LeaseService>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        metrics: Arc<Metrics>,
+        config: Config,
+    ) -> Self {
+        let (lanes, held) = (Lanes::default(), Held::default());
+        let (phase, tick) = (watch::Sender::new(Phase::Serving), watch::Sender::new(0));
+        Self { shared: Arc::new(Shared { service, clock, entropy, config, lanes, held, metrics, phase, tick }) }
+    }
+
+    /// Serves until `stop`, then drains: nothing is granted any more, those who wait are sent away, and holders may finish for
+    /// as long as configured or until `hurry`. Then connections end after their last answers, within 5 s.
+    pub async fn run(&self, listeners: Vec<Listener>, stop: impl Future<Output = ()>, hurry: impl Future<Output = ()>) {
+        let shared = &self.shared;
+        let gate = Arc::new(Gate::new(&shared.config.caps));
+        let mut doors = JoinSet::new();
+        for listener in listeners {
+            doors.spawn(accept::run(Arc::clone(shared), listener, Arc::clone(&gate)));
+        }
+        let clock = Arc::clone(shared);
+        let ticker = tokio::spawn(async move { ticks(&clock).await });
+        stop.await;
+        shared.phase.send_replace(Phase::Draining);
+        tracing::info!(held = shared.held.count(shared.clock.boot()), "draining");
+        let _by_whatever_came_first = select(pin!(self.drained()), pin!(hurry)).await;
+        shared.phase.send_replace(Phase::Closing);
+        tracing::info!(held = shared.held.count(shared.clock.boot()), "closing");
+        while doors.join_next().await.is_some() {}
+        ticker.abort();
+        shared.service.close().await;
+        tracing::info!("ended");
+    }
+
+    /// Until nothing that was granted here can be held any more, or the time for that is over.
+    async fn drained(&self) {
+        let shared = &self.shared;
+        let until = shared.clock.boot() + shared.config.drain;
+        loop {
+            let fewer = pin!(shared.held.fewer());
+            let now = shared.clock.boot();
+            if now >= until || shared.held.count(now) == 0 {
+                return;
+            }
+            let wake = shared.held.next_end().map_or(until, |end| end.min(until));
+            match select(fewer, pin!(shared.clock.sleep_until(wake))).await {
+                Either::Left(_) | Either::Right(_) => {}
+            }
+        }
+    }
+}
+
+async fn ticks(shared: &Shared) {
+    let clock: &dyn Clock = &*shared.clock;
+    loop {
+        clock.sleep(CLOSE_TIME).await;
+        shared.tick.send_modify(|tick| *tick += 1);
+    }
+}
