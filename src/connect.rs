@@ -84,6 +84,16 @@ pub fn servers<U: AsRef<str>>(
     Ok(Arc::new(HttpClient::new(servers, wire, clock)))
 }
 
+/// What a server tells of itself, in the text format of Prometheus.
+///
+/// # Errors
+/// That it does not answer, or not so.
+#[cfg(feature = "hyper")]
+pub async fn metrics(server: &Address, clock: Arc<dyn Clock>) -> Result<String> {
+    let wire = Box::new(crate::http::client::Nonblocking::new(Arc::clone(&clock)));
+    HttpClient::new(vec![server.clone()], wire, clock).metrics().await
+}
+
 impl Client {
     /// A client of servers that share one store: `http://host:port` or `unix:///path`, tried in turn, so that the client goes on
     /// at another one when one is gone. Nothing is sent yet. To be used on a tokio runtime.

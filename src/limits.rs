@@ -201,6 +201,10 @@ pub const BENCH_RUN_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 pub const BENCH_WARM_UP_MAX: Duration = Duration::from_secs(2);
 /// Largest earlier document that it compares with, in bytes.
 pub const BENCH_BASELINE_BYTES: u64 = 64 * 1024 * 1024;
+/// How long it waits for the metrics of a server.
+pub const BENCH_METRICS_PATIENCE: Duration = Duration::from_secs(2);
+/// Keys that it clears behind a server at the same time.
+pub const BENCH_CLEARED_AT_ONCE: usize = 16;
 /// Highest rate that it can be asked for, in operations a second.
 pub const BENCH_RATE_MAX: f64 = 1_000_000.0;
 

@@ -149,7 +149,7 @@ mod tests {
             clients: 16,
             runs: runs.iter().map(|(operations, us)| run(*operations, *us)).collect(),
             peak_memory: None,
-            generator: Duration::ZERO,
+            generator: super::super::ledger::Generator::Whole,
         }
     }
 

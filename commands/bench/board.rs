@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use lockd::store::Facts;
-
 use super::super::table::Table;
 use super::super::{duration, text};
 use super::baseline::Baseline;
 use super::latencies::Latencies;
-use super::ledger::Measured;
+use super::ledger::{Generator, Measured};
+use super::place::Subject;
 use super::plan::Plan;
 use super::statistics;
 
@@ -19,7 +18,7 @@ const WIDEST: [&str; COLUMNS] =
     ["scale 1000000", "1024", "1234567", "100%", "12.3ms", "12.3ms", "12.3ms", "12.3ms", "10.0", "12345"];
 
 /// What is measured, on what.
-pub fn title(facts: &Facts, plan: &Plan) -> String {
+pub fn title(subject: &Subject, plan: &Plan) -> String {
     let runs = match plan.runs {
         1 => "one run".to_owned(),
         n => format!("{n} runs"),
@@ -28,8 +27,8 @@ pub fn title(facts: &Facts, plan: &Plan) -> String {
     let (each, warm_up) = (duration::human(plan.duration), duration::human(plan.warm_up()));
     format!(
         "{} ({}){replicas}\n{runs} of {each} for each work, after a warm-up of {warm_up}\n\n",
-        text::shown(&facts.url),
-        text::shown(&facts.about)
+        text::shown(&subject.url),
+        text::shown(&subject.about)
     )
 }
 
@@ -52,7 +51,6 @@ pub fn rows(measured: &Measured) -> String {
     let (tally, table) = (measured.tally(), table());
     let latencies = |all: &Latencies| [0.5, 0.99, 0.999].map(|share| time(all.percentile(share)));
     let [p50, p99, p999] = latencies(&tally.whole);
-    let requests: f64 = measured.requests_per_operation().values().sum();
     let whole = [
         measured.work.clone(),
         measured.clients.to_string(),
@@ -62,7 +60,7 @@ pub fn rows(measured: &Measured) -> String {
         p99,
         p999,
         time(Duration::from_secs_f64(measured.cpu_per_operation())),
-        format!("{requests:.1}"),
+        requests(measured),
         (tally.failed() + tally.missed).to_string(),
     ];
     let steps = measured.steps.iter().zip(&tally.steps).map(|(name, all)| {
@@ -70,6 +68,12 @@ pub fn rows(measured: &Measured) -> String {
         [format!("  {name}"), none(), none(), none(), p50, p99, p999, none(), none(), none()]
     });
     std::iter::once(whole).chain(steps).map(|row| table.line(&row)).collect()
+}
+
+/// Requests to the store for one operation.
+pub fn requests(measured: &Measured) -> String {
+    let known = measured.requests_per_operation();
+    known.map_or_else(|| "?".to_owned(), |kinds| format!("{:.1}", kinds.values().sum::<f64>()))
 }
 
 /// What stands below the table.
@@ -82,7 +86,14 @@ pub fn foot(all: &[Measured]) -> String {
     };
     let peak = all.iter().filter_map(|measured| measured.peak_memory).max();
     let peak = peak.map_or_else(|| "unknown".to_owned(), text::size);
-    format!("\npeak memory {peak}; the load generator's own share of the CPU time is {share}\n")
+    let unknown = all.iter().any(|measured| measured.requests_per_operation().is_none());
+    let unknown = if unknown { "; requests to the store are unknown: a server does not tell them" } else { "" };
+    match all.first().map(|measured| measured.generator) {
+        Some(Generator::Whole) => format!(
+            "\nmemory and CPU/OP are those of this process, which makes the load: peak {peak}, and {share} of the CPU time that\nthis machine spent{unknown}\n"
+        ),
+        _ => format!("\npeak memory {peak}; the load generator's own share of the CPU time is {share}\n"),
+    }
 }
 
 /// How the works stand beside a baseline.
@@ -197,8 +208,13 @@ mod tests {
             tally.errors.insert("waiting", failed);
             tally.first_error = Some("k is held by another".to_owned());
         }
-        let requests = [("put", 200)].into();
-        let run = Run { elapsed: Duration::from_secs(2), tally, cpu: Duration::from_millis(20), requests };
+        let run = Run {
+            elapsed: Duration::from_secs(2),
+            tally,
+            cpu: Duration::from_millis(20),
+            machine: Some(Duration::from_millis(50)),
+            requests: Some([("put", 200)].into()),
+        };
         Measured {
             suite: Suite::Lease,
             work: "lease".to_owned(),
@@ -206,7 +222,7 @@ mod tests {
             clients: 16,
             runs: vec![run],
             peak_memory: Some(5 * 1024 * 1024),
-            generator: Duration::from_micros(10),
+            generator: Generator::Part(Duration::from_micros(10)),
         }
     }
 

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use lockd::clock::UnixMillis;
-use lockd::store::Facts;
 use serde::Serialize;
 
 use super::super::text;
@@ -11,6 +10,7 @@ use super::baseline::{Baseline, Comparison};
 use super::latencies::Summary;
 use super::ledger::{Measured, Run};
 use super::load::Pace;
+use super::place::{Counts, Subject};
 use super::plan::Plan;
 use super::statistics;
 
@@ -19,7 +19,7 @@ use super::statistics;
 pub struct Document {
     /// The version of lockd.
     pub version: &'static str,
-    /// The store that was named; the work was done in a place of its own inside it.
+    /// The store or the servers that were named; the work was done in a place of its own inside.
     pub store: String,
     pub about: String,
     /// When it began, by the wall clock.
@@ -67,10 +67,11 @@ struct Outcome {
     latency_us: Summary,
     steps: Vec<Step>,
     cpu_us_per_operation: f64,
-    /// The load generator's part of that, from 0 to 1.
+    /// The load generator's part of that, from 0 to 1; over servers this process's part of what this machine spent.
     generator_cpu_share: f64,
     peak_memory_bytes: Option<u64>,
-    store_requests_per_operation: BTreeMap<&'static str, f64>,
+    /// Null where servers do not tell.
+    store_requests_per_operation: Option<BTreeMap<&'static str, f64>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     comparison: Option<Comparison>,
     runs: Vec<OneRun>,
@@ -102,17 +103,17 @@ struct OneRun {
     p50_us: f64,
     p99_us: f64,
     cpu_us: f64,
-    store_requests: BTreeMap<&'static str, u64>,
+    store_requests: Option<Counts>,
 }
 
 impl Document {
     /// From what was measured.
-    pub fn new(facts: &Facts, plan: &Plan, began: UnixMillis, interrupted: bool, all: &[Measured]) -> Self {
+    pub fn new(subject: &Subject, plan: &Plan, began: UnixMillis, interrupted: bool, all: &[Measured]) -> Self {
         let millis = |d: std::time::Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
         Self {
             version: env!("CARGO_PKG_VERSION"),
-            store: facts.url.clone(),
-            about: facts.about.clone(),
+            store: subject.url.clone(),
+            about: subject.about.clone(),
             began: text::rfc3339(began),
             processors: std::thread::available_parallelism().map_or(1, usize::from),
             replicas: plan.replicas,

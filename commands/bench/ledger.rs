@@ -7,7 +7,8 @@ use std::time::Duration;
 use lockd::clock::{BootTime, Clock, cpu_time};
 
 use super::load::{Sheet, Tally};
-use super::place::Requests;
+use super::place::Counts;
+use super::processors;
 use super::statistics;
 use super::suites::Suite;
 
@@ -20,8 +21,19 @@ pub struct Run {
     pub tally: Tally,
     /// Processor time of this process, the load generator's included.
     pub cpu: Duration,
-    /// Requests to the store, by kind.
-    pub requests: BTreeMap<&'static str, u64>,
+    /// Processor time that this machine spent meanwhile, on whatever it was.
+    pub machine: Option<Duration>,
+    /// Requests to the store, by kind, where that is known.
+    pub requests: Option<Counts>,
+}
+
+/// What the load generator costs.
+#[derive(Clone, Copy, Debug)]
+pub enum Generator {
+    /// So much processor time for an operation that does nothing: what is left of this process is lockd's own.
+    Part(Duration),
+    /// This process is nothing else: servers do the work.
+    Whole,
 }
 
 impl Run {
@@ -29,6 +41,11 @@ impl Run {
     pub fn rate(&self) -> f64 {
         let seconds = self.elapsed.as_secs_f64();
         if seconds > 0.0 { self.tally.operations() as f64 / seconds } else { 0.0 }
+    }
+
+    /// Operations begun and ended, well or not: what processor time and requests were spent on.
+    fn attempts(&self) -> u64 {
+        self.tally.operations() + self.tally.failed()
     }
 }
 
@@ -47,8 +64,8 @@ pub struct Measured {
     pub runs: Vec<Run>,
     /// The most memory that the process had in its runs, in bytes, where the kernel says so.
     pub peak_memory: Option<u64>,
-    /// Processor time that the load generator takes for an operation that does nothing.
-    pub generator: Duration,
+    /// What the load generator costs.
+    pub generator: Generator,
 }
 
 impl Measured {
@@ -69,28 +86,35 @@ impl Measured {
         statistics::median(&self.rates())
     }
 
-    /// Operations begun and ended, well or not: what processor time and requests were spent on.
-    fn attempts(&self) -> f64 {
-        self.runs.iter().map(|run| run.tally.operations() + run.tally.failed()).sum::<u64>() as f64
-    }
-
     /// Processor time of this process for one operation, in seconds.
     pub fn cpu_per_operation(&self) -> f64 {
-        share(self.runs.iter().map(|run| run.cpu.as_secs_f64()).sum(), self.attempts())
+        share(
+            self.runs.iter().map(|run| run.cpu.as_secs_f64()).sum(),
+            self.runs.iter().map(Run::attempts).sum::<u64>() as f64,
+        )
     }
 
-    /// The part of that which the load generator takes: at most all of it.
+    /// What the load generator takes: of the processor time of this process, or of all that this machine spent where servers
+    /// do the work.
     pub fn generator_share(&self) -> f64 {
-        share(self.generator.as_secs_f64(), self.cpu_per_operation()).min(1.0)
+        let seconds = |time: fn(&Run) -> Duration| self.runs.iter().map(|run| time(run).as_secs_f64()).sum::<f64>();
+        let part = match self.generator {
+            Generator::Part(each) => share(each.as_secs_f64(), self.cpu_per_operation()),
+            Generator::Whole => share(seconds(|run| run.cpu), seconds(|run| run.machine.unwrap_or_default())),
+        };
+        part.min(1.0)
     }
 
-    /// Requests to the store for one operation, by kind.
-    pub fn requests_per_operation(&self) -> BTreeMap<&'static str, f64> {
+    /// Requests to the store for one operation, by kind, over the runs of which they are known.
+    pub fn requests_per_operation(&self) -> Option<BTreeMap<&'static str, f64>> {
+        let known: Vec<(&Run, &Counts)> =
+            self.runs.iter().filter_map(|run| Some((run, run.requests.as_ref()?))).collect();
+        let attempts: u64 = known.iter().map(|(run, _)| run.attempts()).sum();
         let mut all: BTreeMap<&'static str, f64> = BTreeMap::new();
-        for (kind, n) in self.runs.iter().flat_map(|run| &run.requests) {
-            *all.entry(kind).or_default() += share(*n as f64, self.attempts());
+        for (kind, n) in known.iter().flat_map(|(_, counts)| *counts) {
+            *all.entry(kind).or_default() += share(*n as f64, attempts as f64);
         }
-        all
+        (!known.is_empty()).then_some(all)
     }
 }
 
@@ -102,7 +126,8 @@ fn share(part: f64, whole: f64) -> f64 {
 struct Reading {
     at: BootTime,
     cpu: Duration,
-    requests: BTreeMap<&'static str, u64>,
+    machine: Option<Duration>,
+    requests: Option<Counts>,
 }
 
 struct Going {
@@ -119,14 +144,13 @@ struct Pages {
 /// All works, and the run that is going on.
 pub struct Ledger {
     clock: Arc<dyn Clock>,
-    requests: Arc<Requests>,
     pages: Mutex<Pages>,
 }
 
 impl Ledger {
     /// An empty one.
-    pub fn new(clock: Arc<dyn Clock>, requests: Arc<Requests>) -> Self {
-        Self { clock, requests, pages: Mutex::default() }
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, pages: Mutex::default() }
     }
 
     /// A work begins.
@@ -134,10 +158,10 @@ impl Ledger {
         self.pages().going = Some(Going { measured, run: None });
     }
 
-    /// A run of it begins. The clients write to the sheet.
-    pub fn begin_run(&self) -> Arc<Sheet> {
+    /// A run of it begins, before which there were so many requests to the store. The clients write to the sheet.
+    pub fn begin_run(&self, requests: Option<Counts>) -> Arc<Sheet> {
         let sheet = Arc::new(Sheet::default());
-        let reading = self.read();
+        let reading = self.read(requests);
         if let Some(going) = &mut self.pages().going {
             going.run = Some((reading, Arc::clone(&sheet)));
         }
@@ -145,26 +169,26 @@ impl Ledger {
     }
 
     /// The run has ended, or is broken off; a run in which nothing was done yet does not count.
-    pub fn end_run(&self) {
-        let now = self.read();
+    pub fn end_run(&self, requests: Option<Counts>) {
+        let now = self.read(requests);
         let mut pages = self.pages();
         let Some(going) = &mut pages.going else { return };
         let Some((begun, sheet)) = going.run.take() else { return };
-        let tally = sheet.tally().clone();
-        if tally.operations() + tally.failed() == 0 {
-            return;
-        }
-        going.measured.runs.push(Run {
+        let run = Run {
             elapsed: now.at.since(begun.at),
-            tally,
+            tally: sheet.tally().clone(),
             cpu: now.cpu.saturating_sub(begun.cpu),
-            requests: difference(&now.requests, &begun.requests),
-        });
+            machine: now.machine.zip(begun.machine).map(|(now, then)| now.saturating_sub(then)),
+            requests: now.requests.zip(begun.requests).map(|(now, then)| difference(&now, &then)),
+        };
+        if run.attempts() > 0 {
+            going.measured.runs.push(run);
+        }
     }
 
     /// The work has ended, or is broken off. Gives it back when anything was measured.
-    pub fn end(&self, peak_memory: Option<u64>) -> Option<Measured> {
-        self.end_run();
+    pub fn end(&self, peak_memory: Option<u64>, requests: Option<Counts>) -> Option<Measured> {
+        self.end_run(requests);
         let mut pages = self.pages();
         let measured = pages.going.take().map(|going| Measured { peak_memory, ..going.measured });
         let measured = measured.filter(|measured| !measured.runs.is_empty())?;
@@ -177,8 +201,8 @@ impl Ledger {
         self.pages().done.clone()
     }
 
-    fn read(&self) -> Reading {
-        Reading { at: self.clock.boot(), cpu: cpu_time(), requests: self.requests.counted() }
+    fn read(&self, requests: Option<Counts>) -> Reading {
+        Reading { at: self.clock.boot(), cpu: cpu_time(), machine: processors::spent(), requests }
     }
 
     fn pages(&self) -> MutexGuard<'_, Pages> {
@@ -187,8 +211,8 @@ impl Ledger {
     }
 }
 
-fn difference(now: &BTreeMap<&'static str, u64>, before: &BTreeMap<&'static str, u64>) -> BTreeMap<&'static str, u64> {
-    let since = |(kind, n): (&&'static str, &u64)| (*kind, n - before.get(kind).copied().unwrap_or(0));
+fn difference(now: &Counts, before: &Counts) -> Counts {
+    let since = |(kind, n): (&&'static str, &u64)| (*kind, n.saturating_sub(before.get(kind).copied().unwrap_or(0)));
     now.iter().map(since).filter(|(_, n)| *n > 0).collect()
 }
 
@@ -205,7 +229,8 @@ mod tests {
                 elapsed: Duration::from_secs(*seconds),
                 tally,
                 cpu: Duration::from_secs_f64(*cpu),
-                requests: BTreeMap::from([("put", *puts)]),
+                machine: Some(Duration::from_secs_f64(*cpu * 4.0)),
+                requests: Some(BTreeMap::from([("put", *puts)])),
             }
         };
         Measured {
@@ -215,7 +240,7 @@ mod tests {
             clients: 1,
             runs: runs.iter().map(run).collect(),
             peak_memory: None,
-            generator: Duration::from_millis(1),
+            generator: Generator::Part(Duration::from_millis(1)),
         }
     }
 
@@ -226,8 +251,14 @@ mod tests {
         assert_eq!(measured.rate(), 100.0);
         assert_eq!(measured.cpu_per_operation(), 0.01);
         assert_eq!(measured.generator_share(), 0.1);
-        assert_eq!(measured.requests_per_operation(), BTreeMap::from([("put", 2.0)]));
+        assert_eq!(measured.requests_per_operation(), Some(BTreeMap::from([("put", 2.0)])));
         assert_eq!(measured.tally().operations(), 400);
+        let mut remote = Measured { generator: Generator::Whole, ..measured };
+        assert_eq!(remote.generator_share(), 0.25);
+        remote.runs[0].requests = None;
+        assert_eq!(remote.requests_per_operation(), Some(BTreeMap::from([("put", 2.0)])), "of the other two runs");
+        remote.runs.truncate(1);
+        assert_eq!(remote.requests_per_operation(), None);
     }
 
     #[test]
@@ -238,17 +269,17 @@ mod tests {
 
     #[test]
     fn what_was_measured_before_the_end_is_kept() {
-        let ledger = Ledger::new(Arc::new(lockd::clock::SystemClock), Arc::new(Requests::default()));
-        assert!(ledger.end(None).is_none(), "nothing has begun");
+        let ledger = Ledger::new(Arc::new(lockd::clock::SystemClock));
+        assert!(ledger.end(None, None).is_none(), "nothing has begun");
         ledger.begin(Measured { runs: vec![], ..measured(&[]) });
-        ledger.begin_run();
-        ledger.end_run();
-        ledger.begin_run();
-        assert!(ledger.end(None).is_none(), "nothing was done");
+        ledger.begin_run(None);
+        ledger.end_run(None);
+        ledger.begin_run(None);
+        assert!(ledger.end(None, None).is_none(), "nothing was done");
         ledger.begin(Measured { runs: vec![], ..measured(&[]) });
-        let sheet = ledger.begin_run();
+        let sheet = ledger.begin_run(None);
         sheet.tally().whole.record(Duration::from_millis(1));
-        let broken_off = ledger.end(Some(7)).unwrap();
+        let broken_off = ledger.end(Some(7), None).unwrap();
         assert_eq!((broken_off.runs.len(), broken_off.tally().operations()), (1, 1));
         assert!(broken_off.runs[0].elapsed > Duration::ZERO);
         assert_eq!(ledger.done()[0].peak_memory, Some(7));

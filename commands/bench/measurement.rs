@@ -13,7 +13,7 @@ use super::super::interrupt::{self, Either};
 use super::super::output::{self, Format};
 use super::baseline::Baseline;
 use super::document::Document;
-use super::ledger::{Ledger, Measured};
+use super::ledger::{Generator, Ledger, Measured};
 use super::load::{Laps, Load, Sheet, Work, drive};
 use super::meter::Meter;
 use super::place::Place;
@@ -56,7 +56,7 @@ impl<'a> Measurement<'a> {
     /// Nothing has begun yet.
     pub fn new(context: &'a Context, plan: &'a Plan, answers: Answers, place: &'a Place) -> Self {
         let works = plan.suites.iter().map(|suite| suite.count(plan)).sum::<usize>() * plan.clients.len();
-        let ledger = Ledger::new(Arc::clone(&context.clock), Arc::clone(&place.requests));
+        let ledger = Ledger::new(Arc::clone(&context.clock));
         Self { context, plan, answers, place, ledger, meter: Meter::new(context, plan.length(works)) }
     }
 
@@ -69,7 +69,7 @@ impl<'a> Measurement<'a> {
         if cfg!(debug_assertions) {
             self.context.voice.note("this build of lockd is not optimized: its figures say little");
         }
-        self.print(|| board::title(&self.place.facts, self.plan) + &board::head())?;
+        self.print(|| board::title(&self.place.subject, self.plan) + &board::head())?;
         let work = async {
             match select(pin!(self.suites()), pin!(self.meter.ticks(&*self.context.clock))).await {
                 First::Left((done, _)) => done,
@@ -91,8 +91,8 @@ impl<'a> Measurement<'a> {
 
     /// Prints what all of it comes to, and writes the report.
     fn conclude(&mut self, began: UnixMillis, interrupted: bool, all: &[Measured]) -> Result<()> {
-        let facts = &self.place.facts;
-        let mut document = Document::new(facts, self.plan, began, interrupted, all);
+        let subject = &self.place.subject;
+        let mut document = Document::new(subject, self.plan, began, interrupted, all);
         if let Some(baseline) = &self.answers.baseline {
             document = document.beside(baseline, self.plan.tolerance, all);
         }
@@ -105,7 +105,7 @@ impl<'a> Measurement<'a> {
         if all.is_empty() {
             return Ok(());
         }
-        let compared = |baseline| board::compared(all, baseline, self.plan, &facts.url);
+        let compared = |baseline| board::compared(all, baseline, self.plan, &subject.url);
         self.print(|| board::foot(all) + &self.answers.baseline.as_ref().map(compared).unwrap_or_default())
     }
 
@@ -116,7 +116,10 @@ impl<'a> Measurement<'a> {
 
     async fn suites(&self) -> Result<()> {
         for clients in &self.plan.clients {
-            let generator = generator::cost(*clients, &self.context.clock).await?;
+            let generator = match self.place.has_store() {
+                true => Generator::Part(generator::cost(*clients, &self.context.clock).await?),
+                false => Generator::Whole,
+            };
             for suite in &self.plan.suites {
                 for Named { name, work } in suite.works(self.place, self.plan, *clients)? {
                     let measured = Measured {
@@ -148,16 +151,17 @@ impl<'a> Measurement<'a> {
         self.ledger.begin(measured);
         for run in 1..=plan.runs {
             self.meter.say(format!("{name}, run {run} of {}", plan.runs));
-            let sheet = self.ledger.begin_run();
+            let sheet = self.ledger.begin_run(self.place.requests.counted().await);
             drive(work, load, clock, &sheet).await?;
-            self.ledger.end_run();
+            // What is counted elsewhere takes a moment that is none of the run's.
+            self.ledger.end_run(self.place.requests.counted().await);
         }
         self.close()
     }
 
     /// Closes the present work, also one that was broken off, and prints what it came to.
     fn close(&self) -> Result<()> {
-        let Some(measured) = self.ledger.end(memory::peak()) else { return Ok(()) };
+        let Some(measured) = self.ledger.end(memory::peak(), self.place.requests.at_once()) else { return Ok(()) };
         self.print(|| board::rows(&measured))?;
         self.meter.aside(|| board::complaints(&measured).iter().for_each(|line| self.context.voice.warn(line)));
         Ok(())

@@ -12,6 +12,7 @@ mod memory;
 mod meter;
 mod place;
 mod plan;
+mod processors;
 mod report;
 mod statistics;
 mod suites;
@@ -20,32 +21,36 @@ use std::path::PathBuf;
 
 use lockd::error::{Error, Result};
 use lockd::limits::RELEASE_TRY;
-use lockd::store::open::StoreUrl;
 
 use super::context::Context;
 use super::interrupt::{self, Either};
 use baseline::Baseline;
 use measurement::{Answers, Measurement};
-use place::Place;
+use place::{Place, Site};
 use plan::Plan;
 use suites::Suite;
 
 /// Measure how fast a store is
 #[derive(clap::Args)]
 #[command(
-    long_about = "Measure what a user would feel, on any store, the same everywhere: operations a second and how long they take, what they \
-cost in processor time and in requests to the store. It works in a place of its own inside the store and leaves nothing behind; \
-nothing that is there is touched. Interrupted, it prints what was measured so far.
+    long_about = "Measure what a user would feel, on any store or over servers, the same everywhere: operations a second and how long they \
+take, what they cost in processor time and in requests to the store. It works in a place of its own inside the store and leaves \
+nothing behind; nothing that is there is touched. Interrupted, it prints what was measured so far.
 
   lockd bench
   lockd bench lease handoff --store disk:///mnt/nfs/lockd --clients 1,16,64
   lockd bench lease --rate 500 --duration 30s --json > today.json
+  lockd bench --server unix:///run/lockd.sock --clients 1,16,64
   lockd bench --baseline yesterday.json --tolerance 15% --report today.html
 
 Each work is warmed up and then run several times. OP/S is the median of the runs, ± half of the distance between the lowest and the \
 highest; latencies are of all operations of all runs. N is the number of clients, REQ counts the requests to the store for one \
 operation, CPU/OP is the processor time of this process, its load generator's included, ERR counts operations that failed or \
 could not begin in time. Exits 1 when an operation failed.
+
+With --server each client is one of its own, and begins at the next of the servers; CPU/OP is that of the load alone. Keys are \
+those of the namespace `lockd-bench`; their states are removed at the end, the keys stay for the next time, and one measurement \
+at a time works on them.
 
 With --baseline each work is compared with the same work by as many clients: the ratios of all pairs of a run now and a run then, and of \
 these the median. Exits 1 when operations a second or the median latency are worse than --tolerance allows. Machines are noisy: \
@@ -92,24 +97,40 @@ pub struct Args {
 /// # Errors
 /// When something typed is malformed, the store cannot be used, or its place in it stays behind.
 pub fn run(context: &Context, args: &Args) -> Result<u8> {
-    let plan = Plan::new(args)?;
+    let site = Site::choose(context)?;
+    let plan = Plan::new(args, site.is_remote())?;
+    if site.is_remote() && args.suites.is_empty() {
+        context.voice.note("raw is left out: it measures a store itself, which servers keep to themselves");
+    }
     let baseline = args.baseline.as_deref().map(Baseline::read).transpose()?;
     let answers = Answers::new(context, baseline, args.report.as_deref())?;
-    let inside = place::choose(context)?;
     // As a server has it: clients and engines are on all processors.
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|e| Error::io("start the runtime", &e))?;
-    let exit = runtime.block_on(measured(context, &plan, answers, &inside));
+    let exit = runtime.block_on(measured(context, &plan, answers, &site));
     // What still uses the place ends before it is removed; a file system that hangs must not keep an interrupt from working.
     runtime.shutdown_timeout(RELEASE_TRY);
-    let removed = place::remove(context, &inside);
+    let removed = site.remove(context);
     exit.and_then(|exit| removed.map(|()| exit))
 }
 
-async fn measured(context: &Context, plan: &Plan, answers: Answers, inside: &StoreUrl) -> Result<u8> {
-    let place = match interrupt::or_signal(Place::open(context, inside, plan.replicas)).await? {
-        Either::Done(place) => place?,
+async fn measured(context: &Context, plan: &Plan, answers: Answers, site: &Site) -> Result<u8> {
+    let reserved = async {
+        let place = Place::open(context, site, plan).await?;
+        let running = place.reserve().await?;
+        Ok::<_, Error>((place, running))
+    };
+    let (place, running) = match interrupt::or_signal(reserved).await? {
+        Either::Done(reserved) => reserved?,
         Either::Signal(signal) => return Ok(interrupt::exit_code(signal)),
     };
-    Measurement::new(context, plan, answers, &place).run().await
+    let exit = Measurement::new(context, plan, answers, &place).run().await;
+    match interrupt::or_signal(place.clear()).await? {
+        Either::Done(cleared) => exit.as_ref().map_or(Ok(()), |_| cleared)?,
+        Either::Signal(signal) => return Ok(interrupt::exit_code(signal)),
+    }
+    if let Some(running) = running {
+        running.close().await;
+    }
+    exit
 }

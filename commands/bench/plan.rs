@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use lockd::error::Result;
+use lockd::error::{Error, ErrorKind, Result};
 use lockd::limits::{
     BENCH_CLIENTS, BENCH_KEYS, BENCH_RATE_MAX, BENCH_REPLICAS, BENCH_RUN_MAX, BENCH_RUN_MIN, BENCH_RUNS,
     BENCH_WARM_UP_MAX,
@@ -37,24 +37,24 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Reads the flags.
+    /// Reads the flags, for a store or for servers elsewhere.
     ///
     /// # Errors
-    /// `Usage` for what is malformed or out of bounds.
-    pub fn new(args: &Args) -> Result<Self> {
-        let suites: Vec<Suite> = match args.suites.is_empty() {
-            true => Suite::ALL.to_vec(),
-            false => Suite::ALL.into_iter().filter(|suite| args.suites.contains(suite)).collect(),
-        };
+    /// `Usage` for what is malformed or out of bounds, or needs a store.
+    pub fn new(args: &Args, remote: bool) -> Result<Self> {
+        let replicas = number("--replicas", &args.replicas, BENCH_REPLICAS)?;
+        if remote && replicas > 1 {
+            return Err(usage("--replicas", "servers are as many as --server names"));
+        }
         let duration = duration::parse(&args.duration).map_err(|why| usage("--duration", &why))?;
         if !(BENCH_RUN_MIN..=BENCH_RUN_MAX).contains(&duration) {
             return Err(usage("--duration", "a run may take 10ms to 24h"));
         }
         Ok(Self {
-            suites,
+            suites: suites(&args.suites, remote)?,
             clients: numbers("--clients", &args.clients, BENCH_CLIENTS)?,
             keys: numbers("--keys", &args.keys, BENCH_KEYS)?,
-            replicas: number("--replicas", &args.replicas, BENCH_REPLICAS)?,
+            replicas,
             runs: number("--runs", &args.runs, BENCH_RUNS)?,
             duration,
             pace: args.rate.as_deref().map_or(Ok(Pace::Closed), pace)?,
@@ -67,10 +67,30 @@ impl Plan {
         (self.duration / 2).min(BENCH_WARM_UP_MAX)
     }
 
+    /// The most clients that there are at a time.
+    pub fn most_clients(&self) -> usize {
+        self.clients.last().copied().unwrap_or(1)
+    }
+
     /// Rough length of all that is planned, for the bar: without set-up, and as if no operation took long.
     pub fn length(&self, works: usize) -> Duration {
         let once = self.duration * u32::try_from(self.runs).unwrap_or(u32::MAX) + self.warm_up();
         once * u32::try_from(works).unwrap_or(u32::MAX)
+    }
+}
+
+/// The suites that were typed, in their own order and once; without any all that can be.
+fn suites(typed: &[Suite], remote: bool) -> Result<Vec<Suite>> {
+    match typed.iter().find(|suite| remote && suite.needs_store()) {
+        Some(suite) => {
+            let why = format!("{} measures a store itself, which servers keep to themselves", suite.name());
+            Err(Error::new(ErrorKind::Usage, why)
+                .with_hint("name the store with --store, while no server has an lsm:// one"))
+        }
+        None if typed.is_empty() => {
+            Ok(Suite::ALL.into_iter().filter(|suite| !remote || !suite.needs_store()).collect())
+        }
+        None => Ok(Suite::ALL.into_iter().filter(|suite| typed.contains(suite)).collect()),
     }
 }
 
@@ -135,11 +155,22 @@ mod tests {
 
     #[test]
     fn suites_run_in_their_own_order_and_once() {
-        assert_eq!(Plan::new(&args()).unwrap().suites, Suite::ALL);
+        assert_eq!(Plan::new(&args(), false).unwrap().suites, Suite::ALL);
         let typed = Args { suites: vec![Suite::Raw, Suite::Lease, Suite::Raw], ..args() };
-        assert_eq!(Plan::new(&typed).unwrap().suites, [Suite::Lease, Suite::Raw]);
+        assert_eq!(Plan::new(&typed, false).unwrap().suites, [Suite::Lease, Suite::Raw]);
         let typed = Args { clients: ["64", "1", "64"].map(str::to_owned).to_vec(), ..args() };
-        assert_eq!(Plan::new(&typed).unwrap().clients, [1, 64]);
+        assert_eq!(Plan::new(&typed, false).unwrap().clients, [1, 64]);
+    }
+
+    #[test]
+    fn servers_keep_their_store_to_themselves() {
+        let all = Plan::new(&args(), true).unwrap();
+        assert!(all.suites.len() == Suite::ALL.len() - 1 && !all.suites.contains(&Suite::Raw));
+        for wrong in
+            [Args { suites: vec![Suite::Lease, Suite::Raw], ..args() }, Args { replicas: "2".into(), ..args() }]
+        {
+            assert!(Plan::new(&wrong, true).is_err() && Plan::new(&wrong, false).is_ok());
+        }
     }
 
     #[test]
@@ -154,7 +185,7 @@ mod tests {
 
     #[test]
     fn the_warm_up_is_half_a_run_and_two_seconds_at_most() {
-        let plan = |duration: &str| Plan::new(&Args { duration: duration.to_owned(), ..args() });
+        let plan = |duration: &str| Plan::new(&Args { duration: duration.to_owned(), ..args() }, false);
         assert_eq!(plan("2s").unwrap().warm_up(), Duration::from_secs(1));
         assert_eq!(plan("1m").unwrap().warm_up(), BENCH_WARM_UP_MAX);
         assert_eq!(plan("2s").unwrap().length(3), Duration::from_secs(33));

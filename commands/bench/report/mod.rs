@@ -130,7 +130,6 @@ fn table(all: &[Measured]) -> String {
     );
     for measured in all {
         let tally = measured.tally();
-        let requests: f64 = measured.requests_per_operation().values().sum();
         let before = [
             measured.clients.to_string(),
             number(measured.rate()),
@@ -139,7 +138,7 @@ fn table(all: &[Measured]) -> String {
         let after = [
             time_of_us(measured.cpu_per_operation() * 1e6),
             format!("{:.0} %", 100.0 * measured.generator_share()),
-            format!("{requests:.1}"),
+            board::requests(measured),
             measured.peak_memory.map_or_else(String::new, text::size),
             (tally.failed() + tally.missed).to_string(),
         ];

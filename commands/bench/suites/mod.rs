@@ -66,6 +66,11 @@ impl Suite {
         }
     }
 
+    /// Whether it works on the store itself, which servers keep to themselves.
+    pub const fn needs_store(self) -> bool {
+        matches!(self, Self::Raw)
+    }
+
     /// How many works it has.
     pub const fn count(self, plan: &Plan) -> usize {
         match self {

@@ -33,7 +33,7 @@ impl Put {
 #[async_trait]
 impl Work for Put {
     async fn once(&self, client: usize, laps: &mut Laps<'_>) -> Result<()> {
-        let store = self.place.store(client);
+        let store = self.place.store(client)?;
         let (record, etag) = self.last(client).clone();
         let record = record.sealed(WriteId::random(&*self.place.entropy));
         match put(store, &record, etag).await {
@@ -76,7 +76,7 @@ impl Get {
 #[async_trait]
 impl Work for Get {
     async fn once(&self, client: usize, laps: &mut Laps<'_>) -> Result<()> {
-        let store = self.place.store(client);
+        let store = self.place.store(client)?;
         let key = &self.keys[client];
         if store.records.get(key).await?.is_none() {
             // The first time only.

@@ -40,8 +40,13 @@ impl Scale {
     /// Makes each [`AT_ONCE`]th key from the first on.
     async fn make(&self, first: usize) -> Result<()> {
         for n in (first..self.keys).step_by(AT_ONCE) {
-            let record = Record::new(self.key(n)?).sealed(WriteId::random(&*self.place.entropy));
-            raw::put(self.place.store(n), &record, None).await?;
+            let key = self.key(n)?;
+            if self.place.has_store() {
+                let record = Record::new(key).sealed(WriteId::random(&*self.place.entropy));
+                raw::put(self.place.store(n)?, &record, None).await?;
+            } else {
+                self.place.take(first, &key).await?.release().await?;
+            }
         }
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! `lockd bench`: every suite on every store that there is, and nothing left behind. No figure is judged.
 
+mod servers;
+
 use serde_json::Value;
 
 use super::lab::{Lab, Ran};
@@ -75,10 +77,11 @@ fn check(result: &Value) {
         _ => (&[], 0.0),
     };
     assert_eq!(steps, expected);
-    // Whatever else it asks: one write for each change, or a few more where clients stand in each other's way.
+    // Whatever else it asks: one write for each change. Where clients stand in each other's way, some need more, and a release and
+    // the grant to the next one may be the same.
     let made = requests.get("put").map_or(0.0, number);
-    let most = if result["suite"] == "handoff" { 4.0 * puts } else { puts + 0.001 };
-    assert!((puts..=most).contains(&made), "{made} puts: {result}");
+    let (least, most) = if result["suite"] == "handoff" { (0.5 * puts, 4.0 * puts) } else { (puts, puts + 0.001) };
+    assert!((least..=most).contains(&made), "{made} puts: {result}");
     let rate = &result["per_second"];
     assert!(number(&rate["min"]) <= number(&rate["median"]) && number(&rate["median"]) <= number(&rate["max"]));
     assert!(number(&result["cpu_us_per_operation"]) > 0.0 && number(&result["peak_memory_bytes"]) > 1e6);
