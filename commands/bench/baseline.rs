@@ -150,6 +150,7 @@ mod tests {
             runs: runs.iter().map(|(operations, us)| run(*operations, *us)).collect(),
             peak_memory: None,
             generator: super::super::ledger::Generator::Whole,
+            losses: None,
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::super::table::Table;
 use super::super::{duration, text};
 use super::baseline::Baseline;
+use super::crash::Losses;
 use super::latencies::Latencies;
 use super::ledger::{Generator, Measured};
 use super::place::Subject;
@@ -67,7 +68,16 @@ pub fn rows(measured: &Measured) -> String {
         let ([p50, p99, p999], none) = (latencies(all), String::new);
         [format!("  {name}"), none(), none(), none(), p50, p99, p999, none(), none(), none()]
     });
-    std::iter::once(whole).chain(steps).map(|row| table.line(&row)).collect()
+    let lines: String = std::iter::once(whole).chain(steps).map(|row| table.line(&row)).collect();
+    lines + &measured.losses.map_or_else(String::new, |losses| format!("  {}\n", lost(&losses)))
+}
+
+/// What was lost.
+fn lost(losses: &Losses) -> String {
+    let Losses { processes_killed, updates_lost, tokens_twice, two_holders } = losses;
+    format!(
+        "{processes_killed} killed; lost updates {updates_lost}, tokens given twice {tokens_twice}, two holders {two_holders}"
+    )
 }
 
 /// Requests to the store for one operation.
@@ -78,7 +88,10 @@ pub fn requests(measured: &Measured) -> String {
 
 /// What stands below the table.
 pub fn foot(all: &[Measured]) -> String {
-    let shares = all.iter().map(|measured| 100.0 * measured.generator_share()).collect::<Vec<_>>();
+    let is_part = |measured: &&Measured| matches!(measured.generator, Generator::Part(_));
+    let mixed = all.iter().any(|measured| is_part(&measured));
+    let told = all.iter().filter(|measured| is_part(measured) || !mixed);
+    let shares = told.map(|measured| 100.0 * measured.generator_share()).collect::<Vec<_>>();
     let (low, high) = statistics::range(&shares);
     let share = match (low.round(), high.round()) {
         (low, high) if low == high => format!("{high:.0}%"),
@@ -86,13 +99,11 @@ pub fn foot(all: &[Measured]) -> String {
     };
     let peak = all.iter().filter_map(|measured| measured.peak_memory).max();
     let peak = peak.map_or_else(|| "unknown".to_owned(), text::size);
-    let unknown = all.iter().any(|measured| measured.requests_per_operation().is_none());
-    let unknown = if unknown { "; requests to the store are unknown: a server does not tell them" } else { "" };
-    match all.first().map(|measured| measured.generator) {
-        Some(Generator::Whole) => format!(
-            "\nmemory and CPU/OP are those of this process, which makes the load: peak {peak}, and {share} of the CPU time that\nthis machine spent{unknown}\n"
+    match mixed {
+        false => format!(
+            "\nmemory and CPU/OP are those of this process, which makes the load: peak {peak}, and {share} of the CPU time that\nthis machine spent\n"
         ),
-        _ => format!("\npeak memory {peak}; the load generator's own share of the CPU time is {share}\n"),
+        true => format!("\npeak memory {peak}; the load generator's own share of the CPU time is {share}\n"),
     }
 }
 
@@ -129,6 +140,9 @@ pub fn complaints(measured: &Measured) -> Vec<String> {
     let mut complaints = Vec::new();
     if let (Some(first), true) = (&tally.first_error, failed > 0) {
         complaints.push(format!("{}: {failed} of {all} operations failed, the first with: {first}", measured.work));
+    }
+    if let Some(losses) = measured.losses.filter(Losses::any) {
+        complaints.push(format!("{}: something was lost: {}", measured.work, lost(&losses)));
     }
     if tally.missed > 0 {
         let share = 100.0 * tally.missed as f64 / (all + tally.missed) as f64;
@@ -223,6 +237,7 @@ mod tests {
             runs: vec![run],
             peak_memory: Some(5 * 1024 * 1024),
             generator: Generator::Part(Duration::from_micros(10)),
+            losses: None,
         }
     }
 
@@ -250,5 +265,14 @@ mod tests {
         let said = complaints(&measured(3, 50));
         assert_eq!(said[0], "lease: 3 of 103 operations failed, the first with: k is held by another");
         assert!(said[1].starts_with("lease: 50 operations (33%) had not begun"), "{}", said[1]);
+        let none = Losses { processes_killed: 12, ..Losses::default() };
+        let killed = |losses| Measured { losses: Some(losses), generator: Generator::Whole, ..measured(0, 0) };
+        assert!(complaints(&killed(none)).is_empty());
+        let last = "  12 killed; lost updates 0, tokens given twice 0, two holders 0\n";
+        assert!(rows(&killed(none)).ends_with(last), "{}", rows(&killed(none)));
+        let said = complaints(&killed(Losses { two_holders: 1, ..none }));
+        assert_eq!(said, ["lease: something was lost: 12 killed; lost updates 0, tokens given twice 0, two holders 1"]);
+        assert!(foot(&[killed(none)]).contains("makes the load: peak 5.0 MiB, and 40% of the CPU time"));
+        assert_eq!(foot(&[killed(none), measured(0, 0)]), foot(&[measured(0, 0)]));
     }
 }

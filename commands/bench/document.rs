@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::super::text;
 use super::baseline::{Baseline, Comparison};
+use super::crash::Losses;
 use super::latencies::Summary;
 use super::ledger::{Measured, Run};
 use super::load::Pace;
@@ -72,6 +73,9 @@ struct Outcome {
     peak_memory_bytes: Option<u64>,
     /// Null where servers do not tell.
     store_requests_per_operation: Option<BTreeMap<&'static str, f64>>,
+    /// What was lost when processes were killed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    losses: Option<Losses>,
     #[serde(skip_serializing_if = "Option::is_none")]
     comparison: Option<Comparison>,
     runs: Vec<OneRun>,
@@ -161,6 +165,7 @@ impl Outcome {
             generator_cpu_share: measured.generator_share(),
             peak_memory_bytes: measured.peak_memory,
             store_requests_per_operation: measured.requests_per_operation(),
+            losses: measured.losses,
             comparison: None,
             runs: measured.runs.iter().map(OneRun::new).collect(),
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use lockd::clock::{BootTime, Clock, cpu_time};
 
+use super::crash::Losses;
 use super::load::{Sheet, Tally};
 use super::place::Counts;
 use super::processors;
@@ -32,7 +33,7 @@ pub struct Run {
 pub enum Generator {
     /// So much processor time for an operation that does nothing: what is left of this process is lockd's own.
     Part(Duration),
-    /// This process is nothing else: servers do the work.
+    /// This process is nothing else: servers or other processes do the work.
     Whole,
 }
 
@@ -66,6 +67,8 @@ pub struct Measured {
     pub peak_memory: Option<u64>,
     /// What the load generator costs.
     pub generator: Generator,
+    /// What was lost when processes were killed, where they were.
+    pub losses: Option<Losses>,
 }
 
 impl Measured {
@@ -94,8 +97,8 @@ impl Measured {
         )
     }
 
-    /// What the load generator takes: of the processor time of this process, or of all that this machine spent where servers
-    /// do the work.
+    /// What the load generator takes: of the processor time of this process, or of all that this machine spent where others do
+    /// the work.
     pub fn generator_share(&self) -> f64 {
         let seconds = |time: fn(&Run) -> Duration| self.runs.iter().map(|run| time(run).as_secs_f64()).sum::<f64>();
         let part = match self.generator {
@@ -186,6 +189,13 @@ impl Ledger {
         }
     }
 
+    /// What was lost in the present work.
+    pub fn conclude(&self, losses: Option<Losses>) {
+        if let Some(going) = &mut self.pages().going {
+            going.measured.losses = losses;
+        }
+    }
+
     /// The work has ended, or is broken off. Gives it back when anything was measured.
     pub fn end(&self, peak_memory: Option<u64>, requests: Option<Counts>) -> Option<Measured> {
         self.end_run(requests);
@@ -241,6 +251,7 @@ mod tests {
             runs: runs.iter().map(run).collect(),
             peak_memory: None,
             generator: Generator::Part(Duration::from_millis(1)),
+            losses: None,
         }
     }
 

@@ -11,6 +11,7 @@ use lockd::error::{Error, ErrorKind, Result};
 use lockd::limits::BACKOFF_MAX;
 use tokio::task::JoinSet;
 
+use super::crash::Losses;
 use super::latencies::Latencies;
 
 /// What the clients do, again and again.
@@ -24,6 +25,11 @@ pub trait Work: Send + Sync {
     /// What has to be there before the first operation; it is not measured.
     async fn prepare(&self) -> Result<()> {
         Ok(())
+    }
+
+    /// What was lost, in the end, where that can be told; it is not measured.
+    async fn conclude(&self) -> Result<Option<Losses>> {
+        Ok(None)
     }
 
     /// One operation of one client, which calls [`Laps::lap`] at the end of each step. A client does one after the other.

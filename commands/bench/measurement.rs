@@ -16,10 +16,10 @@ use super::document::Document;
 use super::ledger::{Generator, Ledger, Measured};
 use super::load::{Laps, Load, Sheet, Work, drive};
 use super::meter::Meter;
-use super::place::Place;
+use super::place::{Counts, Place};
 use super::plan::Plan;
 use super::report::Report;
-use super::suites::Named;
+use super::suites::{Named, Suite};
 use super::{board, generator, memory};
 
 /// What an operation that failed makes of the exit code, or a work that is slower than it was.
@@ -85,7 +85,7 @@ impl<'a> Measurement<'a> {
             Either::Signal(signal) => Some(signal),
         };
         self.conclude(began, signal.is_some(), &all)?;
-        let failed = all.iter().any(|measured| measured.tally().failed() > 0 || self.is_slower(measured));
+        let failed = all.iter().any(|measured| is_bad(measured) || self.is_slower(measured));
         Ok(signal.map_or(if failed { FAILED } else { 0 }, interrupt::exit_code))
     }
 
@@ -116,10 +116,7 @@ impl<'a> Measurement<'a> {
 
     async fn suites(&self) -> Result<()> {
         for clients in &self.plan.clients {
-            let generator = match self.place.has_store() {
-                true => Generator::Part(generator::cost(*clients, &self.context.clock).await?),
-                false => Generator::Whole,
-            };
+            let part = Generator::Part(generator::cost(*clients, &self.context.clock).await?);
             for suite in &self.plan.suites {
                 for Named { name, work } in suite.works(self.place, self.plan, *clients)? {
                     let measured = Measured {
@@ -129,7 +126,8 @@ impl<'a> Measurement<'a> {
                         clients: *clients,
                         runs: Vec::new(),
                         peak_memory: None,
-                        generator,
+                        generator: if self.is_work_of_others(*suite) { Generator::Whole } else { part },
+                        losses: None,
                     };
                     self.measure(measured, &work).await?;
                 }
@@ -140,6 +138,7 @@ impl<'a> Measurement<'a> {
 
     async fn measure(&self, measured: Measured, work: &Arc<dyn Work>) -> Result<()> {
         let (plan, clock, name) = (self.plan, &self.context.clock, measured.work.clone());
+        let suite = measured.suite;
         let load = Load { clients: measured.clients, pace: plan.pace, duration: plan.duration };
         self.meter.say(format!("{name}, set-up"));
         work.prepare().await.map_err(|e| e.context(&name))?;
@@ -151,12 +150,26 @@ impl<'a> Measurement<'a> {
         self.ledger.begin(measured);
         for run in 1..=plan.runs {
             self.meter.say(format!("{name}, run {run} of {}", plan.runs));
-            let sheet = self.ledger.begin_run(self.place.requests.counted().await);
+            let sheet = self.ledger.begin_run(self.requests(suite).await);
             drive(work, load, clock, &sheet).await?;
             // What is counted elsewhere takes a moment that is none of the run's.
-            self.ledger.end_run(self.place.requests.counted().await);
+            self.ledger.end_run(self.requests(suite).await);
         }
+        self.ledger.conclude(work.conclude().await.map_err(|e| e.context(&name))?);
         self.close()
+    }
+
+    /// Whether servers or other processes do the work, and this one only makes the load.
+    fn is_work_of_others(&self, suite: Suite) -> bool {
+        !self.place.has_store() || suite.is_in_processes()
+    }
+
+    /// Requests to the store until now. What processes ask that are killed is known to servers alone.
+    async fn requests(&self, suite: Suite) -> Option<Counts> {
+        match self.place.has_store() && suite.is_in_processes() {
+            true => None,
+            false => self.place.requests.counted().await,
+        }
     }
 
     /// Closes the present work, also one that was broken off, and prints what it came to.
@@ -174,4 +187,9 @@ impl<'a> Measurement<'a> {
             Format::Json | Format::Yaml => Ok(()),
         }
     }
+}
+
+/// Whether operations failed, or something was lost.
+fn is_bad(measured: &Measured) -> bool {
+    measured.tally().failed() > 0 || measured.losses.is_some_and(|losses| losses.any())
 }

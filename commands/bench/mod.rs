@@ -2,6 +2,7 @@
 
 mod baseline;
 mod board;
+mod crash;
 mod document;
 mod generator;
 mod latencies;
@@ -46,7 +47,7 @@ nothing behind; nothing that is there is touched. Interrupted, it prints what wa
 Each work is warmed up and then run several times. OP/S is the median of the runs, ± half of the distance between the lowest and the \
 highest; latencies are of all operations of all runs. N is the number of clients, REQ counts the requests to the store for one \
 operation, CPU/OP is the processor time of this process, its load generator's included, ERR counts operations that failed or \
-could not begin in time. Exits 1 when an operation failed.
+could not begin in time. Exits 1 when an operation failed, or `crash` found that something was lost.
 
 With --server each client is one of its own, and begins at the next of the servers; CPU/OP is that of the load alone. Keys are \
 those of the namespace `lockd-bench`; their states are removed at the end, the keys stay for the next time, and one measurement \
@@ -87,6 +88,9 @@ pub struct Args {
     /// How much worse than the baseline operations a second or median latency may be
     #[arg(long, value_name = "PERCENT", default_value = "10%", help_heading = "Bench")]
     tolerance: String,
+    /// For `crash`: be one of the processes that are killed
+    #[arg(long, hide = true)]
+    worker: bool,
     /// Write a page with plots to this file: HTML that needs nothing else
     #[arg(long, value_name = "FILE", help_heading = "Bench")]
     report: Option<PathBuf>,
@@ -97,10 +101,13 @@ pub struct Args {
 /// # Errors
 /// When something typed is malformed, the store cannot be used, or its place in it stays behind.
 pub fn run(context: &Context, args: &Args) -> Result<u8> {
+    if args.worker {
+        return crash::worker::run(context);
+    }
     let site = Site::choose(context)?;
-    let plan = Plan::new(args, site.is_remote())?;
-    if site.is_remote() && args.suites.is_empty() {
-        context.voice.note("raw is left out: it measures a store itself, which servers keep to themselves");
+    let plan = Plan::new(args, &site)?;
+    for (suite, why) in plan.left_out(&site) {
+        context.voice.note(&format!("{} is left out: {why}", suite.name()));
     }
     let baseline = args.baseline.as_deref().map(Baseline::read).transpose()?;
     let answers = Answers::new(context, baseline, args.report.as_deref())?;

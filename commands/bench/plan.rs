@@ -13,6 +13,7 @@ use super::super::context::usage;
 use super::super::duration;
 use super::Args;
 use super::load::Pace;
+use super::place::Site;
 use super::suites::Suite;
 
 /// What is to be measured.
@@ -20,6 +21,8 @@ use super::suites::Suite;
 pub struct Plan {
     /// The suites, in their own order.
     pub suites: Vec<Suite>,
+    /// Whether they were chosen.
+    chosen: bool,
     /// How many clients at a time: every suite is run with each of these.
     pub clients: Vec<usize>,
     /// How many keys there are in the suite about them: it is run with each of these.
@@ -37,13 +40,13 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Reads the flags, for a store or for servers elsewhere.
+    /// Reads the flags, for what is measured.
     ///
     /// # Errors
-    /// `Usage` for what is malformed or out of bounds, or needs a store.
-    pub fn new(args: &Args, remote: bool) -> Result<Self> {
+    /// `Usage` for what is malformed or out of bounds, or cannot be measured there.
+    pub fn new(args: &Args, site: &Site) -> Result<Self> {
         let replicas = number("--replicas", &args.replicas, BENCH_REPLICAS)?;
-        if remote && replicas > 1 {
+        if matches!(site, Site::Servers(_)) && replicas > 1 {
             return Err(usage("--replicas", "servers are as many as --server names"));
         }
         let duration = duration::parse(&args.duration).map_err(|why| usage("--duration", &why))?;
@@ -51,7 +54,8 @@ impl Plan {
             return Err(usage("--duration", "a run may take 10ms to 24h"));
         }
         Ok(Self {
-            suites: suites(&args.suites, remote)?,
+            suites: suites(&args.suites, site)?,
+            chosen: !args.suites.is_empty(),
             clients: numbers("--clients", &args.clients, BENCH_CLIENTS)?,
             keys: numbers("--keys", &args.keys, BENCH_KEYS)?,
             replicas,
@@ -67,6 +71,14 @@ impl Plan {
         (self.duration / 2).min(BENCH_WARM_UP_MAX)
     }
 
+    /// Suites that nobody chose, and why they cannot be run.
+    pub fn left_out(&self, site: &Site) -> Vec<(Suite, &'static str)> {
+        match self.chosen {
+            true => Vec::new(),
+            false => Suite::ALL.into_iter().filter_map(|suite| Some((suite, site.refuses(suite)?))).collect(),
+        }
+    }
+
     /// The most clients that there are at a time.
     pub fn most_clients(&self) -> usize {
         self.clients.last().copied().unwrap_or(1)
@@ -79,17 +91,14 @@ impl Plan {
     }
 }
 
-/// The suites that were typed, in their own order and once; without any all that can be.
-fn suites(typed: &[Suite], remote: bool) -> Result<Vec<Suite>> {
-    match typed.iter().find(|suite| remote && suite.needs_store()) {
-        Some(suite) => {
-            let why = format!("{} measures a store itself, which servers keep to themselves", suite.name());
-            Err(Error::new(ErrorKind::Usage, why)
-                .with_hint("name the store with --store, while no server has an lsm:// one"))
-        }
-        None if typed.is_empty() => {
-            Ok(Suite::ALL.into_iter().filter(|suite| !remote || !suite.needs_store()).collect())
-        }
+/// The suites that were typed, in their own order and once; without any all that can be run.
+fn suites(typed: &[Suite], site: &Site) -> Result<Vec<Suite>> {
+    if typed.is_empty() {
+        return Ok(Suite::ALL.into_iter().filter(|suite| site.refuses(*suite).is_none()).collect());
+    }
+    match typed.iter().find_map(|suite| Some((suite.name(), site.refuses(*suite)?))) {
+        Some((name, why)) => Err(Error::new(ErrorKind::Usage, format!("{name} cannot be run here: {why}"))
+            .with_hint("leave it out, or name another place with --store or --server")),
         None => Ok(Suite::ALL.into_iter().filter(|suite| typed.contains(suite)).collect()),
     }
 }
@@ -127,9 +136,19 @@ fn tolerance(text: &str) -> Result<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lockd::store::open::StoreUrl;
+
+    fn disk() -> Site {
+        Site::Store(StoreUrl::parse("disk:///a").unwrap())
+    }
+
+    fn servers() -> Site {
+        Site::Servers(vec![])
+    }
 
     fn args() -> Args {
         Args {
+            worker: false,
             suites: vec![],
             clients: vec!["16".to_owned()],
             keys: vec!["1000".to_owned()],
@@ -155,21 +174,30 @@ mod tests {
 
     #[test]
     fn suites_run_in_their_own_order_and_once() {
-        assert_eq!(Plan::new(&args(), false).unwrap().suites, Suite::ALL);
+        assert_eq!(Plan::new(&args(), &disk()).unwrap().suites, Suite::ALL);
         let typed = Args { suites: vec![Suite::Raw, Suite::Lease, Suite::Raw], ..args() };
-        assert_eq!(Plan::new(&typed, false).unwrap().suites, [Suite::Lease, Suite::Raw]);
+        assert_eq!(Plan::new(&typed, &disk()).unwrap().suites, [Suite::Lease, Suite::Raw]);
         let typed = Args { clients: ["64", "1", "64"].map(str::to_owned).to_vec(), ..args() };
-        assert_eq!(Plan::new(&typed, false).unwrap().clients, [1, 64]);
+        assert_eq!(Plan::new(&typed, &disk()).unwrap().clients, [1, 64]);
     }
 
     #[test]
-    fn servers_keep_their_store_to_themselves() {
-        let all = Plan::new(&args(), true).unwrap();
-        assert!(all.suites.len() == Suite::ALL.len() - 1 && !all.suites.contains(&Suite::Raw));
+    fn what_cannot_be_run_is_left_out_or_refused() {
+        let memory = Site::Store(StoreUrl::Memory);
+        for (site, out) in [(servers(), Suite::Raw), (memory, Suite::Crash)] {
+            let all = Plan::new(&args(), &site).unwrap();
+            assert!(all.suites.len() == Suite::ALL.len() - 1 && !all.suites.contains(&out));
+            let left_out: Vec<Suite> = all.left_out(&site).into_iter().map(|(suite, _)| suite).collect();
+            assert_eq!(left_out, [out]);
+            let chosen = Args { suites: vec![Suite::Lease, out], ..args() };
+            let error = Plan::new(&chosen, &site).unwrap_err();
+            assert!(error.message().contains(out.name()) && error.message().contains("cannot be run here"), "{error}");
+            assert!(Plan::new(&chosen, &disk()).unwrap().left_out(&site).is_empty());
+        }
         for wrong in
             [Args { suites: vec![Suite::Lease, Suite::Raw], ..args() }, Args { replicas: "2".into(), ..args() }]
         {
-            assert!(Plan::new(&wrong, true).is_err() && Plan::new(&wrong, false).is_ok());
+            assert!(Plan::new(&wrong, &servers()).is_err() && Plan::new(&wrong, &disk()).is_ok());
         }
     }
 
@@ -185,7 +213,7 @@ mod tests {
 
     #[test]
     fn the_warm_up_is_half_a_run_and_two_seconds_at_most() {
-        let plan = |duration: &str| Plan::new(&Args { duration: duration.to_owned(), ..args() }, false);
+        let plan = |duration: &str| Plan::new(&Args { duration: duration.to_owned(), ..args() }, &disk());
         assert_eq!(plan("2s").unwrap().warm_up(), Duration::from_secs(1));
         assert_eq!(plan("1m").unwrap().warm_up(), BENCH_WARM_UP_MAX);
         assert_eq!(plan("2s").unwrap().length(3), Duration::from_secs(33));

@@ -5,8 +5,10 @@ mod servers;
 mod stores;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use lockd::client::{AcquireOptions, Client, Lease};
+use lockd::clock::Clock;
 use lockd::entropy::Entropy;
 use lockd::error::{Error, ErrorKind, Result};
 use lockd::http::client::Address;
@@ -17,7 +19,9 @@ use lockd::store::open::StoreUrl;
 use super::super::context::Context;
 use super::super::identity;
 use super::super::target::{Kind, Need};
+use super::crash::Link;
 use super::plan::Plan;
+use super::suites::Suite;
 
 pub use requests::{Counts, Requests};
 
@@ -51,6 +55,12 @@ pub struct Place {
     pub requests: Requests,
     /// Randomness.
     pub entropy: Arc<dyn Entropy>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// The shortest TTL that is good for it.
+    pub ttl_min: Ttl,
+    /// Where other processes find the same.
+    url: String,
     namespace: Namespace,
     ttl: Ttl,
     owner: Owner,
@@ -70,9 +80,15 @@ impl Site {
         }
     }
 
-    /// Whether servers do the work, and this process only makes the load.
-    pub const fn is_remote(&self) -> bool {
-        matches!(self, Self::Servers(_))
+    /// Why a suite cannot be run on it, when it cannot.
+    pub const fn refuses(&self, suite: Suite) -> Option<&'static str> {
+        match (self, suite) {
+            (Self::Servers(_), Suite::Raw) => Some("it measures a store itself, which servers keep to themselves"),
+            (Self::Store(StoreUrl::Memory | StoreUrl::Lsm(_)), Suite::Crash) => {
+                Some("its processes share a store, and this one is for one process at a time")
+            }
+            _ => None,
+        }
     }
 
     /// Removes what was made, also where nothing was; nothing may use it any more. Behind servers [`Place::clear`] did so.
@@ -99,19 +115,38 @@ impl Place {
         }
     }
 
-    fn new(context: &Context, subject: Subject, requests: Requests, namespace: &str) -> Result<Self> {
+    fn new(
+        context: &Context,
+        subject: Subject,
+        requests: Requests,
+        namespace: &str,
+        ttl_min: Duration,
+    ) -> Result<Self> {
         let holder = identity::this_process(None);
         Ok(Self {
             clients: Vec::new(),
             stores: Vec::new(),
-            subject,
             requests,
             entropy: Arc::clone(&context.entropy),
+            clock: Arc::clone(&context.clock),
+            ttl_min: Ttl::new(ttl_min)?,
+            url: subject.url.clone(),
             namespace: Namespace::new(namespace)?,
             ttl: Ttl::default(),
             owner: context.owner(None, &holder)?,
             holder,
+            subject,
         })
+    }
+
+    /// What a process of its own needs to work on the same keys.
+    pub fn link(&self) -> Link {
+        Link {
+            url: self.url.clone(),
+            servers: !self.has_store(),
+            namespace: self.namespace.as_str().to_owned(),
+            ttl_ms: u64::try_from(self.ttl_min.duration().as_millis()).unwrap_or(u64::MAX),
+        }
     }
 
     /// A key of the measurement.

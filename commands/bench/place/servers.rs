@@ -9,7 +9,7 @@ use lockd::client::{AcquireOptions, Client, Lease};
 use lockd::connect::{self, Carrier};
 use lockd::error::Result;
 use lockd::http::client::Address;
-use lockd::limits::{BENCH_CLEARED_AT_ONCE, RELEASE_TRY};
+use lockd::limits::{BENCH_CLEARED_AT_ONCE, RELEASE_TRY, TTL_MIN_OBJECTS};
 use lockd::model::{Key, Reason};
 use lockd::service::{BreakRequest, ListRequest, Listed};
 
@@ -34,7 +34,7 @@ pub async fn reach(context: &Context, servers: &[Address], clients: usize) -> Re
     };
     let subject = Subject { url: urls.join(","), about };
     let requests = Requests::There(servers.to_vec(), Arc::clone(&context.clock));
-    let mut place = Place::new(context, subject, requests, NAMESPACE)?;
+    let mut place = Place::new(context, subject, requests, NAMESPACE, TTL_MIN_OBJECTS)?;
     for client in 0..clients {
         let first = client % urls.len();
         let in_turn = urls.iter().cycle().skip(first).take(urls.len());

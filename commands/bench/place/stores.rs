@@ -6,6 +6,7 @@ use lockd::client::Client;
 use lockd::connect;
 use lockd::entropy::Entropy;
 use lockd::error::{Error, ErrorKind, Result};
+use lockd::limits::TTL_MIN;
 use lockd::store::observed::{self, Observer};
 use lockd::store::open::{self, StoreUrl};
 
@@ -30,8 +31,10 @@ pub async fn open(context: &Context, inside: &StoreUrl, replicas: usize) -> Resu
     let facts = session.facts.ok_or_else(|| Error::new(ErrorKind::Internal, "no store was opened"))?;
     let counter = Arc::default();
     let subject = Subject { url: facts.url, about: facts.about };
-    let mut place = Place::new(context, subject, Requests::Here(Arc::clone(&counter)), "bench")?;
+    let requests = Requests::Here(Arc::clone(&counter));
+    let mut place = Place::new(context, subject, requests, "bench", facts.ttl_min.max(TTL_MIN))?;
     let (url, clock, entropy) = (inside.to_text(), &context.clock, &context.entropy);
+    place.url.clone_from(&url);
     let first = open::open(&url, context.options(&url)?).await?.store;
     for replica in 0..replicas {
         let store = match (inside, replica) {

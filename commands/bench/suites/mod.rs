@@ -13,6 +13,7 @@ use lockd::error::Result;
 use lockd::limits::INLINE_BYTES;
 use lockd::model::Key;
 
+use super::crash::Crash;
 use super::load::Work;
 use super::place::Place;
 use super::plan::Plan;
@@ -40,6 +41,8 @@ pub enum Suite {
     Scale,
     /// The store alone: replace a record, read it
     Raw,
+    /// Processes that are killed at random, and what is lost by that
+    Crash,
 }
 
 /// What is measured, and how its rows are called.
@@ -52,7 +55,8 @@ pub struct Named {
 
 impl Suite {
     /// Every suite, in the order in which they run.
-    pub const ALL: [Self; 6] = [Self::Lease, Self::Update, Self::Stream, Self::Handoff, Self::Scale, Self::Raw];
+    pub const ALL: [Self; 7] =
+        [Self::Lease, Self::Update, Self::Stream, Self::Handoff, Self::Scale, Self::Raw, Self::Crash];
 
     /// Its name.
     pub const fn name(self) -> &'static str {
@@ -63,18 +67,19 @@ impl Suite {
             Self::Handoff => "handoff",
             Self::Scale => "scale",
             Self::Raw => "raw",
+            Self::Crash => "crash",
         }
     }
 
-    /// Whether it works on the store itself, which servers keep to themselves.
-    pub const fn needs_store(self) -> bool {
-        matches!(self, Self::Raw)
+    /// Whether other processes do the work.
+    pub const fn is_in_processes(self) -> bool {
+        matches!(self, Self::Crash)
     }
 
     /// How many works it has.
     pub const fn count(self, plan: &Plan) -> usize {
         match self {
-            Self::Lease | Self::Stream | Self::Handoff => 1,
+            Self::Lease | Self::Stream | Self::Handoff | Self::Crash => 1,
             Self::Update | Self::Raw => 2,
             Self::Scale => plan.keys.len(),
         }
@@ -97,6 +102,7 @@ impl Suite {
                 let work = |keys: &usize| named(format!("scale {keys}"), scale::Scale::new(place, clients, *keys));
                 plan.keys.iter().map(work).collect()
             }
+            Self::Crash => vec![named("crash", Crash::new(place, clients)?)],
             Self::Raw => {
                 vec![named("raw put", raw::Put::new(place, clients)?), named("raw get", raw::Get::new(place, clients)?)]
             }

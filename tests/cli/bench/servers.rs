@@ -48,7 +48,7 @@ fn every_suite_over_a_socket_and_over_tcp() {
         assert_eq!((all["store"].as_str(), all["about"].as_str()), (Some(&**url), Some("a server")));
         assert_eq!(
             names(&all["results"]),
-            ["lease", "update 1 KiB", "update 5 MiB", "stream 16 MiB", "handoff", "scale 20"]
+            ["lease", "update 1 KiB", "update 5 MiB", "stream 16 MiB", "handoff", "scale 20", "crash"]
         );
         all["results"].as_array().unwrap().iter().for_each(check);
         assert!(ran.err.contains("raw is left out"), "{}", ran.err);
@@ -63,12 +63,14 @@ fn every_suite_over_a_socket_and_over_tcp() {
 fn check(result: &Value) {
     let number = |value: &Value| value.as_f64().unwrap_or_else(|| panic!("{value} in {result}"));
     assert_eq!((&result["missed"], &result["errors"]), (&0.into(), &serde_json::json!({})));
-    assert!(result["operations"].as_u64().unwrap() >= 4, "{result}");
+    assert!(result["operations"].as_u64().unwrap() >= 2, "{result}");
     let puts = number(&result["store_requests_per_operation"]["put"]);
     // One write for each change; the lease that keeps other measurements out may be renewed meanwhile.
     let expected = match result["suite"].as_str().unwrap() {
         "lease" | "scale" => 2.0..=2.5,
         "update" | "stream" => 3.0..=3.5,
+        // Of all its processes, the killed ones too.
+        "crash" => 3.0..=30.0,
         _ => 1.0..=8.0,
     };
     assert!(expected.contains(&puts), "{puts} puts: {result}");
@@ -113,7 +115,11 @@ fn what_needs_a_store_or_a_server_says_so() {
     let (server, socket) = on_socket(&lab);
     let ran = bench(&lab, &socket, &["lease", "raw"]);
     assert_eq!((ran.code, ran.out.as_str()), (64, ""), "{}", ran.err);
-    assert!(ran.err.contains("raw measures a store itself") && ran.err.contains("--store"), "{}", ran.err);
+    assert!(
+        ran.err.contains("raw cannot be run here: it measures a store itself") && ran.err.contains("--store"),
+        "{}",
+        ran.err
+    );
     let ran = bench(&lab, &socket, &["--replicas", "2"]);
     assert_eq!(ran.code, 64, "{}", ran.err);
     assert!(ran.err.contains("as many as --server names"), "{}", ran.err);
