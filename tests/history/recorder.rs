@@ -109,7 +109,11 @@ impl<S: LeaseService> LeaseService for Recorded<S> {
         let key = request.key.clone();
         let call = self.begin(&key, Op::Acquire { lease: request.lease_id.to_string() });
         let result = self.service.acquire(request).await;
-        call.end(result, |grant| Answer::Granted { token: grant.token.0, version: grant.version.0 })
+        call.end(result, |grant| Answer::Granted {
+            token: grant.token.0,
+            version: grant.version.0,
+            provisional: grant.confirm_within.is_some(),
+        })
     }
 
     async fn keepalive(&self, key: &Key, proof: &Proof, ttl: Ttl) -> Result<Renewed> {
