@@ -191,6 +191,8 @@ pub const BENCH_CLIENTS: u32 = 4_096;
 pub const BENCH_KEYS: u32 = 10_000_000;
 /// Most engines that it opens on one store.
 pub const BENCH_REPLICAS: u32 = 64;
+/// Smallest state that it writes, in bytes: a document that says which one it is.
+pub const BENCH_STATE_MIN: usize = 64;
 /// Most runs of one work that it makes.
 pub const BENCH_RUNS: u32 = 100;
 /// Shortest run: less says nothing.

@@ -70,6 +70,15 @@ pub struct Args {
     /// Keys of the suite `scale`; several numbers, each in its turn
     #[arg(long, value_name = "N[,N]", value_delimiter = ',', default_value = "1000,10000", help_heading = "Bench")]
     keys: Vec<String>,
+    /// Sizes of the state in the suite `update`; several, each in its turn
+    #[arg(
+        long,
+        value_name = "SIZE[,SIZE]",
+        value_delimiter = ',',
+        default_value = "1KiB,5MiB",
+        help_heading = "Bench"
+    )]
+    states: Vec<String>,
     /// Engines on the store, as many processes would have; clients take turns
     #[arg(long, value_name = "N", default_value = "1", help_heading = "Bench")]
     replicas: String,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use lockd::error::{Error, ErrorKind, Result};
 use lockd::limits::{
     BENCH_CLIENTS, BENCH_KEYS, BENCH_RATE_MAX, BENCH_REPLICAS, BENCH_RUN_MAX, BENCH_RUN_MIN, BENCH_RUNS,
-    BENCH_WARM_UP_MAX,
+    BENCH_STATE_MIN, BENCH_WARM_UP_MAX, STATE_BYTES,
 };
 
 use super::super::context::usage;
@@ -27,6 +27,8 @@ pub struct Plan {
     pub clients: Vec<usize>,
     /// How many keys there are in the suite about them: it is run with each of these.
     pub keys: Vec<usize>,
+    /// How many bytes states have in the suite about them: it is run with each of these.
+    pub states: Vec<usize>,
     /// Engines on one store.
     pub replicas: usize,
     /// Runs of each work.
@@ -58,6 +60,7 @@ impl Plan {
             chosen: !args.suites.is_empty(),
             clients: numbers("--clients", &args.clients, BENCH_CLIENTS)?,
             keys: numbers("--keys", &args.keys, BENCH_KEYS)?,
+            states: sizes(&args.states)?,
             replicas,
             runs: number("--runs", &args.runs, BENCH_RUNS)?,
             duration,
@@ -101,6 +104,26 @@ fn suites(typed: &[Suite], site: &Site) -> Result<Vec<Suite>> {
             .with_hint("leave it out, or name another place with --store or --server")),
         None => Ok(Suite::ALL.into_iter().filter(|suite| typed.contains(suite)).collect()),
     }
+}
+
+/// Several sizes, each once and in order.
+fn sizes(texts: &[String]) -> Result<Vec<usize>> {
+    let all: BTreeSet<usize> = texts.iter().map(|text| size(text)).collect::<Result<_>>()?;
+    Ok(all.into_iter().collect())
+}
+
+fn size(text: &str) -> Result<usize> {
+    let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let unit = match unit {
+        "" | "B" => Some(1),
+        "KiB" => Some(1 << 10),
+        "MiB" => Some(1 << 20),
+        _ => None,
+    };
+    let bytes = unit.and_then(|unit| digits.parse::<usize>().ok()?.checked_mul(unit));
+    let allowed = BENCH_STATE_MIN..=usize::try_from(STATE_BYTES).unwrap_or(usize::MAX);
+    let wrong = || usage("--states", &format!("{text:?} is not a size from 64 to 100MiB, such as 1KiB"));
+    bytes.filter(|bytes| allowed.contains(bytes)).ok_or_else(wrong)
 }
 
 /// Several numbers, each once and in order.
@@ -152,6 +175,7 @@ mod tests {
             suites: vec![],
             clients: vec!["16".to_owned()],
             keys: vec!["1000".to_owned()],
+            states: vec!["5MiB".to_owned(), "1KiB".to_owned()],
             replicas: "1".to_owned(),
             runs: "5".to_owned(),
             duration: "2s".to_owned(),
@@ -159,6 +183,17 @@ mod tests {
             baseline: None,
             report: None,
             tolerance: "10%".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_size_has_a_unit_or_is_in_bytes() {
+        assert_eq!(Plan::new(&args(), &disk()).unwrap().states, [1_024, 5 << 20]);
+        for (text, bytes) in [("64", 64), ("100B", 100), ("16KiB", 16_384), ("100MiB", 100 << 20)] {
+            assert_eq!(size(text).unwrap(), bytes);
+        }
+        for text in ["", "KiB", "63", "101MiB", "1k", "1 KiB", "-1", "1.5KiB", "99999999999999999999MiB"] {
+            assert!(size(text).is_err(), "{text:?}");
         }
     }
 

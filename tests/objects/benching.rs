@@ -45,7 +45,7 @@ async fn large_states_are_measured_and_removed() {
     let (serving, place) = played().await;
     let lab = Lab::new();
     env_file(&lab, &place);
-    let args = ["bench", "update", "--clients", "1", "--runs", "1", "--duration", "10ms", "-q"];
+    let args = ["bench", "update", "--states", "2MiB", "--clients", "1", "--runs", "1", "--duration", "10ms", "-q"];
     let ran = with_file(&lab, &args, "").await;
     assert_eq!(ran.code, 0, "{}", ran.err);
     assert_eq!(serving.service.names().0.len(), 1, "{:?}", serving.service.names());

@@ -17,21 +17,18 @@ use super::crash::Crash;
 use super::load::Work;
 use super::place::Place;
 use super::plan::Plan;
+use update::Update;
 
-/// Bytes of a small state: it rides inside the record.
-const SMALL: usize = 1024;
-/// Bytes of a large state: a blob of its own.
-const LARGE: usize = 5 * 1024 * 1024;
-/// Bytes of a state that is streamed.
+/// Bytes of a state that is streamed: a blob of its own.
 const HUGE: usize = 16 * 1024 * 1024;
-const _: () = assert!(SMALL <= INLINE_BYTES && INLINE_BYTES < LARGE && LARGE < HUGE);
+const _: () = assert!(INLINE_BYTES < HUGE);
 
 /// A suite, by its name on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Suite {
     /// Acquire and release, each client a key of its own
     Lease,
-    /// Acquire, update and release, with a state of 1 KiB and of 5 MiB
+    /// Acquire, update and release, with a small state and a large one
     Update,
     /// The same with a state of 16 MiB, sent and read back
     Stream,
@@ -80,7 +77,8 @@ impl Suite {
     pub const fn count(self, plan: &Plan) -> usize {
         match self {
             Self::Lease | Self::Stream | Self::Handoff | Self::Crash => 1,
-            Self::Update | Self::Raw => 2,
+            Self::Update => plan.states.len(),
+            Self::Raw => 2,
             Self::Scale => plan.keys.len(),
         }
     }
@@ -92,10 +90,12 @@ impl Suite {
     pub fn works(self, place: &Place, plan: &Plan, clients: usize) -> Result<Vec<Named>> {
         Ok(match self {
             Self::Lease => vec![named("lease", lease::Cycle::new(place, clients)?)],
-            Self::Update => vec![
-                named("update 1 KiB", update::Update::new(place, clients, SMALL)?),
-                named("update 5 MiB", update::Update::new(place, clients, LARGE)?),
-            ],
+            Self::Update => {
+                let work = |bytes: &usize| {
+                    Ok(named(format!("update {}", exact(*bytes)), Update::new(place, clients, *bytes)?))
+                };
+                plan.states.iter().map(work).collect::<Result<_>>()?
+            }
             Self::Stream => vec![named("stream 16 MiB", stream::Stream::new(place, clients, HUGE)?)],
             Self::Handoff => vec![named("handoff", handoff::Handoff::new(place)?)],
             Self::Scale => {
@@ -112,6 +112,15 @@ impl Suite {
 
 fn named(name: impl Into<String>, work: impl Work + 'static) -> Named {
     Named { name: name.into(), work: Arc::new(work) }
+}
+
+/// A size that was typed, as it was typed: `1 KiB`, `5 MiB`, `1000 B`.
+fn exact(bytes: usize) -> String {
+    match bytes {
+        n if n % (1 << 20) == 0 => format!("{} MiB", n >> 20),
+        n if n % (1 << 10) == 0 => format!("{} KiB", n >> 10),
+        n => format!("{n} B"),
+    }
 }
 
 /// A key for each client.

@@ -99,12 +99,13 @@ mod tests {
 
     #[test]
     fn a_state_is_json_of_the_length_that_was_asked_for() {
-        for bytes in [super::super::SMALL, super::super::LARGE, super::super::HUGE] {
+        for bytes in [64, 1_024, 5 << 20, super::super::HUGE] {
             let all = [head(7).into_bytes(), rest(bytes).concat()].concat();
             assert_eq!(all.len(), bytes);
             let state: serde_json::Value = serde_json::from_slice(&all).unwrap();
             assert_eq!(state["n"], "0000000000000007");
         }
         assert_ne!(head(0), head(1));
+        assert_eq!([1_000, 1_024, 5 << 20].map(super::super::exact), ["1000 B", "1 KiB", "5 MiB"]);
     }
 }

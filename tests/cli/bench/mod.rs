@@ -157,6 +157,7 @@ fn what_cannot_be_measured_is_refused_before_anything_is_made() {
         (&["--clients", "1,x"], "\"x\" is not a number"),
         (&["--keys", "1k"], "--keys: \"1k\" is not a number"),
         (&["--runs", "101"], "from 1 to 100"),
+        (&["--states", "1kb"], "--states: \"1kb\" is not a size"),
         (&["--replicas", "65"], "--replicas: \"65\""),
         (&["--duration", "1ms"], "10ms to 24h"),
         (&["--duration", "soon"], "--duration"),

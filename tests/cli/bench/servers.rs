@@ -70,7 +70,7 @@ fn check(result: &Value) {
         "lease" | "scale" => 2.0..=2.5,
         "update" | "stream" => 3.0..=3.5,
         // Of all its processes, the killed ones too.
-        "crash" => 3.0..=30.0,
+        "crash" => 1.5..=30.0,
         _ => 1.0..=8.0,
     };
     assert!(expected.contains(&puts), "{puts} puts: {result}");
