@@ -205,7 +205,7 @@ pub const BENCH_WARM_UP_MAX: Duration = Duration::from_secs(2);
 pub const BENCH_BASELINE_BYTES: u64 = 64 * 1024 * 1024;
 /// How long it waits for the metrics of a server.
 pub const BENCH_METRICS_PATIENCE: Duration = Duration::from_secs(2);
-/// Keys that it clears behind a server at the same time.
+/// Keys that it clears, or takes a last look at, at the same time.
 pub const BENCH_CLEARED_AT_ONCE: usize = 16;
 /// Highest rate that it can be asked for, in operations a second.
 pub const BENCH_RATE_MAX: f64 = 1_000_000.0;
@@ -239,8 +239,10 @@ pub const EXPECT_BYTES: usize = 64 * 1024;
 pub const STREAM_BEAT: Duration = Duration::from_secs(15);
 /// How long a stream of events may be silent before the client gives it up.
 pub const STREAM_SILENCE: Duration = Duration::from_secs(60);
-/// Connections to one server that a client keeps open without a request on them.
-pub const CLIENT_IDLE: usize = 8;
+/// Connections to one server that a client keeps open without a request on them: as many as a server takes from one address.
+/// A grant that waited is taken back when the connection is closed over which it came, so that one that has just brought an
+/// answer is kept.
+pub const CLIENT_IDLE: usize = 256;
 /// Leases of which a client remembers the version that it saw last.
 pub const CLIENT_VERSIONS: usize = 4_096;
 /// Times that a change is bound anew because another version was there than the client had seen.
