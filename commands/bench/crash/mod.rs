@@ -10,8 +10,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::try_join_all;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use lockd::clock::BootTime;
 use lockd::error::{Error, ErrorKind, Result};
+use lockd::limits::BENCH_CLEARED_AT_ONCE;
 use lockd::model::Key;
 use tokio::sync::Mutex;
 
@@ -113,8 +115,9 @@ impl Work for Crash {
                 process.kill(&*self.place.clock, None).await?;
             }
         }
-        let used = self.keys.iter().filter(|key| self.book.knows(key));
-        try_join_all(used.map(|key| self.last_look(key))).await?;
+        let used: Vec<Key> = self.keys.iter().filter(|key| self.book.knows(key)).cloned().collect();
+        let looks = stream::iter(used).map(|key| async move { self.last_look(&key).await });
+        looks.buffer_unordered(BENCH_CLEARED_AT_ONCE).try_collect::<()>().await?;
         Ok(Some(Losses { processes_killed: self.killed.load(Ordering::Relaxed), ..self.book.losses() }))
     }
 }
