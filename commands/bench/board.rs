@@ -101,7 +101,7 @@ pub fn foot(all: &[Measured]) -> String {
     let peak = peak.map_or_else(|| "unknown".to_owned(), text::size);
     match mixed {
         false => format!(
-            "\nmemory and CPU/OP are those of this process, which makes the load: peak {peak}, and {share} of the CPU time that\nthis machine spent\n"
+            "\npeak memory {peak} and CPU/OP are those of this process, which makes the load;\nit took {share} of the CPU time that this machine spent\n"
         ),
         true => format!("\npeak memory {peak}; the load generator's own share of the CPU time is {share}\n"),
     }
@@ -272,7 +272,7 @@ mod tests {
         assert!(rows(&killed(none)).ends_with(last), "{}", rows(&killed(none)));
         let said = complaints(&killed(Losses { two_holders: 1, ..none }));
         assert_eq!(said, ["lease: something was lost: 12 killed; lost updates 0, tokens given twice 0, two holders 1"]);
-        assert!(foot(&[killed(none)]).contains("makes the load: peak 5.0 MiB, and 40% of the CPU time"));
+        assert!(foot(&[killed(none)]).contains("peak memory 5.0 MiB and CPU/OP are those of this process"));
         assert_eq!(foot(&[killed(none), measured(0, 0)]), foot(&[measured(0, 0)]));
     }
 }

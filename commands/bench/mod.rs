@@ -98,7 +98,7 @@ pub struct Args {
     #[arg(long, value_name = "PERCENT", default_value = "10%", help_heading = "Bench")]
     tolerance: String,
     /// For `crash`: be one of the processes that are killed
-    #[arg(long, hide = true)]
+    #[arg(long, hide = true, help_heading = "Bench")]
     worker: bool,
     /// Write a page with plots to this file: HTML that needs nothing else
     #[arg(long, value_name = "FILE", help_heading = "Bench")]
