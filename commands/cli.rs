@@ -11,8 +11,8 @@ use super::context::{Context, Flags};
 use super::output::Voice;
 use super::settings::{SETTINGS, Setting};
 use super::{
-    acquire, break_lease, completions, config, edit, exec, fence, get, help, keepalive, list, man, release, remove,
-    serve, status, update, verify, watch,
+    acquire, bench, break_lease, completions, config, edit, exec, fence, get, help, keepalive, list, man, release,
+    remove, serve, status, update, verify, watch,
 };
 
 /// Every page begins with what the command is for; options follow in groups.
@@ -56,6 +56,7 @@ enum Command {
     Watch(watch::Args),
     Break(break_lease::Args),
     Fence(fence::Args),
+    Bench(bench::Args),
     Serve(serve::Args),
     Verify(verify::Args),
     Config(config::Args),
@@ -130,6 +131,7 @@ fn dispatch(context: &Context, command: Command) -> Result<u8> {
         Command::Watch(args) => watch::run(context, &args),
         Command::Break(args) => break_lease::run(context, &args),
         Command::Fence(args) => fence::run(context, &args),
+        Command::Bench(args) => bench::run(context, &args),
         Command::Serve(args) => serve::run(context, &args),
         Command::Verify(args) => verify::run(context, &args),
         Command::Config(args) => config::run(context, &args),

@@ -106,7 +106,7 @@ const PLAIN_CODES: [(&str, &str); 5] = [
     ("0", "done; a list may be empty"),
     (
         "1",
-        "the answer is no: `get` found no state, `status --check` a free key, `break` nothing to break, `fence check` a stale token, `verify` a failed check",
+        "the answer is no: `get` found no state, `status --check` a free key, `break` nothing to break, `fence check` a stale token, `verify` a failed check; `bench`: an operation failed or a work is slower than its baseline",
     ),
     ("124", "`exec --max-runtime` ran out"),
     ("126, 127", "`exec`: the command cannot be run, was not found"),
@@ -211,7 +211,7 @@ that settings name, never in an argument or a URL:
 `lockd help env` lists all variables. A TTL is 5 s at the least on an object store. .env.s3.example and .env.azure.example are
 env-files to copy.
 
-mem:// lives in one process: only `serve` takes it.
+mem:// lives in one process: only `serve` and `bench` take it.
 
 Servers
 

@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 mod acquire;
+mod bench;
 mod body;
 mod break_lease;
 mod change;

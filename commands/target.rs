@@ -15,6 +15,8 @@ pub enum Need {
     Lease,
     /// One request, and out.
     Moment,
+    /// A trial of the store, gone afterwards: `bench`.
+    Trial,
     /// The store is served to others: `serve`.
     Serve,
     /// The store itself is tried: `verify store`.
@@ -113,7 +115,7 @@ fn store_at(found: &Found, need: Need) -> Result<Place> {
             Ok(store) => Ok(named(Kind::Store, store.to_text(), found)),
             Err(e) => Err(e.with_kind(found.origin.blame()).context(&found.origin)),
         },
-        Some("mem") if matches!(need, Need::Serve | Need::Verify) => {
+        Some("mem") if matches!(need, Need::Serve | Need::Verify | Need::Trial) => {
             let store = StoreUrl::parse(url).map_err(|e| e.with_kind(found.origin.blame()).context(&found.origin))?;
             Ok(named(Kind::Store, store.to_text(), found))
         }

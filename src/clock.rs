@@ -101,7 +101,7 @@ impl dyn Clock + '_ {
     }
 }
 
-pub use system::SystemClock;
+pub use system::{SystemClock, cpu_time};
 
 #[expect(clippy::disallowed_methods, reason = "this module is the seam")]
 mod system {
@@ -148,6 +148,13 @@ mod system {
                 tokio::time::sleep(until.since(now).min(Duration::from_secs(1))).await;
             }
         }
+    }
+
+    /// The time that the threads of this process have spent on a processor, in user and kernel mode together: for
+    /// measurements.
+    #[must_use]
+    pub fn cpu_time() -> Duration {
+        Duration::from_nanos(nanos(rustix::time::clock_gettime(ClockId::ProcessCPUTime)))
     }
 
     /// Descriptors in use by sleepers; a server has more sleepers than it may have open files.

@@ -4,15 +4,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::client::Client;
-#[cfg(any(feature = "ureq", feature = "hyper"))]
-use crate::clock::Clock;
-use crate::clock::SystemClock;
+use crate::clock::{Clock, SystemClock};
 use crate::engine::{self, Engine};
-use crate::entropy::KernelEntropy;
+use crate::entropy::{Entropy, KernelEntropy};
 use crate::error::Result;
 #[cfg(any(feature = "ureq", feature = "hyper"))]
 use crate::http::client::{Address, HttpClient, Wire};
 use crate::service::LeaseService;
+use crate::store::Store;
 use crate::store::observed::{self, Observer};
 use crate::store::open::{self as stores, OpenOptions, Opened};
 
@@ -46,6 +45,12 @@ pub struct Connection {
     pub created: bool,
 }
 
+/// A service over a store that is open already: for measurements, which count what it asks of its store.
+#[must_use]
+pub fn over(store: Store, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Arc<dyn LeaseService> {
+    Arc::new(Engine::new(store, clock, entropy, engine::Options::default()))
+}
+
 /// What carries the requests to servers.
 #[cfg(any(feature = "ureq", feature = "hyper"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +82,16 @@ pub fn servers<U: AsRef<str>>(
         Carrier::Runtime => Box::new(crate::http::client::Nonblocking::new(Arc::clone(&clock))),
     };
     Ok(Arc::new(HttpClient::new(servers, wire, clock)))
+}
+
+/// What a server tells of itself, in the text format of Prometheus.
+///
+/// # Errors
+/// That it does not answer, or not so.
+#[cfg(feature = "hyper")]
+pub async fn metrics(server: &Address, clock: Arc<dyn Clock>) -> Result<String> {
+    let wire = Box::new(crate::http::client::Nonblocking::new(Arc::clone(&clock)));
+    HttpClient::new(vec![server.clone()], wire, clock).metrics().await
 }
 
 impl Client {

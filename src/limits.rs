@@ -182,6 +182,33 @@ pub const POLL_MAX: Duration = Duration::from_secs(1);
 pub const POLL_WATCHED: Duration = Duration::from_secs(2);
 /// Shortest TTL that makes sense on a network file system, where one write may take several round trips.
 pub const TTL_MIN_NETWORK: Duration = Duration::from_secs(5);
+/// Times that the directory of a run of checks is tried to be removed.
+pub const SCRATCH_TRIES: u32 = 40;
+
+/// Most clients that `lockd bench` runs at the same time.
+pub const BENCH_CLIENTS: u32 = 4_096;
+/// Most keys that it makes.
+pub const BENCH_KEYS: u32 = 10_000_000;
+/// Most engines that it opens on one store.
+pub const BENCH_REPLICAS: u32 = 64;
+/// Smallest state that it writes, in bytes: a document that says which one it is.
+pub const BENCH_STATE_MIN: usize = 64;
+/// Most runs of one work that it makes.
+pub const BENCH_RUNS: u32 = 100;
+/// Shortest run: less says nothing.
+pub const BENCH_RUN_MIN: Duration = Duration::from_millis(10);
+/// Longest run.
+pub const BENCH_RUN_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// Longest warm-up before the runs of one work.
+pub const BENCH_WARM_UP_MAX: Duration = Duration::from_secs(2);
+/// Largest earlier document that it compares with, in bytes.
+pub const BENCH_BASELINE_BYTES: u64 = 64 * 1024 * 1024;
+/// How long it waits for the metrics of a server.
+pub const BENCH_METRICS_PATIENCE: Duration = Duration::from_secs(2);
+/// Keys that it clears, or takes a last look at, at the same time.
+pub const BENCH_CLEARED_AT_ONCE: usize = 16;
+/// Highest rate that it can be asked for, in operations a second.
+pub const BENCH_RATE_MAX: f64 = 1_000_000.0;
 
 /// Checks of a store's contract that run at the same time, each on keys of its own.
 pub const CHECKS_AT_ONCE: usize = 4;
@@ -197,8 +224,6 @@ pub const PEER_WAIT: Duration = Duration::from_secs(600);
 pub const PEER_PATIENCE: Duration = Duration::from_secs(20);
 /// Rounds of each race between two hosts.
 pub const PEER_ROUNDS: usize = 30;
-/// Times that the directory of a run of checks is tried to be removed.
-pub const SCRATCH_TRIES: u32 = 40;
 /// Free space of a directory below which a store there fails its verification, and below which it is warned about.
 pub const ROOM_LEAST: u64 = 2 * 1024 * 1024;
 /// See [`ROOM_LEAST`].
@@ -237,8 +262,10 @@ pub const EXPECT_BYTES: usize = 64 * 1024;
 pub const STREAM_BEAT: Duration = Duration::from_secs(15);
 /// How long a stream of events may be silent before the client gives it up.
 pub const STREAM_SILENCE: Duration = Duration::from_secs(60);
-/// Connections to one server that a client keeps open without a request on them.
-pub const CLIENT_IDLE: usize = 8;
+/// Connections to one server that a client keeps open without a request on them: as many as a server takes from one address.
+/// A grant that waited is taken back when the connection is closed over which it came, so that one that has just brought an
+/// answer is kept.
+pub const CLIENT_IDLE: usize = 256;
 /// Leases of which a client remembers the version that it saw last.
 pub const CLIENT_VERSIONS: usize = 4_096;
 /// Times that a change is bound anew because another version was there than the client had seen.

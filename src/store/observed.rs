@@ -14,6 +14,9 @@ use crate::clock::Clock;
 use crate::error::Result;
 use crate::model::{BlobId, Key, KeyHash, Namespace};
 
+/// What requests are called.
+pub const OPERATIONS: [&str; 6] = ["get", "put", "blob_write", "blob_read", "blob_delete", "blob_list"];
+
 /// Is told of each request to a store when it was answered.
 pub trait Observer: Send + Sync {
     /// `operation` took so long; `well` is false when the store failed. A conflict is no failure.

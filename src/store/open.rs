@@ -123,7 +123,7 @@ impl StoreUrl {
 }
 
 impl StoreUrl {
-    /// The place of another store inside the one that this names, for checks. Memory has no places.
+    /// The place of another store inside the one that this names, for checks and measurements. Memory has no places.
     #[must_use]
     pub fn inside(&self, name: &str) -> Self {
         let below = |prefix: &String| joined("", &[prefix, &name.to_owned()]).split_off(1);

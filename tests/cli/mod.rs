@@ -1,6 +1,7 @@
 //! The command line as a user meets it: the binary in a world of its own.
 
 mod bad_input;
+mod bench;
 mod breaking;
 mod completion;
 mod configuration;

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
 
-use futures_util::future::{join, join_all};
-use lockd::client::Client;
+use futures_util::future::{join, join_all, try_join_all};
+use lockd::client::{Client, Lease};
 use lockd::error::ErrorKind;
 use lockd::model::Ttl;
 use lockd::service::Released;
@@ -93,6 +93,33 @@ async fn who_waits_at_a_killed_server_gets_the_key_from_the_other() {
     let (next, released) = join(waiting, held.release()).await;
     released.unwrap();
     assert!(next.unwrap().token > token);
+}
+
+/// A grant that waited is its waiter's only while the connection stands that it came over: the client keeps that for the next
+/// request, however many have just come.
+#[tokio::test]
+async fn many_wait_through_one_client_and_each_gets_its_key() {
+    const KEYS: usize = 64;
+    let lab = Lab::new();
+    let server = Serving::start(&lab, "127.0.0.1:0");
+    let client = Client::connect([&server.url]).unwrap();
+    let options = |n: usize| client.options(&format!("k/{n}")).unwrap();
+    let mut held = Vec::new();
+    for n in 0..KEYS {
+        held.push(client.acquire(options(n), |_| ()).await.unwrap());
+    }
+    let waiting = (0..KEYS).map(|n| {
+        let (client, options) = (client.clone(), options(n));
+        tokio::spawn(async move { client.acquire(options, |_| ()).await })
+    });
+    let waiting: Vec<_> = waiting.collect();
+    for lease in &held {
+        while client.service().describe(&lease.key).await.unwrap().waiters != Some(1) {}
+    }
+    try_join_all(held.into_iter().map(Lease::release)).await.unwrap();
+    for waiter in waiting {
+        waiter.await.unwrap().unwrap().release().await.unwrap();
+    }
 }
 
 /// Counts under leases until it is over; returns how often nobody could say whether it had counted.

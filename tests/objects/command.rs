@@ -20,7 +20,7 @@ async fn run(lab: &Lab, place: &Place, args: &[&str], input: &str) -> Ran {
 }
 
 /// The place's settings as an env-file.
-fn env_file(lab: &Lab, place: &Place) -> String {
+pub fn env_file(lab: &Lab, place: &Place) -> String {
     let mut text = format!("LOCKD_STORE={}\n", place.url);
     for (name, value) in &place.variables {
         writeln!(text, "{name}='{value}'").unwrap();
@@ -28,14 +28,14 @@ fn env_file(lab: &Lab, place: &Place) -> String {
     lab.file("store.env", text).to_str().unwrap().to_owned()
 }
 
-async fn with_file(lab: &Lab, args: &[&str], input: &str) -> Ran {
+pub async fn with_file(lab: &Lab, args: &[&str], input: &str) -> Ran {
     let file = lab.path("store.env");
     let mut command = lab.lockd();
     command.arg("--env-file").arg(file).args(args).write_stdin(input);
     tokio::task::block_in_place(|| ran(&mut command))
 }
 
-async fn played() -> (Serving<Fake>, Place) {
+pub async fn played() -> (Serving<Fake>, Place) {
     let serving = fake::honest().await;
     let place = Place::fake(&serving);
     (serving, place)

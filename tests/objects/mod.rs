@@ -2,6 +2,7 @@
 //! small S3 in memory, which can fail and lie. What is not there is left out, and said.
 
 mod behaviours;
+mod benching;
 mod bridge;
 mod command;
 mod contract;

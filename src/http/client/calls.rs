@@ -23,6 +23,17 @@ use crate::service::{
     FenceRequest, Grant, LeaseService, ListRequest, Listed, Proof, Released, Renewed, State, Wait, Watched,
 };
 
+impl HttpClient {
+    /// What a server tells of itself, in the text format of Prometheus.
+    ///
+    /// # Errors
+    /// `Unavailable` when none answers.
+    pub async fn metrics(&self) -> Result<String> {
+        let answer = self.ask(&Call::read(paths::METRICS.to_owned()), &mut Payload::empty()).await?;
+        Ok(String::from_utf8_lossy(&answer).into_owned())
+    }
+}
+
 #[async_trait]
 impl LeaseService for HttpClient {
     async fn acquire(&self, request: AcquireRequest) -> Result<Grant> {

@@ -7,7 +7,7 @@
 //! - [`fs`], [`real`], [`root`]: the seam for system calls, this machine's, and the directory that a store is in.
 //! - [`layout`], [`etag`]: names on disk and in hand.
 //! - [`publish`], [`head`], [`floor`], [`prune`], [`durable`]: the protocol, one rule each.
-//! - [`examine`], [`probe`], [`names`], [`scratch`], [`restored`]: for `lockd verify store`.
+//! - [`examine`], [`probe`], [`names`], [`restored`]: for `lockd verify store`. [`scratch`]: a directory for checks and measurements.
 //! - [`blob`]: large bodies. [`identity`]: whether the store is still the same. [`known`], [`age`], [`watch`], [`keys`]: the rest.
 
 use std::fmt;
