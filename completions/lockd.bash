@@ -19,6 +19,9 @@ _lockd() {
             lockd,acquire)
                 cmd="lockd__subcmd__acquire"
                 ;;
+            lockd,bench)
+                cmd="lockd__subcmd__bench"
+                ;;
             lockd,break)
                 cmd="lockd__subcmd__break"
                 ;;
@@ -95,7 +98,7 @@ _lockd() {
 
     case "${cmd}" in
         lockd)
-            opts="-o -q -v -h -V --server --store --namespace --no-create --env-file --config --output --json --quiet --verbose --color --s3-endpoint --s3-region --s3-allow-http --s3-virtual-hosted --s3-sse --s3-kms-key --azure-endpoint --azure-allow-http --azure-key-file --azure-sas-file --ca-file --help --version exec acquire keepalive release get update edit remove status list watch break fence serve verify config completions man help"
+            opts="-o -q -v -h -V --server --store --namespace --no-create --env-file --config --output --json --quiet --verbose --color --s3-endpoint --s3-region --s3-allow-http --s3-virtual-hosted --s3-sse --s3-kms-key --azure-endpoint --azure-allow-http --azure-key-file --azure-sas-file --ca-file --help --version exec acquire keepalive release get update edit remove status list watch break fence bench serve verify config completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -212,6 +215,124 @@ _lockd() {
                     return 0
                     ;;
                 --for-pid)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --server)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --env-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --s3-endpoint)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --s3-region)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --s3-sse)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --s3-kms-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --azure-endpoint)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --azure-key-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --azure-sas-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ca-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        lockd__subcmd__bench)
+            opts="-o -q -v -h --clients --keys --states --replicas --runs --duration --rate --baseline --tolerance --worker --report --server --store --namespace --no-create --env-file --config --output --json --quiet --verbose --color --s3-endpoint --s3-region --s3-allow-http --s3-virtual-hosted --s3-sse --s3-kms-key --azure-endpoint --azure-allow-http --azure-key-file --azure-sas-file --ca-file --help lease update stream handoff scale raw crash"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --clients)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --keys)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --states)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --replicas)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --runs)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --duration)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --rate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --baseline)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tolerance)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --report)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2334,7 +2455,7 @@ _lockd_with_keys() {
                 ((i++))
                 ;;
             --server=* | --store=* | --namespace=* | --env-file=* | --config=*) flags+=("${words[i]}") ;;
-            --azure-endpoint | --azure-key-file | --azure-sas-file | --ca-file | --color | --conflict-exit-code | --drain | --for-pid | --if-busy | --if-etag | --if-version | --key | --kill-grace | --lease-id | --listen | --log | --max-runtime | --max-ttl | --min-hold | --once-per | --output | --owner | --processes | --reason | --report | --s3-endpoint | --s3-kms-key | --s3-region | --s3-sse | --soak | --token | --ttl | --wait | -E | -o | -w)
+            --azure-endpoint | --azure-key-file | --azure-sas-file | --baseline | --ca-file | --clients | --color | --conflict-exit-code | --drain | --duration | --for-pid | --if-busy | --if-etag | --if-version | --key | --keys | --kill-grace | --lease-id | --listen | --log | --max-runtime | --max-ttl | --min-hold | --once-per | --output | --owner | --processes | --rate | --reason | --replicas | --report | --runs | --s3-endpoint | --s3-kms-key | --s3-region | --s3-sse | --soak | --states | --token | --tolerance | --ttl | --wait | -E | -o | -w)
                 value=${words[i]}
                 ((i++))
                 ;;

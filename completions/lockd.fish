@@ -61,6 +61,7 @@ complete -c lockd -n "__fish_lockd_needs_command" -f -a "list" -d 'List keys: wh
 complete -c lockd -n "__fish_lockd_needs_command" -f -a "watch" -d 'Tell what happens to a key'
 complete -c lockd -n "__fish_lockd_needs_command" -f -a "break" -d 'Free a key by force: its holder can write nothing any more'
 complete -c lockd -n "__fish_lockd_needs_command" -f -a "fence" -d 'Admit or refuse effects by their fencing tokens: for whoever receives them'
+complete -c lockd -n "__fish_lockd_needs_command" -f -a "bench" -d 'Measure how fast a store is'
 complete -c lockd -n "__fish_lockd_needs_command" -f -a "serve" -d 'Run a server'
 complete -c lockd -n "__fish_lockd_needs_command" -f -a "verify" -d 'Check whether a place can hold locks'
 complete -c lockd -n "__fish_lockd_needs_command" -f -a "config" -d 'Write a configuration file, or show the settings that hold'
@@ -478,6 +479,40 @@ complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subco
 complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from check" -l s3-virtual-hosted -d 's3://: put the bucket into the host name of --s3-endpoint, and not into its path [env: LOCKD_S3_VIRTUAL_HOSTED] [default: false]'
 complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from check" -l azure-allow-http -d 'azure://: permit --azure-endpoint http://..., which shows states to everybody on the way [env: LOCKD_AZURE_ALLOW_HTTP] [default: false]'
 complete -c lockd -n "__fish_lockd_using_subcommand fence; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c lockd -n "__fish_lockd_using_subcommand bench" -l clients -d 'Clients at the same time; several numbers, each in its turn' -r
+complete -c lockd -n "__fish_lockd_using_subcommand bench" -l keys -d 'Keys of the suite `scale`; several numbers, each in its turn' -r
+complete -c lockd -n "__fish_lockd_using_subcommand bench" -l states -d 'Sizes of the state in the suite `update`; several, each in its turn' -r
+complete -c lockd -n "__fish_lockd_using_subcommand bench" -l replicas -d 'Engines on the store, as many processes would have; clients take turns' -r
+complete -c lockd -n "__fish_lockd_using_subcommand bench" -l runs -d 'Runs of each work' -r
+complete -c lockd -n "__fish_lockd_using_subcommand bench" -l duration -d 'How long a run is' -r
+complete -c lockd -n "__fish_lockd_using_subcommand bench" -l rate -d 'Operations that are due a second, by all clients together [default: as many as they can]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand bench" -l baseline -d 'Compare with this file, which an earlier run with --json printed' -r -F
+complete -c lockd -n "__fish_lockd_using_subcommand bench" -l tolerance -d 'How much worse than the baseline operations a second or median latency may be' -r
+complete -c lockd -n "__fish_lockd_using_subcommand bench" -l report -d 'Write a page with plots to this file: HTML that needs nothing else' -r -F
+complete -c lockd -n "__fish_lockd_using_subcommand bench" -l server -d 'A running server: http://HOST:PORT or unix:///path; several of one store, with commas, are tried in turn [env: LOCKD_SERVER]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand bench" -l store -d 'Open this store directly, in this process [env: LOCKD_STORE] [default: see `lockd help stores`]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand bench" -l namespace -d 'The namespace of the keys [env: LOCKD_NAMESPACE] [default: default]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand bench" -l env-file -d 'Read settings from this file of NAME=value lines; may be repeated, the last one wins' -r -F
+complete -c lockd -n "__fish_lockd_using_subcommand bench" -l config -d 'The configuration file [env: LOCKD_CONFIG] [default: $XDG_CONFIG_HOME/lockd/config.yaml, /etc/lockd/config.yaml]' -r -F
+complete -c lockd -n "__fish_lockd_using_subcommand bench" -s o -l output -d 'How to print: text, json or yaml' -r
+complete -c lockd -n "__fish_lockd_using_subcommand bench" -l color -d 'Colour: auto, always or never [env: LOCKD_COLOR] [default: auto]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand bench" -l s3-endpoint -d 's3://: the address of the service, when it is not Amazon\'s: https://minio.example.org:9000 [env: LOCKD_S3_ENDPOINT, AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand bench" -l s3-region -d 's3://: the region of the bucket: eu-central-1 [env: LOCKD_S3_REGION, AWS_REGION, AWS_DEFAULT_REGION] [default: us-east-1]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand bench" -l s3-sse -d 's3://: how the service encrypts what it keeps: AES256, aws:kms, aws:kms:dsse or sse-c [env: LOCKD_S3_SSE]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand bench" -l s3-kms-key -d 's3://: the KMS key for --s3-sse aws:kms: alias/lockd [env: LOCKD_S3_KMS_KEY]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand bench" -l azure-endpoint -d 'azure://: the address of the account, when it is not in the public cloud: https://blobs.example.org/account [env: LOCKD_AZURE_ENDPOINT, AZURE_STORAGE_ENDPOINT, AZURE_STORAGE_SERVICE_ENDPOINT]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand bench" -l azure-key-file -d 'azure://: a file with one of the account\'s two keys: /etc/lockd/azure.key [env: LOCKD_AZURE_KEY_FILE]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand bench" -l azure-sas-file -d 'azure://: a file with a shared access signature of the account or the container: /etc/lockd/azure.sas [env: LOCKD_AZURE_SAS_FILE]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand bench" -l ca-file -d 'Certificates (PEM) to trust beside the system\'s own: /etc/ssl/certs/internal.pem [env: LOCKD_CA_FILE]' -r
+complete -c lockd -n "__fish_lockd_using_subcommand bench" -l worker -d 'For `crash`: be one of the processes that are killed'
+complete -c lockd -n "__fish_lockd_using_subcommand bench" -l no-create -d 'Never make a store that is missing [env: LOCKD_NO_CREATE] [default: false]'
+complete -c lockd -n "__fish_lockd_using_subcommand bench" -l json -d 'Print JSON: short for --output json'
+complete -c lockd -n "__fish_lockd_using_subcommand bench" -s q -l quiet -d 'Say nothing but errors'
+complete -c lockd -n "__fish_lockd_using_subcommand bench" -s v -l verbose -d 'Say more: the store in use, for example'
+complete -c lockd -n "__fish_lockd_using_subcommand bench" -l s3-allow-http -d 's3://: permit --s3-endpoint http://..., which shows states to everybody on the way [env: LOCKD_S3_ALLOW_HTTP] [default: false]'
+complete -c lockd -n "__fish_lockd_using_subcommand bench" -l s3-virtual-hosted -d 's3://: put the bucket into the host name of --s3-endpoint, and not into its path [env: LOCKD_S3_VIRTUAL_HOSTED] [default: false]'
+complete -c lockd -n "__fish_lockd_using_subcommand bench" -l azure-allow-http -d 'azure://: permit --azure-endpoint http://..., which shows states to everybody on the way [env: LOCKD_AZURE_ALLOW_HTTP] [default: false]'
+complete -c lockd -n "__fish_lockd_using_subcommand bench" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c lockd -n "__fish_lockd_using_subcommand serve" -l listen -d 'Where to listen: ADDR:PORT or unix:///path; may be repeated [env: LOCKD_LISTEN] [default: 127.0.0.1:9341]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand serve" -l max-ttl -d 'The longest TTL that is given; longer ones are cut [env: LOCKD_MAX_TTL] [default: 30m]' -r
 complete -c lockd -n "__fish_lockd_using_subcommand serve" -l drain -d 'How long holders may go on when the server is asked to end [env: LOCKD_DRAIN] [default: 30s]' -r
@@ -734,7 +769,7 @@ function __lockd_wants_key
         switch $word
             case --
                 return 1
-            case --server --store --namespace --env-file --config --azure-endpoint --azure-key-file --azure-sas-file --ca-file --color --conflict-exit-code --drain --for-pid --if-busy --if-etag --if-version --key --kill-grace --lease-id --listen --log --max-runtime --max-ttl --min-hold --once-per --output --owner --processes --reason --report --s3-endpoint --s3-kms-key --s3-region --s3-sse --soak --token --ttl --wait -E -o -w
+            case --server --store --namespace --env-file --config --azure-endpoint --azure-key-file --azure-sas-file --baseline --ca-file --clients --color --conflict-exit-code --drain --duration --for-pid --if-busy --if-etag --if-version --key --keys --kill-grace --lease-id --listen --log --max-runtime --max-ttl --min-hold --once-per --output --owner --processes --rate --reason --replicas --report --runs --s3-endpoint --s3-kms-key --s3-region --s3-sse --soak --states --token --tolerance --ttl --wait -E -o -w
                 set value yes
             case '-*'
             case '*'
