@@ -94,8 +94,8 @@ impl HttpClient {
     }
 
     /// Makes a call whose answer is a stream.
-    pub(super) async fn open(&self, call: &Call) -> Result<Reply> {
-        self.attempt(call, &mut Payload::empty(), false).await.map(|(reply, _)| reply)
+    pub(super) async fn open(&self, call: &Call, payload: &mut Payload) -> Result<Reply> {
+        self.attempt(call, payload, false).await.map(|(reply, _)| reply)
     }
 
     async fn attempt(&self, call: &Call, payload: &mut Payload, whole: bool) -> Result<(Reply, Bytes)> {
@@ -203,7 +203,9 @@ async fn patient<T>(
 /// What a refusal means: some are for reasons of one server, and another may not have them.
 fn of_refusal(error: Error) -> Tried {
     match error.kind() {
-        ErrorKind::Unavailable | ErrorKind::Draining | ErrorKind::Throttled => Tried::Refused(error),
+        ErrorKind::Unavailable | ErrorKind::Draining | ErrorKind::Throttled | ErrorKind::TooManyStreams => {
+            Tried::Refused(error)
+        }
         ErrorKind::OutcomeUnknown => Tried::Doubt(error, false),
         _ => Tried::Final(error),
     }

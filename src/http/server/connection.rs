@@ -18,6 +18,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use super::accept::Pass;
 use super::answer::Answer;
 use super::line::{Line, Socket};
+use super::streams::Client;
 use super::{Phase, Shared, dispatch};
 use crate::clock::BootTime;
 use crate::limits::{
@@ -31,6 +32,8 @@ pub struct Connection {
     pub shared: Arc<Shared>,
     /// Who is at the other end.
     pub peer: String,
+    /// What it is counted with.
+    pub client: Client,
     pub pass: Pass,
     /// Calls under way, their answers' bodies included.
     calls: AtomicUsize,
@@ -51,10 +54,10 @@ impl Drop for Busy {
 }
 
 impl Connection {
-    pub fn new(shared: Arc<Shared>, peer: String, pass: Pass) -> Arc<Self> {
+    pub fn new(shared: Arc<Shared>, peer: String, client: Client, pass: Pass) -> Arc<Self> {
         let quiet = AtomicU64::new(shared.clock.boot().0);
         shared.metrics.opened();
-        Arc::new(Self { shared, peer, pass, calls: AtomicUsize::new(0), quiet, provisional: Mutex::default() })
+        Arc::new(Self { shared, peer, client, pass, calls: AtomicUsize::new(0), quiet, provisional: Mutex::default() })
     }
 
     /// A call begins.

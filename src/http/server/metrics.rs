@@ -28,6 +28,19 @@ pub struct Metrics {
     connections: Gauge,
     waiters: Gauge<u64, AtomicU64>,
     held: Gauge<u64, AtomicU64>,
+    for_update: Gauge<u64, AtomicU64>,
+    parted: Counter,
+}
+
+/// What is counted when it is asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Standing {
+    /// Calls that wait.
+    pub waiters: usize,
+    /// Leases that may be held.
+    pub held: usize,
+    /// Leases for update that are followed, those that wait included.
+    pub for_update: usize,
 }
 
 impl fmt::Debug for Metrics {
@@ -63,6 +76,8 @@ impl Default for Metrics {
             connections: Gauge::default(),
             waiters: Gauge::default(),
             held: Gauge::default(),
+            for_update: Gauge::default(),
+            parted: Counter::default(),
         };
         metrics.register();
         metrics
@@ -87,6 +102,8 @@ impl Metrics {
         r.register("connections_refused", "Connections closed because there were too many", self.refused.clone());
         r.register("connections", "Open connections", self.connections.clone());
         r.register("waiters", "Acquires and watches under way", self.waiters.clone());
+        r.register("for_update", "Leases for update that are followed or waited for", self.for_update.clone());
+        r.register("for_update_lost", "Leases for update whose client went away before their end", self.parted.clone());
         r.register("held", "Leases granted or renewed here that may still be held", self.held.clone());
     }
 
@@ -140,10 +157,16 @@ impl Metrics {
         self.connections.dec();
     }
 
+    /// The client of a lease for update went away before its end.
+    pub fn parted(&self) {
+        self.parted.inc();
+    }
+
     /// All of it as text.
-    pub fn text(&self, waiters: usize, held: usize) -> String {
-        self.waiters.set(waiters as u64);
-        self.held.set(held as u64);
+    pub fn text(&self, now: Standing) -> String {
+        self.waiters.set(now.waiters as u64);
+        self.held.set(now.held as u64);
+        self.for_update.set(now.for_update as u64);
         let mut text = String::new();
         // Writing to a String does not fail.
         let _ok = encode(&mut text, &self.registry);
