@@ -8,7 +8,13 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt};
+use lockd::entropy::KernelEntropy;
+use lockd::model::{BlobId, FencingToken};
 use lockd::service::{Description, LeaseService};
+use lockd::store::Store;
+use lockd::store::open::{self, OpenOptions};
 use tempfile::TempDir;
 
 use super::clock::JumpClock;
@@ -36,6 +42,8 @@ enum Flow {
     LargeUpdate,
     Keepalive,
     Release,
+    /// A release of a key for which a killed process left blobs.
+    Collect,
     /// An update in an `lsm` store.
     #[cfg(feature = "lsm")]
     LsmUpdate,
@@ -91,13 +99,16 @@ impl Template {
             if flow != Flow::FirstAcquire {
                 let grant = worker.acquire(KEY).await.unwrap();
                 worker.count_up_padded(KEY, &proof(&grant), 100).await.unwrap();
-                if matches!(flow, Flow::Keepalive | Flow::Release) {
+                if matches!(flow, Flow::Keepalive | Flow::Release | Flow::Collect) {
                     lease = Some((grant.lease_id.to_string(), grant.token.0));
                 } else {
                     worker.release(KEY, &proof(&grant)).await.unwrap();
                 }
             }
             engine.close().await;
+            if flow == Flow::Collect {
+                leave_blobs(&store).await;
+            }
             (lease, look(&worker).await.unwrap())
         });
         // Opened again, it cuts the journal that was made with room to spare, which every copy would have, too.
@@ -134,7 +145,7 @@ impl Template {
             Flow::LsmUpdate => command.args(["update", "-n", KEY]).arg(&self.body),
             Flow::Update | Flow::LargeUpdate => command.args(["update", "-n", KEY]).arg(&self.body),
             Flow::Keepalive => command.args(["keepalive", KEY]),
-            Flow::Release => command.args(["release", KEY]),
+            Flow::Release | Flow::Collect => command.args(["release", KEY]),
         };
         command.env_clear().env("HOME", home).env("XDG_RUNTIME_DIR", home).env("LOCKD_STORE", flow.kind().url(store));
         command.env("RUST_BACKTRACE", "0");
@@ -173,6 +184,34 @@ impl Template {
     }
 }
 
+async fn pair(store: &Path) -> Store {
+    open::open(&Kind::Disk.url(store), OpenOptions::system()).await.unwrap().store
+}
+
+/// Blobs of attempts that no record names: their process was killed before its put.
+async fn leave_blobs(store: &Path) {
+    let store = pair(store).await;
+    for _ in 0..3 {
+        let id = BlobId::random(key(KEY).hash(), FencingToken(0), &KernelEntropy);
+        let body = stream::iter([Ok(Bytes::from_static(b"\"left\""))]).boxed();
+        store.blobs.write(&id, body).await.unwrap();
+    }
+}
+
+/// The end of the next lease finds what was not collected.
+async fn collected(store: &Path) -> Result<(), String> {
+    // Its clock does not jump: it waits for what is collected behind the answer.
+    let engine = engine_of(Kind::Disk, store, Arc::new(lockd::clock::SystemClock)).await.map_err(|e| e.to_string())?;
+    let journal = Journal::in_memory();
+    let worker = Worker { engine: &engine, journal: &journal, name: "last", ttl: Duration::from_secs(600) };
+    let grant = worker.acquire(KEY).await.map_err(|e| e.to_string())?;
+    worker.release(KEY, &proof(&grant)).await.map_err(|e| e.to_string())?;
+    engine.close().await;
+    let left = pair(store).await.blobs.list(key(KEY).hash()).await.map_err(|e| e.to_string())?;
+    let left: Vec<_> = left.into_iter().filter(|blob| blob.token() == FencingToken(0)).collect();
+    if left.is_empty() { Ok(()) } else { Err(format!("still there: {left:?}")) }
+}
+
 async fn look(worker: &Worker<'_>) -> lockd::error::Result<Seen> {
     let described = worker.engine.describe(&key(KEY)).await?;
     let n = worker.read(KEY, None).await?.map_or(0, |(_, n)| n);
@@ -188,7 +227,7 @@ fn honest(flow: Flow, status: ExitStatus, said: &str, before: &Seen, now: &Seen)
         #[cfg(feature = "lsm")]
         Flow::LsmUpdate => now.n > before.n,
         Flow::Keepalive => now.described.held.is_some(),
-        Flow::Release => now.described.held.is_none(),
+        Flow::Release | Flow::Collect => now.described.held.is_none(),
     };
     match code {
         0 if !applied => Err("it said done, and it is not".into()),
@@ -222,6 +261,9 @@ fn one(template: &Template, flow: Flow, inject: &str, rng: &mut Rng) -> Result<E
         journal.note(Fact::Tried { key: KEY.into(), token: 0, n: now.n });
         worker.take_over(KEY, &clock, rng).await.map_err(text)?;
         engine.close().await;
+        if flow == Flow::Collect {
+            collected(&store).await?;
+        }
         check(&journal.facts(), &worker.finals([KEY]).await.map_err(text)?).map(drop)
     })
     .map_err(context)?;
@@ -305,7 +347,7 @@ fn the_other_commands_are_honest_when_a_system_call_fails_or_is_the_last() {
         (false, true) => 7,
         (false, false) => 40,
     };
-    for flow in [Flow::FirstAcquire, Flow::LargeUpdate, Flow::Keepalive, Flow::Release] {
+    for flow in [Flow::FirstAcquire, Flow::LargeUpdate, Flow::Keepalive, Flow::Release, Flow::Collect] {
         enumerate(flow, every);
     }
 }

@@ -1,7 +1,7 @@
 //! Histories: every call of the service with its beginning, its end and its answer, as lines of JSON, and two checks of them
 //! that know nothing of how they came about. `docs/history.md` has the format.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
@@ -79,6 +79,9 @@ pub enum Answer {
     Granted {
         token: u64,
         version: u64,
+        /// It stands only once it was confirmed by a renewal.
+        #[serde(default, skip_serializing_if = "is_false")]
+        provisional: bool,
     },
     Renewed,
     Updated {
@@ -153,10 +156,15 @@ pub struct Figures {
     pub undecided: u64,
 }
 
+/// The run, the key, the lease.
+type Of<'a> = (Option<u64>, &'a str, String);
+
 /// Calls by run and key.
 pub fn by_key(events: &[Event]) -> BTreeMap<(Option<u64>, &str), OfKey> {
     let mut keys: BTreeMap<_, OfKey> = BTreeMap::new();
     let mut open: BTreeMap<(Option<u64>, &str, u64), usize> = BTreeMap::new();
+    let mut renewed: BTreeSet<Of> = BTreeSet::new();
+    let mut given_back: Vec<(Of, Call)> = Vec::new();
     for (position, event) in events.iter().enumerate() {
         let of = keys.entry((event.run, event.key.as_str())).or_default();
         let id = (event.run, event.by.as_str(), event.call);
@@ -169,30 +177,60 @@ pub fn by_key(events: &[Event]) -> BTreeMap<(Option<u64>, &str), OfKey> {
                 if let Some(call) = open.remove(&id).and_then(|n| of.calls.get_mut(n)) {
                     call.answer = Some(answer.clone());
                     call.returned = Some(position);
-                    let hidden = hidden(call, position);
-                    of.calls.extend(hidden);
+                    let lease = |lease: &String| (event.run, event.key.as_str(), lease.clone());
+                    match (&call.op, answer) {
+                        (Op::Renew { lease: id, .. }, Answer::Renewed) => drop(renewed.insert(lease(id))),
+                        (Op::Acquire { lease: id }, Answer::Granted { provisional: true, .. }) => {
+                            given_back.push((lease(id), give_back(id, call.invoked)));
+                        }
+                        _ => {}
+                    }
+                    let hidden = [beside(call, position), earlier(call, &of.writes)];
+                    of.calls.extend(hidden.into_iter().flatten());
                 }
             }
             What::Wrote(wrote) => of.writes.push((position, wrote.clone())),
         }
     }
+    // What was renewed is confirmed: its server keeps it.
+    for (lease, call) in given_back.into_iter().filter(|(lease, _)| !renewed.contains(lease)) {
+        keys.entry((lease.0, lease.1)).or_default().calls.push(call);
+    }
     keys
 }
 
+/// A server takes a grant back that nobody may be using.
+fn give_back(lease: &str, invoked: usize) -> Call {
+    let op = Op::Release { lease: lease.to_owned(), token: None, txn: false, rollback: true };
+    Call { op, answer: None, invoked, returned: None }
+}
+
 /// What a call may have done beside its answer.
-fn hidden(call: &Call, returned: usize) -> Option<Call> {
+fn beside(call: &Call, returned: usize) -> Option<Call> {
     let Op::Acquire { lease } = &call.op else { return None };
-    let (op, invoked) = match call.answer.as_ref()? {
+    match call.answer.as_ref()? {
         // A grant whose client has gone is given back by whoever wrote it.
-        Answer::Left => {
-            let op = Op::Release { lease: lease.clone(), token: None, txn: false, rollback: true };
-            (op, returned)
-        }
+        Answer::Left => Some(give_back(lease, returned)),
         // It is over: whether it was granted before that, by this very call, is not said.
-        Answer::Refused { why, .. } if why == "LeaseEnded" => (call.op.clone(), call.invoked),
-        _ => return None,
-    };
-    Some(Call { op, answer: None, invoked, returned: None })
+        Answer::Refused { why, .. } if why == "LeaseEnded" => {
+            Some(Call { op: call.op.clone(), answer: None, invoked: call.invoked, returned: None })
+        }
+        _ => None,
+    }
+}
+
+/// A grant whose writer could not learn of it, as too many writes had come after it: the lease had ended by then and was forgotten,
+/// and the same call was granted it anew. Only the store's writes can tell.
+fn earlier(call: &Call, writes: &[(usize, Wrote)]) -> Option<Call> {
+    let (Op::Acquire { lease }, Some(Answer::Granted { token, .. })) = (&call.op, &call.answer) else { return None };
+    let during = writes.iter().rev().take_while(|(at, _)| *at > call.invoked);
+    let mut others = during.filter(|(_, wrote)| wrote.lease.as_ref() == Some(lease) && wrote.token != *token);
+    others.next().map(|_| Call { op: call.op.clone(), answer: None, invoked: call.invoked, returned: None })
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 /// Both checks, of every key.

@@ -111,7 +111,11 @@ impl<S: LeaseService> LeaseService for Recorded<S> {
         let key = request.key.clone();
         let call = self.begin(&key, Op::Acquire { lease: request.lease_id.to_string() });
         let result = self.service.acquire(request).await;
-        call.end(result, |grant| Answer::Granted { token: grant.token.0, version: grant.version.0 })
+        call.end(result, |grant| Answer::Granted {
+            token: grant.token.0,
+            version: grant.version.0,
+            provisional: grant.confirm_within.is_some(),
+        })
     }
 
     /// To the record it is an acquire; the state that comes with it was read after that.

@@ -109,7 +109,7 @@ impl Key {
     fn acquire(&self, lease: &str, changing: bool) -> Vec<Step> {
         let version = self.visible().version;
         if self.holds(lease) {
-            return vec![told(Answer::Granted { token: self.token, version })];
+            return vec![told(granted(self.token, version))];
         }
         if self.ended(lease).is_some() {
             return vec![refused("LeaseEnded")];
@@ -123,7 +123,7 @@ impl Key {
             next.end(None);
             next.token += 1;
             next.lease = Some(lease.to_owned());
-            let answer = Answer::Granted { token: next.token, version: next.committed.version };
+            let answer = granted(next.token, next.committed.version);
             steps.push(Step { answer, next: Some(next) });
         }
         steps
@@ -210,6 +210,10 @@ impl Key {
     }
 }
 
+fn granted(token: u64, version: u64) -> Answer {
+    Answer::Granted { token, version, provisional: false }
+}
+
 fn state(state: State) -> Answer {
     match state.there {
         true => Answer::State { version: state.version, etag: String::new() },
@@ -230,6 +234,8 @@ pub fn fits(told: &Answer, step: &Answer) -> bool {
             (version, changed) == (v, c)
         }
         (A::State { version, .. }, A::State { version: v, .. }) => version == v,
+        // Whether it is to be confirmed is not the key's affair.
+        (A::Granted { token, version, .. }, A::Granted { token: t, version: v, .. }) => (token, version) == (t, v),
         _ => told == step,
     }
 }

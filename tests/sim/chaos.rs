@@ -163,6 +163,8 @@ impl Run {
         self.boot(host);
         for script in self.scripts.iter_mut().filter(|script| script.host == host) {
             script.held = None;
+            // What a command had printed is gone with the shell that would have read it.
+            *script.output.lock().unwrap() = None;
         }
         for proc in there {
             self.crash(proc);

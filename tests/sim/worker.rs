@@ -146,7 +146,7 @@ async fn held(actor: &Actor, rng: &mut Rng, key: usize, mut lease: Lease) {
     if rng.chance(800) {
         wrong_proof(actor, rng, key, &proof, &lease.txn).await;
     }
-    let mut last = 0;
+    let (mut last, mut staged_last) = (0, 0);
     let mut version = None;
     for _ in 0..changes {
         pause(actor, rng, &lease, think).await;
@@ -162,7 +162,13 @@ async fn held(actor: &Actor, rng: &mut Rng, key: usize, mut lease: Lease) {
             n => {
                 let guards = Guards { version: version.filter(|_| n == 2), etag: None };
                 match actor.update(rng, key, &proof, guards).await {
-                    Ok(changed) => (last, version) = (changed.version.0, Some(changed.version)),
+                    Ok(changed) => {
+                        (last, version) = (changed.version.0, Some(changed.version));
+                        // What changed nothing staged nothing, and is answered without a write: no commit can lose it.
+                        if changed.changed {
+                            staged_last = last;
+                        }
+                    }
                     Err(e) if e.kind() == ErrorKind::OutcomeUnknown => version = None,
                     Err(_) => {}
                 }
@@ -175,7 +181,7 @@ async fn held(actor: &Actor, rng: &mut Rng, key: usize, mut lease: Lease) {
         let by_deadline = why.message().contains("could not be renewed in time");
         actor.count(if by_deadline { C::LostByDeadline } else { C::LostByAnswer });
     }
-    give_up(actor, rng, key, lease, &proof, last).await;
+    give_up(actor, rng, key, lease, &proof, staged_last).await;
 }
 
 /// A proof of which one part does not fit is refused.
