@@ -16,6 +16,24 @@ use crate::service::{Busy, Following, ForUpdate, LeaseEnd, OnDisconnect, State};
 /// A lease for update: it came with its state, which it hands over once, and its loss is told as it happens. It cannot be read
 /// again; all else is as for a [`Lease`].
 ///
+/// ```
+/// use lockd::client::Client;
+/// use lockd::service::OnDisconnect;
+///
+/// # async fn example() -> lockd::error::Result<()> {
+/// let client = Client::open("mem://").await?;
+/// let options = client.options("backup/db")?;
+/// let mut lease = client.acquire_for_update(options, OnDisconnect::Expire, |_busy| ()).await?;
+/// lease.keep_alive();
+/// let runs: u64 = lease.take().await?.unwrap_or(0);
+/// lease.save(&(runs + 1)).await?;
+/// lease.release().await?;
+/// # Ok(())
+/// # }
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+/// # runtime.block_on(example()).unwrap();
+/// ```
+///
 /// Through a server the request lasts as long as the lease. Should its connection break, the lease passes on as soon as that is
 /// safe; see [`OnDisconnect`].
 pub type UpdateLease = Lease<Streamed>;
