@@ -214,6 +214,8 @@ pub const ANSWER_BYTES: usize = 16 * 1024 * 1024;
 pub const REPEAT_BYTES: usize = 1024 * 1024;
 /// From this size on a state is only sent once the server has looked at the headers.
 pub const EXPECT_BYTES: usize = 64 * 1024;
+/// How long a client waits to be asked for a body that it announced, before it sends it unasked.
+pub const CONTINUE_PATIENCE: Duration = Duration::from_secs(1);
 /// How often a server shows on a stream of events that it is alive.
 pub const STREAM_BEAT: Duration = Duration::from_secs(15);
 /// How long a stream of events may be silent before the client gives it up.

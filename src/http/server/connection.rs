@@ -17,6 +17,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 use super::accept::Pass;
 use super::answer::Answer;
+use super::farewell::Farewell;
 use super::line::{Line, Socket};
 use super::streams::Client;
 use super::{Phase, Shared, dispatch};
@@ -98,7 +99,8 @@ pub async fn serve(connection: Arc<Connection>, mut socket: Socket) {
     let clock = Arc::clone(&connection.shared.clock);
     let told = clock.timeout_at(clock.boot() + FIRST_BYTE, sniff(&mut socket)).await;
     if let Some(Some((protocol, ahead))) = told {
-        let line = TokioIo::new(Line::new(socket, ahead, clock));
+        let farewell = matches!(protocol, Protocol::Http2).then(|| Farewell::after_preface(PREFACE.len()));
+        let line = TokioIo::new(Line::new(socket, ahead, clock, farewell));
         let ended = match protocol {
             Protocol::Http1 => http1(&connection, line).await,
             Protocol::Http2 => http2(&connection, line).await,

@@ -1,6 +1,7 @@
 //! The server: the API of a [`LeaseService`] over TCP and unix sockets.
 //!
-//! - [`address`]: where it listens. `accept`, `connection`, `line`: connections and their limits.
+//! - [`address`]: where it listens. `accept`, `connection`, `line`, `farewell`: connections, their limits
+//!   and their end.
 //! - `dispatch`: from a request to an answer. `route`: the calls. `calls`: one function for each.
 //! - `lanes`: permits, so that no flood starves renewals. `held`: the leases that a drain waits for.
 //! - `streams`: the leases for update that are followed, and how many may be.
@@ -13,6 +14,7 @@ mod body;
 mod calls;
 mod connection;
 mod dispatch;
+mod farewell;
 mod held;
 mod lanes;
 mod line;
