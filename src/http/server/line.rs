@@ -52,12 +52,12 @@ impl Line {
 
     /// After a farewell what came with it counts no more.
     fn heard(&mut self, bytes: &[u8]) -> Poll<io::Result<()>> {
-        match &mut self.farewell {
-            Some(farewell) if farewell.said(bytes) => {
-                Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the peer ended it with an error")))
-            }
-            _ => Poll::Ready(Ok(())),
-        }
+        let said = self.farewell.as_mut().is_some_and(|farewell| farewell.said(bytes));
+        Poll::Ready(match said {
+            true => Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the peer ended it with an error")),
+            false => Ok(()),
+        })
+    }
     }
 
     /// A write that got no further runs against the clock.
