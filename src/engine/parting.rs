@@ -96,7 +96,7 @@ impl Engine {
                 }
                 Err(error) => Err(error),
             };
-            if tried.is_err() && clock.boot() >= give_up {
+            if tried.is_ok() || clock.boot() >= give_up {
                 return;
             }
             clock.sleep(BACKOFF_MAX).await;

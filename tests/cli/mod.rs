@@ -20,7 +20,7 @@ mod pty;
 mod readme;
 mod replicas;
 mod scripts;
-mod serve;
+pub mod serve;
 mod servers;
 mod settings;
 mod shells;

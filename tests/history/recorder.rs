@@ -123,7 +123,10 @@ impl<S: LeaseService> LeaseService for Recorded<S> {
         let key = request.key.clone();
         let call = self.begin(&key, Op::Acquire { lease: request.lease_id.to_string() });
         let result = self.service.acquire_for_update(request, on_disconnect).await;
-        call.end(result, |taken| Answer::Granted { token: taken.grant.token.0, version: taken.grant.version.0 })
+        call.end(result, |taken| {
+            let (grant, provisional) = (&taken.grant, taken.grant.confirm_within.is_some());
+            Answer::Granted { token: grant.token.0, version: grant.version.0, provisional }
+        })
     }
 
     async fn keepalive(&self, key: &Key, proof: &Proof, ttl: Ttl) -> Result<Renewed> {

@@ -58,7 +58,6 @@ impl Line {
             false => Ok(()),
         })
     }
-    }
 
     /// A write that got no further runs against the clock.
     fn stalled<T>(&mut self, cx: &mut Context<'_>, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {

@@ -1,7 +1,7 @@
 //! `lockd serve` as a process: addresses, settings, logs, signals, memory; several on one store, and killed.
 
 mod replicas;
-mod server;
+pub mod server;
 
 use std::os::unix::fs::PermissionsExt;
 
