@@ -271,6 +271,7 @@ fn a_key_that_stays_busy_fails_in_the_shell_as_ever() {
     for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130), (Signal::KILL, -9)] {
         let waiter = Running::of(&mut sandbox.lockd(&["acquire", "--keep", "--ttl", "10m", "k"]));
         keeper(&sandbox);
+        waiter.until_it_listens();
         waiter.signal(signal);
         assert_eq!(waiter.end().0, code);
         until("no keeper is left", || keepers(&sandbox).is_empty().then_some(()));

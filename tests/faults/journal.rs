@@ -47,11 +47,7 @@ impl Journal {
 
     pub fn note(&self, fact: Fact) {
         match &self.file {
-            Some(file) => {
-                // On a line of its own, whatever a process that was killed left before it.
-                let line = format!("\n{}\n", serde_json::to_string(&fact).unwrap());
-                assert_eq!((&**file).write(line.as_bytes()).unwrap(), line.len(), "a journal line was cut");
-            }
+            Some(file) => append(file, &fact),
             None => self.facts.lock().unwrap().push(fact),
         }
     }
@@ -65,6 +61,12 @@ impl Journal {
     pub fn read(path: &Path) -> Vec<Fact> {
         history::whole_lines(&std::fs::read_to_string(path).unwrap_or_default())
     }
+}
+
+/// Adds a value as a line of its own, whatever a process that was killed left before it.
+fn append(mut file: &File, value: &impl Serialize) {
+    let line = format!("\n{}\n", serde_json::to_string(value).unwrap());
+    assert_eq!(file.write(line.as_bytes()).unwrap(), line.len(), "a line was cut");
 }
 
 /// Where the history of the calls behind a journal is.
@@ -94,9 +96,7 @@ impl Log for FileLog {
 
     fn note(&self, call: u64, key: &str, what: What) {
         let (at, by) = (SystemClock.boot().0, self.name.clone());
-        let line = history::lines(&[Event { run: None, at, by, call, key: key.to_owned(), what }]);
-        let line = format!("\n{line}");
-        assert_eq!((&self.file).write(line.as_bytes()).unwrap(), line.len(), "a line of the history was cut");
+        append(&self.file, &Event { run: None, at, by, call, key: key.to_owned(), what });
     }
 }
 

@@ -198,18 +198,17 @@ async fn leave_blobs(store: &Path) {
     }
 }
 
-/// The end of the next lease finds what was not collected.
-async fn collected(store: &Path) -> Result<(), String> {
+/// The blobs of those attempts that are there after the end of another lease.
+async fn left_after_another_lease(store: &Path) -> lockd::error::Result<Vec<BlobId>> {
     // Its clock does not jump: it waits for what is collected behind the answer.
-    let engine = engine_of(Kind::Disk, store, Arc::new(lockd::clock::SystemClock)).await.map_err(|e| e.to_string())?;
+    let engine = engine_of(Kind::Disk, store, Arc::new(lockd::clock::SystemClock)).await?;
     let journal = Journal::in_memory();
     let worker = Worker { engine: &engine, journal: &journal, name: "last", ttl: Duration::from_secs(600) };
-    let grant = worker.acquire(KEY).await.map_err(|e| e.to_string())?;
-    worker.release(KEY, &proof(&grant)).await.map_err(|e| e.to_string())?;
+    let grant = worker.acquire(KEY).await?;
+    worker.release(KEY, &proof(&grant)).await?;
     engine.close().await;
-    let left = pair(store).await.blobs.list(key(KEY).hash()).await.map_err(|e| e.to_string())?;
-    let left: Vec<_> = left.into_iter().filter(|blob| blob.token() == FencingToken(0)).collect();
-    if left.is_empty() { Ok(()) } else { Err(format!("still there: {left:?}")) }
+    let there = pair(store).await.blobs.list(key(KEY).hash()).await?;
+    Ok(there.into_iter().filter(|blob| blob.token() == FencingToken(0)).collect())
 }
 
 async fn look(worker: &Worker<'_>) -> lockd::error::Result<Seen> {
@@ -262,7 +261,10 @@ fn one(template: &Template, flow: Flow, inject: &str, rng: &mut Rng) -> Result<E
         worker.take_over(KEY, &clock, rng).await.map_err(text)?;
         engine.close().await;
         if flow == Flow::Collect {
-            collected(&store).await?;
+            let left = left_after_another_lease(&store).await.map_err(text)?;
+            if !left.is_empty() {
+                return Err(format!("still there: {left:?}"));
+            }
         }
         check(&journal.facts(), &worker.finals([KEY]).await.map_err(text)?).map(drop)
     })

@@ -62,6 +62,8 @@ impl Kind {
 pub enum Task {
     /// Cycles on keys picked at random, by several at once; so many each, or until killed.
     Cycles { keys: usize, cycles: Option<u64>, abandon: bool, at_once: u64 },
+    /// Cycles, until killed, while the store may be away for longer than one request may take: it says then that it was not applied.
+    ThroughOutage { keys: usize },
     /// The store's contract.
     Conformance,
     /// Takes the key `cut`, says so by making the file, and once `go` is there tries to write.
@@ -186,7 +188,10 @@ async fn carry_out_on(engine: &Engine, orders: &Orders) {
     let worker = Worker { engine: &recorded, journal: &journal, name: &orders.name, ttl };
     let mut rng = Rng::new(orders.seed);
     match &orders.task {
-        Task::Cycles { keys, cycles, abandon, at_once: 1 } => cycle(&worker, *keys, *cycles, *abandon, &mut rng).await,
+        Task::Cycles { keys, cycles, abandon, at_once: 1 } => {
+            cycle(&worker, *keys, *cycles, *abandon, false, &mut rng).await;
+        }
+        Task::ThroughOutage { keys } => cycle(&worker, *keys, None, false, true, &mut rng).await,
         Task::Cycles { keys, cycles, abandon, at_once } => {
             let others = (0..*at_once).map(|n| {
                 let orders = Orders {
@@ -206,7 +211,7 @@ async fn carry_out_on(engine: &Engine, orders: &Orders) {
     }
 }
 
-async fn cycle(worker: &Worker<'_>, keys: usize, cycles: Option<u64>, abandon: bool, rng: &mut Rng) {
+async fn cycle(worker: &Worker<'_>, keys: usize, cycles: Option<u64>, abandon: bool, outage: bool, rng: &mut Rng) {
     let clock: &dyn Clock = &SystemClock;
     let (mut done, mut busy, mut lost, mut doubted) = (0, 0, 0, 0);
     while cycles.is_none_or(|cycles| done < cycles) {
@@ -221,6 +226,7 @@ async fn cycle(worker: &Worker<'_>, keys: usize, cycles: Option<u64>, abandon: b
             Err(e) if is_lost(e.kind()) => lost += 1,
             // Honest, and checked like any other question without an answer.
             Err(e) if e.kind() == ErrorKind::OutcomeUnknown => doubted += 1,
+            Err(e) if outage && e.kind() == ErrorKind::Unavailable => println!("not applied: {e}"),
             Err(e) => panic!("{on}: {e} ({:?})", e.kind()),
         }
     }

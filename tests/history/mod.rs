@@ -185,8 +185,8 @@ pub fn by_key(events: &[Event]) -> BTreeMap<(Option<u64>, &str), OfKey> {
                         }
                         _ => {}
                     }
-                    let hidden = [beside(call, position), earlier(call, &of.writes)];
-                    of.calls.extend(hidden.into_iter().flatten());
+                    let hidden = hidden(call, position, &of.writes);
+                    of.calls.extend(hidden);
                 }
             }
             What::Wrote(wrote) => of.writes.push((position, wrote.clone())),
@@ -206,31 +206,34 @@ fn give_back(lease: &str, invoked: usize) -> Call {
 }
 
 /// What a call may have done beside its answer.
-fn beside(call: &Call, returned: usize) -> Option<Call> {
+fn hidden(call: &Call, returned: usize, writes: &[(usize, Wrote)]) -> Option<Call> {
     let Op::Acquire { lease } = &call.op else { return None };
     match call.answer.as_ref()? {
         // A grant whose client has gone is given back by whoever wrote it.
         Answer::Left => Some(give_back(lease, returned)),
         // It is over: whether it was granted before that, by this very call, is not said.
-        Answer::Refused { why, .. } if why == "LeaseEnded" => {
-            Some(Call { op: call.op.clone(), answer: None, invoked: call.invoked, returned: None })
-        }
+        Answer::Refused { why, .. } if why == "LeaseEnded" => Some(unanswered(call)),
+        // Its writer could not learn of an earlier grant, as too many writes had come after that: the lease had ended by then and
+        // was forgotten, and the same call was granted it anew. Only the store's writes can tell.
+        Answer::Granted { token, .. } if granted_before(lease, *token, call.invoked, writes) => Some(unanswered(call)),
         _ => None,
     }
 }
 
-/// A grant whose writer could not learn of it, as too many writes had come after it: the lease had ended by then and was forgotten,
-/// and the same call was granted it anew. Only the store's writes can tell.
-fn earlier(call: &Call, writes: &[(usize, Wrote)]) -> Option<Call> {
-    let (Op::Acquire { lease }, Some(Answer::Granted { token, .. })) = (&call.op, &call.answer) else { return None };
-    let during = writes.iter().rev().take_while(|(at, _)| *at > call.invoked);
-    let mut others = during.filter(|(_, wrote)| wrote.lease.as_ref() == Some(lease) && wrote.token != *token);
-    others.next().map(|_| Call { op: call.op.clone(), answer: None, invoked: call.invoked, returned: None })
+/// The same call once more, of which nothing was heard.
+fn unanswered(call: &Call) -> Call {
+    Call { op: call.op.clone(), answer: None, invoked: call.invoked, returned: None }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
 fn is_false(flag: &bool) -> bool {
     !*flag
+}
+
+/// Whether this lease was written under another token, too, since a call for it began.
+fn granted_before(lease: &String, token: u64, invoked: usize, writes: &[(usize, Wrote)]) -> bool {
+    let mut since = writes.iter().rev().take_while(|(at, _)| *at > invoked);
+    since.any(|(_, wrote)| wrote.lease.as_ref() == Some(lease) && wrote.token != token)
 }
 
 /// Both checks, of every key.

@@ -174,6 +174,16 @@ impl Running {
         rustix::process::kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
+    /// Waits until it has a handler for what tells it to stop: before that a signal ends it by itself.
+    pub fn until_it_listens(&self) {
+        let told = [Signal::INT, Signal::TERM].iter().fold(0, |mask, signal| mask | 1_u64 << (signal.as_raw() - 1));
+        until("it listens for signals", || {
+            let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+            let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+            (u64::from_str_radix(caught.trim(), 16).unwrap() & told == told).then_some(())
+        });
+    }
+
     /// The guard of this exec: its only child.
     pub fn guard(&self) -> Pid {
         let list = format!("/proc/{0}/task/{0}/children", self.pid());
