@@ -11,12 +11,12 @@ use lockd::connect::Carrier;
 use lockd::entropy::KernelEntropy;
 use lockd::error::ErrorKind;
 use lockd::limits::takeover_age;
-use lockd::model::{How, Owner, Reason, Version};
+use lockd::model::{How, Owner, Reason, StateEtag, Version};
 use lockd::service::{BreakRequest, Expected, ForUpdate, Guards, LeaseEnd, OnDisconnect, Released, Wait};
 
 use crate::support::full;
 use crate::support::world::{
-    Peer, TTL, World, all as whole, ask, body, change, committed, key, options, proof, staged,
+    Over, Peer, TTL, World, all as whole, ask, body, change, committed, key, options, proof, staged,
 };
 
 #[tokio::test(start_paused = true)]
@@ -37,6 +37,11 @@ async fn over_blocking_calls() {
 #[tokio::test]
 async fn over_asynchronous_calls() {
     all(|| std::future::ready(World::served(Carrier::Runtime))).await;
+}
+
+#[tokio::test]
+async fn over_http2() {
+    all(|| std::future::ready(World::served(Over::Http2))).await;
 }
 
 #[cfg(feature = "lsm")]
@@ -143,6 +148,11 @@ async fn conflicts_and_rollbacks_change_nothing(w: World) {
     stale.guards = Guards { version: Some(Version(grant.version.0 + 1)), etag: None };
     let e = a.update(stale, Expected::default(), body("2")).await.unwrap_err();
     assert_eq!((e.kind(), e.details().current_version), (ErrorKind::VersionConflict, Some(grant.version)));
+    let mut other = change("k", proof(&grant));
+    other.guards = Guards { version: None, etag: Some(StateEtag::from_caller(&"0".repeat(64))) };
+    let e = a.update(other, Expected::default(), body("2")).await.unwrap_err();
+    assert_eq!(e.kind(), ErrorKind::EtagMismatch);
+    assert_eq!(e.details().current_etag.as_deref(), grant.etag.as_ref().map(|etag| etag.as_str()));
     let mut good = change("k", staged(&grant));
     good.guards = Guards { version: Some(grant.version), etag: grant.etag.clone() };
     a.update(good, Expected::default(), body("3")).await.unwrap();
@@ -224,13 +234,17 @@ async fn a_sign_of_life_after_the_connection_went_counts(w: World) {
 
 async fn a_silent_holder_is_taken_over(w: World) {
     let (a, b) = (w.peer().await, w.peer().await);
-    let began = w.clock.boot();
-    let mut held = open(&a, OnDisconnect::Expire).await;
-    let next = b.acquire(ask("k", WAIT)).await.unwrap();
-    assert!(next.taken_over && w.clock.boot().since(began) >= takeover_age(TTL));
-    assert_eq!(held.following.end().await, Some(LeaseEnd::Lost));
-    let e = a.update(change("k", proof(&held.grant)), Expected::default(), body("1")).await.unwrap_err();
-    assert_eq!(e.kind(), ErrorKind::LeaseExpired);
+    // While the connection stands there is no other end, whatever was said of its loss.
+    for how in [OnDisconnect::Expire, OnDisconnect::Release] {
+        let began = w.clock.boot();
+        let mut held = open(&a, how).await;
+        let next = b.acquire(ask("k", WAIT)).await.unwrap();
+        assert!(next.taken_over && w.clock.boot().since(began) >= takeover_age(TTL), "{how:?}");
+        assert_eq!(held.following.end().await, Some(LeaseEnd::Lost));
+        let e = a.update(change("k", proof(&held.grant)), Expected::default(), body("1")).await.unwrap_err();
+        assert_eq!(e.kind(), ErrorKind::LeaseExpired);
+        b.release(&key("k"), &next.lease_id, Some(&proof(&next)), false).await.unwrap();
+    }
 }
 
 async fn a_wait_that_is_given_up_takes_no_place(w: World) {

@@ -51,6 +51,7 @@ impl Drop for Busy {
     fn drop(&mut self) {
         self.0.quiet.store(self.0.shared.clock.boot().0, Ordering::SeqCst);
         self.0.calls.fetch_sub(1, Ordering::SeqCst);
+        self.0.shared.metrics.over();
     }
 }
 
@@ -64,6 +65,7 @@ impl Connection {
     /// A call begins.
     pub fn busy(self: &Arc<Self>) -> Busy {
         self.calls.fetch_add(1, Ordering::SeqCst);
+        self.shared.metrics.began();
         Busy(Arc::clone(self))
     }
 

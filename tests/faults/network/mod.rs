@@ -8,7 +8,7 @@ mod between;
 mod crowd;
 mod fuzz;
 mod hostile;
-mod http2;
+mod killed;
 mod proxy;
 mod raw;
 
@@ -73,6 +73,11 @@ impl Place {
         let text = text.to_owned();
         self.service.update(change(name, proof(&held)), Default::default(), body(text)).await.unwrap();
         self.service.release(&key(name), &held.lease_id, Some(&proof(&held)), false).await.unwrap();
+    }
+
+    /// Calls of others that are under way.
+    fn under_way(&self) -> u64 {
+        self.metric("lockd_calls_under_way") - 1
     }
 
     async fn waiters(&self, name: &str) -> u64 {

@@ -84,7 +84,7 @@ impl Raw {
                 bytes.extend(frame(DATA, last, 1, chunk));
             }
         } else {
-            let len = body.len() + if whole { 0 } else { 100_000 };
+            let len = body.len() + if whole { 0 } else { 1_000 };
             let mut head = format!("POST {target} HTTP/1.1\r\nHost: t\r\nContent-Length: {len}\r\n");
             for (name, value) in headers {
                 head.push_str(&format!("{name}: {value}\r\n"));

@@ -1,5 +1,7 @@
 //! For operators and receivers of effects: break, fence, health, metrics.
 
+use tokio::runtime::Handle;
+
 use super::Asked;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::server::Phase;
@@ -78,6 +80,7 @@ pub fn metrics(asked: Asked<'_>) -> Answer {
         waiters: shared.lanes.waiting(),
         held: shared.held.count(shared.clock.boot()),
         for_update: shared.streams.count(),
+        tasks: Handle::current().metrics().num_alive_tasks(),
     });
     typed("application/openmetrics-text; version=1.0.0; charset=utf-8", full(text))
 }

@@ -8,7 +8,8 @@ use h2::SendStream;
 use http::Request;
 use lockd::error::{Error, ErrorKind, Result};
 use lockd::http::client::{Address, Body, Failure, Head, Reply, Wire};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinHandle;
 
 pub struct Http2;
@@ -27,8 +28,7 @@ impl Wire for Http2 {
     async fn send(&self, to: &Address, head: Head, body: Body<'_>) -> Result<Reply, Failure> {
         let not_sent = |e: &dyn std::error::Error| Failure { sent: false, why: e.to_string() };
         let broke = |e: h2::Error| Failure { sent: true, why: e.to_string() };
-        let Address::Tcp { host, port } = to else { panic!("{to} is not served here") };
-        let stream = TcpStream::connect((host.as_str(), *port)).await.map_err(|e| not_sent(&e))?;
+        let stream = connect(to).await.map_err(|e| not_sent(&e))?;
         let (send, connection) = h2::client::handshake(stream).await.map_err(|e| not_sent(&e))?;
         let line = Line(tokio::spawn(async move {
             let _told = connection.await;
@@ -58,6 +58,16 @@ impl Wire for Http2 {
         });
         Ok(Reply { status: parts.status.as_u16(), headers: parts.headers, body: body.boxed() })
     }
+}
+
+trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Socket for T {}
+
+async fn connect(to: &Address) -> std::io::Result<Box<dyn Socket>> {
+    Ok(match to {
+        Address::Tcp { host, port } => Box::new(TcpStream::connect((host.as_str(), *port)).await?),
+        Address::Unix(path) => Box::new(UnixStream::connect(path).await?),
+    })
 }
 
 /// Whether all of it was sent, or the server wants no more.
