@@ -28,6 +28,8 @@ pub enum ErrorKind {
     Unavailable,
     /// Too many requests: certainly not applied.
     Throttled,
+    /// The server follows as many leases for update as it can, in all or for this client: certainly not applied.
+    TooManyStreams,
     /// The server is shutting down: certainly not applied.
     Draining,
     /// A fault of lockd itself.
@@ -95,6 +97,7 @@ impl ErrorKind {
         K::Sha256Mismatch,
         K::Unavailable,
         K::Throttled,
+        K::TooManyStreams,
         K::Draining,
         K::Internal,
         K::CannotCreate,
@@ -135,6 +138,7 @@ impl ErrorKind {
             K::Sha256Mismatch => (65, 409, "expected_sha256_mismatch"),
             K::Unavailable => (69, 503, "unavailable"),
             K::Throttled => (69, 429, "throttled"),
+            K::TooManyStreams => (69, 429, "for_update_busy"),
             K::Draining => (69, 503, "shutdown_draining"),
             K::Internal => (70, 500, "internal"),
             K::CannotCreate => (73, 500, "cannot_create"),

@@ -139,6 +139,12 @@ pub fn renew_every(ttl: Duration) -> Duration {
     ttl / 3
 }
 
+/// The stream of a lease for update shows that it stands this often: a third of the TTL or 5 s, the smaller.
+#[must_use]
+pub fn for_update_beat(ttl: Duration) -> Duration {
+    Duration::from_secs(5).min(ttl / 3)
+}
+
 /// Time between TERM and KILL when none is given: 5 s or TTL/4, the smaller.
 #[must_use]
 pub fn kill_grace_default(ttl: Duration) -> Duration {
@@ -258,6 +264,8 @@ pub const ANSWER_BYTES: usize = 16 * 1024 * 1024;
 pub const REPEAT_BYTES: usize = 1024 * 1024;
 /// From this size on a state is only sent once the server has looked at the headers.
 pub const EXPECT_BYTES: usize = 64 * 1024;
+/// How long a client waits to be asked for a body that it announced, before it sends it unasked.
+pub const CONTINUE_PATIENCE: Duration = Duration::from_secs(1);
 /// How often a server shows on a stream of events that it is alive.
 pub const STREAM_BEAT: Duration = Duration::from_secs(15);
 /// How long a stream of events may be silent before the client gives it up.
@@ -345,6 +353,12 @@ pub const RETRY_SPREAD: u64 = 3;
 pub const EVENT_SILENCE: Duration = Duration::from_secs(15);
 /// Events that wait for a client that reads slowly.
 pub const EVENTS_AHEAD: usize = 16;
+/// Leases for update that a server follows, waiting ones included.
+pub const FOR_UPDATE: usize = 4_096;
+/// Of these for one client: an address, or a user over unix sockets.
+pub const FOR_UPDATE_PER_CLIENT: usize = 1_024;
+/// Longest line that a client reads behind the state of a lease for update, in bytes.
+pub const LINE_BYTES: usize = 4 * 1024;
 /// How long a draining server waits for holders, when nothing else is asked for.
 pub const DRAIN: Duration = Duration::from_secs(30);
 /// Longest drain that can be asked for.

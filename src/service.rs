@@ -2,6 +2,8 @@
 //!
 //! Deadlines are on the caller's boot clock.
 
+mod for_update;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,6 +14,7 @@ use crate::model::{
     Ended, FencingToken, Holder, How, Key, LeaseId, Namespace, Owner, Reason, RequestId, StateEtag, Ttl, TxnId, Version,
 };
 pub use crate::store::{ByteStream, Cursor};
+pub use for_update::{Following, ForUpdate, LeaseEnd, OnDisconnect};
 use futures_util::stream::BoxStream;
 
 /// How long an acquire may wait while another holds the key.
@@ -370,6 +373,13 @@ pub trait LeaseService: Send + Sync {
     /// `Busy` with the holder in its details; `LeaseEnded`, `AlreadyExists`; `OutcomeUnknown` when it may have been granted: then
     /// repeat it, or release the lease id. Dropping the future leaves the place; release the lease id to be sure.
     async fn acquire(&self, request: AcquireRequest) -> Result<Grant>;
+
+    /// Takes a lease and hands over the state under it, as a stream. The lease is followed to its end; what comes with it must
+    /// be kept as long as the lease is used. Dropping the future is like losing the connection.
+    ///
+    /// # Errors
+    /// As acquire; as get: then the lease was given back.
+    async fn acquire_for_update(&self, request: AcquireRequest, on_disconnect: OnDisconnect) -> Result<ForUpdate>;
 
     /// The connection over which a grant that is still to be confirmed was answered is gone: the next one gets it. Nothing
     /// happens to a lease that was confirmed. Only who serves connections calls this.

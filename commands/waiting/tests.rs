@@ -8,8 +8,8 @@ use lockd::entropy::KernelEntropy;
 use lockd::error::{Details, Error, ErrorKind};
 use lockd::model::{FencingToken, Holder, LeaseId, Namespace, Owner, Ttl};
 use lockd::service::{
-    AcquireRequest, BreakRequest, Broke, ChangeRequest, Changed, Description, Expected, Fence, FenceRequest, Grant,
-    LeaseService, ListRequest, Listed, Proof, Released, Renewed, State, Wait, Watched,
+    AcquireRequest, BreakRequest, Broke, ChangeRequest, Changed, Description, Expected, Fence, FenceRequest, ForUpdate,
+    Grant, LeaseService, ListRequest, Listed, OnDisconnect, Proof, Released, Renewed, State, Wait, Watched,
 };
 use lockd::store::ByteStream;
 
@@ -69,6 +69,10 @@ impl LeaseService for Held {
         }
         let details = Details { busy: Some(Box::new(busy())), ..Details::default() };
         Err(Error::new(ErrorKind::Busy, "k is held by them").with_details(details))
+    }
+
+    async fn acquire_for_update(&self, _: AcquireRequest, _: OnDisconnect) -> Result<ForUpdate> {
+        unreachable!("nobody asks for it")
     }
 
     async fn keepalive(&self, _: &Key, _: &Proof, _: Ttl) -> Result<Renewed> {

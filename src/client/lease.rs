@@ -29,8 +29,9 @@ pub struct Belief {
 /// A lease in the hands of its holder.
 ///
 /// Dropping it stops the renewal and gives it back in the background where a runtime is there; [`Lease::release`] waits for that,
-/// [`Lease::detach`] leaves the lease to run out by itself.
-pub struct Lease {
+/// [`Lease::detach`] leaves the lease to run out by itself. `S` is what comes with it: nothing, or the stream of an
+/// [`super::UpdateLease`].
+pub struct Lease<S = Plain> {
     /// The key.
     pub key: Key,
     /// The lease id.
@@ -50,13 +51,18 @@ pub struct Lease {
     /// When the last run that succeeded began, as told at the grant.
     pub last_success: Option<UnixMillis>,
     pub(super) client: Client,
+    pub(super) stream: S,
     belief: Arc<watch::Sender<Belief>>,
     renewal: Option<JoinHandle<()>>,
     over: bool,
 }
 
-impl Lease {
-    pub(super) fn new(client: Client, key: Key, owner: Owner, grant: Grant, sent: BootTime) -> Self {
+/// Nothing comes with the lease: its state is read when it is asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Plain;
+
+impl<S> Lease<S> {
+    pub(super) fn new(client: Client, key: Key, owner: Owner, grant: Grant, sent: BootTime, stream: S) -> Self {
         let deadline = sent + belief(grant.left, grant.ttl);
         Self {
             key,
@@ -69,6 +75,7 @@ impl Lease {
             owner,
             last_success: grant.last_success,
             client,
+            stream,
             belief: Arc::new(watch::Sender::new(Belief { deadline, lost: None })),
             renewal: None,
             over: false,
@@ -150,12 +157,6 @@ impl Lease {
         self.client.insist(until, || service.release_after_success(&self.key, &proof, began)).await
     }
 
-    /// Stops renewing and leaves the lease to whoever knows its id, or to run out by itself.
-    pub fn detach(mut self) {
-        self.stop_renewing();
-        self.over = true;
-    }
-
     fn stop(&mut self) {
         self.stop_renewing();
         self.stop_believing();
@@ -177,6 +178,12 @@ impl Lease {
         self.belief.send_modify(|belief| belief.deadline = belief.deadline.min(now));
     }
 
+    /// Notes that the lease is lost, once.
+    pub(super) fn loser(&self) -> impl FnOnce(Error) + Send + use<S> {
+        let renewer = self.renewer();
+        move |why| drop(renewer.lose(why))
+    }
+
     fn renewer(&self) -> Renewer {
         Renewer {
             client: self.client.clone(),
@@ -188,7 +195,15 @@ impl Lease {
     }
 }
 
-impl Drop for Lease {
+impl Lease {
+    /// Stops renewing and leaves the lease to whoever knows its id, or to run out by itself.
+    pub fn detach(mut self) {
+        self.stop_renewing();
+        self.over = true;
+    }
+}
+
+impl<S> Drop for Lease<S> {
     fn drop(&mut self) {
         self.stop_renewing();
         if !self.over {

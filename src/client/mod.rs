@@ -2,7 +2,7 @@
 //!
 //! A [`Lease`] knows until when it may be believed in ([`Lease::deadline`]), renews itself once asked to ([`Lease::keep_alive`]), tells
 //! when it is lost ([`Lease::lost`]) and gives itself back. The state is read and written through it: [`Lease::load`],
-//! [`Lease::save`]. A call is given up by dropping its future.
+//! [`Lease::save`]. A call is given up by dropping its future. An [`UpdateLease`] comes with the state: one request is the lease.
 //!
 //! ```
 //! use lockd::client::Client;
@@ -31,6 +31,7 @@ mod cycle;
 pub mod edit;
 mod lease;
 mod state;
+mod update;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,8 +44,9 @@ use crate::model::{Holder, Key, LeaseId, Namespace, Owner, Reason, Ttl, TxnId};
 use crate::mutants::{Mutant, on};
 use crate::service::{AcquireRequest, Busy, Grant, LeaseService, Released, Wait};
 
-pub use lease::{Belief, Lease};
+pub use lease::{Belief, Lease, Plain};
 pub use state::{get, release, update};
+pub use update::{Streamed, UpdateLease};
 
 /// Takes leases over a service. Cheap to clone.
 #[derive(Clone)]
@@ -115,23 +117,24 @@ impl Client {
     /// # Errors
     /// `Busy` when the wait ran out; what [`LeaseService::acquire`] answers otherwise. After `OutcomeUnknown` the lease id has been
     /// released, as far as the store answered.
-    pub async fn acquire(&self, options: AcquireOptions, mut on_busy: impl FnMut(&Busy)) -> Result<Lease> {
-        // The deadline of a lease counts from the first send of its id, however often it is repeated.
+    pub async fn acquire(&self, options: AcquireOptions, on_busy: impl FnMut(&Busy)) -> Result<Lease> {
         let sent = self.clock.boot();
-        let until = options.wait.map(|wait| sent + wait);
+        let grant = self.granted(&options, on_busy, |request| self.service.acquire(request)).await?;
+        self.start(options, grant, sent, Plain).await
+    }
+
+    /// Asks until a lease is granted or the wait is over.
+    async fn granted<T, F: Future<Output = Result<T>>>(
+        &self,
+        options: &AcquireOptions,
+        mut on_busy: impl FnMut(&Busy),
+        ask: impl Fn(AcquireRequest) -> F,
+    ) -> Result<T> {
+        let until = options.wait.map(|wait| self.clock.boot() + wait);
         let txn = TxnId::random(&*self.entropy);
         let mut wait = Wait::No;
         loop {
-            let request = request(&options, txn.clone(), wait);
-            match self.service.acquire(request).await {
-                Ok(grant) if grant.confirm_within.is_some() && on(Mutant::UnconfirmedBelieved) => {
-                    let now = self.clock.boot();
-                    return Ok(Lease::new(self.clone(), options.key, options.owner, grant, now));
-                }
-                Ok(grant) if on(Mutant::DeadlineAtResponse) => {
-                    return self.start(options, grant, self.clock.boot()).await;
-                }
-                Ok(grant) => return self.start(options, grant, sent).await,
+            match ask(request(options, txn.clone(), wait)).await {
                 Err(e) if e.kind() == ErrorKind::Busy => {
                     let left = until.map_or(WAIT_POLL, |until| until.since(self.clock.boot()).min(WAIT_POLL));
                     if left.is_zero() {
@@ -142,12 +145,11 @@ impl Client {
                     }
                     wait = Wait::For(left);
                 }
-                Err(e) => {
-                    if e.kind() == ErrorKind::OutcomeUnknown {
-                        self.abandon(&options.key, &options.lease_id).await;
-                    }
+                Err(e) if e.kind() == ErrorKind::OutcomeUnknown => {
+                    self.abandon(&options.key, &options.lease_id).await;
                     return Err(e);
                 }
+                answer => return answer,
             }
         }
     }
@@ -162,10 +164,13 @@ impl Client {
         self.insist(until, || self.service.release(key, lease_id, None, true)).await.ok()
     }
 
-    async fn start(&self, options: AcquireOptions, grant: Grant, sent: BootTime) -> Result<Lease> {
+    /// The deadline of a lease counts from `sent`, before the first send of its id, however often that is repeated.
+    async fn start<S>(&self, options: AcquireOptions, grant: Grant, sent: BootTime, stream: S) -> Result<Lease<S>> {
         let confirm = grant.confirm_within.is_some();
-        let mut lease = Lease::new(self.clone(), options.key, options.owner, grant, sent);
-        if on(Mutant::NoRenewalAtStart) {
+        let believed = confirm && on(Mutant::UnconfirmedBelieved);
+        let sent = if believed || on(Mutant::DeadlineAtResponse) { self.clock.boot() } else { sent };
+        let mut lease = Lease::new(self.clone(), options.key, options.owner, grant, sent, stream);
+        if believed || on(Mutant::NoRenewalAtStart) {
             return Ok(lease);
         }
         if confirm {
@@ -195,7 +200,7 @@ impl Client {
 }
 
 /// The lease after a renewal. Without one whoever asked ends with its error, and waits for nothing that goes on behind it.
-async fn renewed(mut lease: Lease) -> Result<Lease> {
+async fn renewed<S>(mut lease: Lease<S>) -> Result<Lease<S>> {
     match lease.renew().await {
         Ok(()) => Ok(lease),
         Err(e) => {
@@ -218,6 +223,7 @@ fn passing(e: &Error) -> bool {
         e.kind(),
         K::Unavailable
             | K::Throttled
+            | K::TooManyStreams
             | K::Draining
             | K::OutcomeUnknown
             | K::Io

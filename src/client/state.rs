@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use super::Lease;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::CHANGE_REPEATS;
-use crate::model::RequestId;
+use crate::model::{Key, RequestId};
 use crate::service::{ChangeRequest, Changed, Expected, Guards, Released, State};
 
 impl Lease {
@@ -25,12 +25,8 @@ impl Lease {
     /// # Errors
     /// As [`Lease::get`].
     pub async fn get_bytes(&self) -> Result<Option<Bytes>> {
-        let Some(mut state) = self.get().await? else { return Ok(None) };
-        let mut all = BytesMut::with_capacity(usize::try_from(state.len).unwrap_or(0));
-        while let Some(chunk) = state.body.next().await {
-            all.extend_from_slice(&chunk?);
-        }
-        Ok(Some(all.freeze()))
+        let Some(state) = self.get().await? else { return Ok(None) };
+        whole(state).await.map(Some)
     }
 
     /// The state, read as a `T`.
@@ -39,12 +35,11 @@ impl Lease {
     /// As [`Lease::get`]; `InvalidState` when it is no `T`.
     pub async fn load<T: DeserializeOwned>(&self) -> Result<Option<T>> {
         let Some(bytes) = self.get_bytes().await? else { return Ok(None) };
-        serde_json::from_slice(&bytes).map(Some).map_err(|e| {
-            Error::new(ErrorKind::InvalidState, format!("the state of {} has another form: {e}", self.key))
-                .with_hint("see what it is with get_bytes or `lockd get`")
-        })
+        read_as(&self.key, &bytes).map(Some)
     }
+}
 
+impl<S> Lease<S> {
     /// Replaces the state by one JSON value that comes as a stream, at constant memory. It is committed when this returns. A
     /// stream can be sent only once: after `OutcomeUnknown` see what is there before sending another one.
     ///
@@ -118,6 +113,23 @@ impl Lease {
     }
 }
 
+/// A state, whole.
+pub(super) async fn whole(mut state: State) -> Result<Bytes> {
+    let mut all = BytesMut::with_capacity(usize::try_from(state.len).unwrap_or(0));
+    while let Some(chunk) = state.body.next().await {
+        all.extend_from_slice(&chunk?);
+    }
+    Ok(all.freeze())
+}
+
+/// A state, read as a `T`.
+pub(super) fn read_as<T: DeserializeOwned>(key: &Key, bytes: &[u8]) -> Result<T> {
+    serde_json::from_slice(bytes).map_err(|e| {
+        Error::new(ErrorKind::InvalidState, format!("the state of {key} has another form: {e}"))
+            .with_hint(format!("see what it is with get_bytes or `lockd get {key}`"))
+    })
+}
+
 /// The same change may be sent again while its outcome is unknown: by its request id it is applied once.
 fn is_in_doubt(e: &Error) -> bool {
     e.kind() == ErrorKind::OutcomeUnknown
@@ -135,7 +147,10 @@ pub async fn get(lease: &Lease) -> Result<Option<State>> {
 ///
 /// # Errors
 /// As the method.
-pub async fn update(lease: &mut Lease, body: impl Stream<Item = Result<Bytes>> + Send + 'static) -> Result<Changed> {
+pub async fn update<S>(
+    lease: &mut Lease<S>,
+    body: impl Stream<Item = Result<Bytes>> + Send + 'static,
+) -> Result<Changed> {
     lease.update(body).await
 }
 
@@ -143,6 +158,6 @@ pub async fn update(lease: &mut Lease, body: impl Stream<Item = Result<Bytes>> +
 ///
 /// # Errors
 /// As the method.
-pub async fn release(lease: Lease) -> Result<Released> {
+pub async fn release<S>(lease: Lease<S>) -> Result<Released> {
     lease.release().await
 }

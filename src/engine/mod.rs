@@ -8,6 +8,7 @@
 //! - `age`: how long a lease has shown no sign of life, from every source that is evidence.
 //! - `state`: states inside the record or in blobs, streamed and hashed on the way.
 //! - `sweep`: the garbage collection of blobs.
+//! - `parting`: leases for update, followed to their end, and given up with their connection.
 //! - `breaking`, `fence`, `looking`: breaking a lease, the marks of resources, listing and watching.
 
 mod age;
@@ -17,6 +18,7 @@ mod fence;
 mod handover;
 mod looking;
 mod notes;
+mod parting;
 mod queue;
 mod refusal;
 mod state;
@@ -43,8 +45,8 @@ use crate::limits::RELEASE_TRY;
 use crate::model::{Key, LeaseId, Record, Stamp, Ttl};
 use crate::mutants::{Mutant, on};
 use crate::service::{
-    AcquireRequest, BreakRequest, Broke, ChangeRequest, Changed, Description, Expected, Fence, FenceRequest, Grant,
-    LeaseService, ListRequest, Listed, Proof, Released, Renewed, State, Watched,
+    AcquireRequest, BreakRequest, Broke, ChangeRequest, Changed, Description, Expected, Fence, FenceRequest, ForUpdate,
+    Grant, LeaseService, ListRequest, Listed, OnDisconnect, Proof, Released, Renewed, State, Watched,
 };
 use crate::store::{ByteStream, Etag, Store};
 
@@ -147,6 +149,10 @@ impl Engine {
 impl LeaseService for Engine {
     async fn acquire(&self, request: AcquireRequest) -> Result<Grant> {
         self.acquire_waiting(request).await
+    }
+
+    async fn acquire_for_update(&self, request: AcquireRequest, on_disconnect: OnDisconnect) -> Result<ForUpdate> {
+        self.take_for_update(request, on_disconnect).await
     }
 
     async fn withdraw(&self, key: &Key, lease_id: &LeaseId) {

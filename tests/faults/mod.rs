@@ -1,4 +1,4 @@
-//! What must survive: kill -9, loss of power, failing and full disks, real NFS.
+//! What must survive: kill -9, loss of power, failing and full disks, real NFS, a network that misbehaves.
 //!
 //! Random choices come from `LOCKD_TEST_SEED` where it is set; each test prints the seed that it used.
 
@@ -17,7 +17,8 @@ mod kill;
 pub mod lossy_fs;
 #[cfg(feature = "lsm")]
 mod lsm;
-mod rng;
+mod network;
+pub mod rng;
 mod syscalls;
 mod wall_clock;
 mod worker;

@@ -8,8 +8,8 @@ use lockd::clock::UnixMillis;
 use lockd::error::{Error, ErrorKind as K, Result};
 use lockd::model::{Key, LeaseId, Ttl};
 use lockd::service::{
-    AcquireRequest, BreakRequest, Broke, ChangeRequest, Changed, Description, Expected, Fence, FenceRequest, Grant,
-    LeaseService, ListRequest, Listed, Proof, Released, Renewed, State, Watched,
+    AcquireRequest, BreakRequest, Broke, ChangeRequest, Changed, Description, Expected, Fence, FenceRequest, ForUpdate,
+    Grant, LeaseService, ListRequest, Listed, OnDisconnect, Proof, Released, Renewed, State, Watched,
 };
 use lockd::store::ByteStream;
 
@@ -76,7 +76,9 @@ fn refusal(e: &Error) -> Answer {
             Answer::Refused { why, holder: None }
         }
         K::AlreadyExists | K::RequestIdReused => Answer::Refused { why, holder: None },
-        K::Unavailable | K::Throttled | K::StoreFull | K::NotPermitted | K::Draining => Answer::Failed { why },
+        K::Unavailable | K::Throttled | K::TooManyStreams | K::StoreFull | K::NotPermitted | K::Draining => {
+            Answer::Failed { why }
+        }
         _ => Answer::Unknown { why },
     }
 }
@@ -113,6 +115,17 @@ impl<S: LeaseService> LeaseService for Recorded<S> {
             token: grant.token.0,
             version: grant.version.0,
             provisional: grant.confirm_within.is_some(),
+        })
+    }
+
+    /// To the record it is an acquire; the state that comes with it was read after that.
+    async fn acquire_for_update(&self, request: AcquireRequest, on_disconnect: OnDisconnect) -> Result<ForUpdate> {
+        let key = request.key.clone();
+        let call = self.begin(&key, Op::Acquire { lease: request.lease_id.to_string() });
+        let result = self.service.acquire_for_update(request, on_disconnect).await;
+        call.end(result, |taken| {
+            let (grant, provisional) = (&taken.grant, taken.grant.confirm_within.is_some());
+            Answer::Granted { token: grant.token.0, version: grant.version.0, provisional }
         })
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::bridge::{Network, bridged};
 use super::fake;
 use super::servers::{self, Place};
-use crate::service::{behaviours, interventions};
+use crate::service::{behaviours, for_update, interventions};
 use crate::support::clock::TestClock;
 use crate::support::world::World;
 
@@ -17,23 +17,24 @@ async fn world(network: &Arc<Network>, place: &Place) -> World {
     World::over(bridged(store, Arc::clone(network), clock.clone()), clock)
 }
 
-async fn both_lists(network: &Arc<Network>, place: &Place) {
+async fn all_lists(network: &Arc<Network>, place: &Place) {
     behaviours::all(|| world(network, place)).await;
     interventions::all(|| world(network, place)).await;
+    for_update::all(|| world(network, place)).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn in_memory() {
     let network = Network::new();
     let serving = network.run(fake::honest()).await;
-    both_lists(&network, &Place::fake(&serving)).await;
+    all_lists(&network, &Place::fake(&serving)).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn on_minio() {
     let network = Network::new();
     if let Some(place) = network.run(servers::minio()).await {
-        both_lists(&network, &place).await;
+        all_lists(&network, &place).await;
     }
 }
 
@@ -41,7 +42,7 @@ async fn on_minio() {
 async fn on_azurite() {
     let network = Network::new();
     if let Some(place) = network.run(servers::azurite_with(servers::shared_key())).await {
-        both_lists(&network, &place).await;
+        all_lists(&network, &place).await;
     }
 }
 
@@ -49,6 +50,6 @@ async fn on_azurite() {
 async fn on_real_accounts() {
     let network = Network::new();
     for (_, place) in servers::accounts() {
-        both_lists(&network, &place).await;
+        all_lists(&network, &place).await;
     }
 }

@@ -1,4 +1,4 @@
-//! A server on a unix socket over a store in memory, and a client that writes HTTP/1.1 by hand.
+//! A server on a unix socket and on TCP over a store in memory, and a client that writes HTTP/1.1 by hand.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use lockd::http::server::address::Address;
 use lockd::http::server::metrics::Metrics;
 use lockd::http::server::{Config, Server};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::UnixStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -23,6 +23,7 @@ pub struct Lab {
     pub w: World,
     pub engine: Engine,
     dir: tempfile::TempDir,
+    tcp: String,
     stop: Option<oneshot::Sender<()>>,
     running: JoinHandle<()>,
 }
@@ -47,14 +48,16 @@ impl Lab {
             config,
         );
         let listener = Address::Unix(dir.path().join("socket")).bind().await.unwrap();
+        let on_tcp = Address::parse("127.0.0.1:0").unwrap().bind().await.unwrap();
+        let tcp = on_tcp.address().unwrap().to_string();
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(async move {
             let stopped = async {
                 let _dropped = stopped.await;
             };
-            server.run(vec![listener], stopped, std::future::pending()).await;
+            server.run(vec![listener, on_tcp], stopped, std::future::pending()).await;
         });
-        Self { w, engine, dir, stop: Some(stop), running }
+        Self { w, engine, dir, tcp, stop: Some(stop), running }
     }
 
     pub async fn socket(&self) -> UnixStream {
@@ -62,7 +65,11 @@ impl Lab {
     }
 
     pub async fn connect(&self) -> Client {
-        Client { stream: self.socket().await, came: Vec::new() }
+        Client { stream: Box::new(self.socket().await), came: Vec::new() }
+    }
+
+    pub async fn connect_tcp(&self) -> Client {
+        Client { stream: Box::new(TcpStream::connect(&self.tcp).await.unwrap()), came: Vec::new() }
     }
 
     /// One call on a connection of its own.
@@ -126,8 +133,12 @@ impl Held {
     }
 }
 
+/// Either kind of socket.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
 pub struct Client {
-    pub stream: UnixStream,
+    pub stream: Box<dyn Stream>,
     came: Vec<u8>,
 }
 

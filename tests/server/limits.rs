@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lockd::http::server::{Caps, Config};
-use lockd::limits::{FIRST_BYTE, HEAD_TIME, HEADERS, LANE_BULK, LANE_WAIT};
+use lockd::limits::{FIRST_BYTE, HEAD_TIME, HEADERS, LANE_BULK, LANE_WAIT, WRITE_STALL};
 use tokio::time::Instant;
 
 use super::lab::{Client, Lab};
@@ -103,4 +103,44 @@ async fn no_flood_keeps_a_renewal_out() {
     assert!(began.elapsed() < Duration::from_millis(100), "{:?}", began.elapsed());
     assert_eq!(lab.call("POST", "/v1/release", &held.proof(), &held.body()).await.status, 200);
     assert_eq!(uploads.len(), LANE_BULK + 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_read_an_answer_is_given_up() {
+    let lab = Lab::new().await;
+    let held = lab.acquire("k").await;
+    let large = format!("\"{}\"", "x".repeat(8 * 1024 * 1024));
+    assert_eq!(lab.call("POST", "/v1/update?key=k", &held.proof(), &large).await.status, 200);
+    let mut stuck = lab.connect().await;
+    stuck.send("GET", "/v1/get?key=k", &[], "").await;
+    assert_eq!(stuck.head().await.unwrap().status, 200);
+    let mut other = lab.connect().await;
+    let began = Instant::now();
+    // One is stuck, one asks.
+    while other.call("GET", "/metrics", &[], "").await.text().contains("lockd_connections 2") {
+        lab.w.pass(Duration::from_secs(1)).await;
+    }
+    let took = began.elapsed();
+    assert!(took >= WRITE_STALL && took <= WRITE_STALL + Duration::from_secs(3), "{took:?}");
+}
+
+/// Over TCP, from this host: the reserve for health, which no other kind of socket has.
+#[tokio::test(start_paused = true)]
+async fn beyond_the_most_connections_only_health_is_answered() {
+    let caps = Caps { tcp: 2, health: 1, ..Caps::default() };
+    let lab = Lab::with(Config { caps, ..Config::default() }).await;
+    let mut open = Vec::new();
+    for n in 0..3 {
+        let mut client = lab.connect_tcp().await;
+        assert_eq!(client.call("GET", "/healthz", &[], "").await.status, 200, "{n}");
+        let described = client.call("GET", "/v1/describe?key=k", &[], "").await;
+        match n {
+            0 | 1 => assert_eq!(described.status, 200),
+            _ => assert_eq!(described.refusal(), (503, "unavailable".into())),
+        }
+        open.push(client);
+    }
+    assert!(lab.connect_tcp().await.is_hung_up().await);
+    // The socket of this host has a count of its own.
+    assert_eq!(lab.call("GET", "/v1/describe?key=k", &[], "").await.status, 200);
 }

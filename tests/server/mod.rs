@@ -7,6 +7,7 @@
 mod bodies;
 mod calls;
 mod draining;
+mod for_update;
 mod http2;
 mod lab;
 mod limits;

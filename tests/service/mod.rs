@@ -4,6 +4,7 @@
 mod ages;
 pub mod behaviours;
 mod client;
+pub mod for_update;
 pub mod interventions;
 mod library;
 mod outcomes;

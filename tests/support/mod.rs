@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 pub mod clock;
 pub mod faulty;
+pub mod http2;
 pub mod world;
 
 fn set(name: &str) -> bool {

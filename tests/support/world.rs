@@ -11,6 +11,7 @@ use lockd::connect::{self, Carrier};
 use lockd::engine::{Engine, Options};
 use lockd::entropy::{Entropy, KernelEntropy};
 use lockd::error::Result;
+use lockd::http::client::{Address, HttpClient};
 use lockd::http::server::metrics::Metrics;
 use lockd::http::server::{Config, Server, address};
 use lockd::model::{Holder, Key, LeaseId, Namespace, Owner, RequestId, Ttl, TxnId};
@@ -19,6 +20,7 @@ use lockd::store::open::{OpenOptions, open};
 use lockd::store::{ByteStream, Store, memory};
 
 use super::clock::TestClock;
+use super::http2::Http2;
 
 pub const TTL: Duration = Duration::from_secs(30);
 
@@ -30,7 +32,20 @@ pub struct World {
     /// Where the store is, when it is a directory; removed with the last clone.
     dir: Option<Arc<tempfile::TempDir>>,
     /// What is between its peers and their engines.
-    carrier: Option<Carrier>,
+    over: Option<Over>,
+}
+
+/// What carries requests to servers.
+#[derive(Clone, Copy, Debug)]
+pub enum Over {
+    Http1(Carrier),
+    Http2,
+}
+
+impl From<Carrier> for Over {
+    fn from(carrier: Carrier) -> Self {
+        Self::Http1(carrier)
+    }
 }
 
 /// How many times faster time passes where servers are asked.
@@ -77,7 +92,7 @@ impl Drop for Peer {
 
 impl World {
     pub fn memory() -> Self {
-        Self { store: memory::store(&KernelEntropy), clock: TestClock::new(), dir: None, carrier: None }
+        Self { store: memory::store(&KernelEntropy), clock: TestClock::new(), dir: None, over: None }
     }
 
     /// A new directory store. Its stamps are off, so that ages are watched as on any other store.
@@ -98,7 +113,7 @@ impl World {
         let opened = open(&format!("{scheme}://{}/store", dir.path().display()), options).await.unwrap();
         let mut store = opened.store;
         store.facts.stamps = false;
-        Self { store, clock, dir: Some(Arc::new(dir)), carrier: None }
+        Self { store, clock, dir: Some(Arc::new(dir)), over: None }
     }
 
     /// The same in the time of this machine, only faster.
@@ -107,14 +122,14 @@ impl World {
     }
 
     /// A store in memory behind servers.
-    pub fn served(carrier: Carrier) -> Self {
+    pub fn served(over: impl Into<Over>) -> Self {
         let dir = Some(Arc::new(tempfile::tempdir().unwrap()));
-        Self { clock: TestClock::fast(RATE), dir, carrier: Some(carrier), ..Self::memory() }
+        Self { clock: TestClock::fast(RATE), dir, over: Some(over.into()), ..Self::memory() }
     }
 
     /// How much later than due something may be seen in this world.
     pub fn slack(&self) -> Duration {
-        match self.carrier {
+        match self.over {
             None => Duration::ZERO,
             // The time of this machine, with all that it does beside.
             Some(_) => Duration::from_secs(2) * RATE,
@@ -123,17 +138,17 @@ impl World {
 
     /// Another process on the same store, as this world has them.
     pub async fn peer(&self) -> Peer {
-        match self.carrier {
+        match self.over {
             None => {
                 let engine = self.engine();
                 Peer { service: Arc::new(engine.clone()), engine, server: None }
             }
-            Some(carrier) => self.server(carrier).await.1,
+            Some(over) => self.server(over).await.1,
         }
     }
 
     /// A server, by its address.
-    pub async fn server(&self, carrier: Carrier) -> (String, Peer) {
+    pub async fn server(&self, over: impl Into<Over>) -> (String, Peer) {
         let engine = self.engine_at(self.clock.clone(), Options { serves: true, ..Options::default() });
         // One after the other over TCP and a unix socket.
         let dir = self.dir.as_ref().unwrap().path();
@@ -152,13 +167,16 @@ impl World {
         let running = tokio::spawn(async move {
             server.run(vec![listener], std::future::pending(), std::future::pending()).await;
         });
-        let service = connect::servers([&url], carrier, clock).unwrap();
+        let service: Arc<dyn LeaseService> = match over.into() {
+            Over::Http1(carrier) => connect::servers([&url], carrier, clock).unwrap(),
+            Over::Http2 => Arc::new(HttpClient::new(vec![Address::parse(&url).unwrap()], Box::new(Http2), clock)),
+        };
         (url, Peer { service, engine, server: Some(running) })
     }
 
     /// A store that somebody else opened.
     pub fn over(store: Store, clock: TestClock) -> Self {
-        Self { store, clock, dir: None, carrier: None }
+        Self { store, clock, dir: None, over: None }
     }
 
     /// An engine of its own: another process on the same store.

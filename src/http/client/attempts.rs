@@ -70,8 +70,8 @@ struct Tries {
 enum Tried {
     /// A refusal that every server would give.
     Final(Error),
-    /// Certainly not applied by this server.
-    Refused(Error),
+    /// Certainly not applied by this server. Whether the connection broke, which a new one may help.
+    Refused(Error, bool),
     /// It may have been applied. Whether the connection broke, which a new one may help.
     Doubt(Error, bool),
 }
@@ -94,8 +94,8 @@ impl HttpClient {
     }
 
     /// Makes a call whose answer is a stream.
-    pub(super) async fn open(&self, call: &Call) -> Result<Reply> {
-        self.attempt(call, &mut Payload::empty(), false).await.map(|(reply, _)| reply)
+    pub(super) async fn open(&self, call: &Call, payload: &mut Payload) -> Result<Reply> {
+        self.attempt(call, payload, false).await.map(|(reply, _)| reply)
     }
 
     async fn attempt(&self, call: &Call, payload: &mut Payload, whole: bool) -> Result<(Reply, Bytes)> {
@@ -121,9 +121,9 @@ impl HttpClient {
                     self.preferred.store(server, Ordering::Relaxed);
                     return Err(error);
                 }
-                Tried::Refused(error) => {
+                Tried::Refused(error, broken) => {
                     tries.refused = Some(error);
-                    if one || !again {
+                    if (one && !broken) || !again {
                         break;
                     }
                 }
@@ -203,7 +203,9 @@ async fn patient<T>(
 /// What a refusal means: some are for reasons of one server, and another may not have them.
 fn of_refusal(error: Error) -> Tried {
     match error.kind() {
-        ErrorKind::Unavailable | ErrorKind::Draining | ErrorKind::Throttled => Tried::Refused(error),
+        ErrorKind::Unavailable | ErrorKind::Draining | ErrorKind::Throttled | ErrorKind::TooManyStreams => {
+            Tried::Refused(error, false)
+        }
         ErrorKind::OutcomeUnknown => Tried::Doubt(error, false),
         _ => Tried::Final(error),
     }
@@ -216,7 +218,7 @@ fn of_failure(server: &Address, failure: &Failure, payload: &Payload) -> Tried {
     }
     let sent = failure.sent && payload.was_complete();
     let error = no_answer(server, &failure.why, sent);
-    if sent { Tried::Doubt(error, true) } else { Tried::Refused(error) }
+    if sent { Tried::Doubt(error, true) } else { Tried::Refused(error, failure.sent) }
 }
 
 fn no_answer(server: &Address, why: &str, sent: bool) -> Error {

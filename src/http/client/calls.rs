@@ -9,7 +9,7 @@ use http::HeaderValue;
 
 use super::attempts::Call;
 use super::upload::Payload;
-use super::{HttpClient, download};
+use super::{HttpClient, download, for_update};
 use crate::clock::UnixMillis;
 use crate::error::{ErrorKind, Result};
 use crate::http::wire::{
@@ -20,7 +20,8 @@ use crate::limits::{ANSWER_PATIENCE, ANSWER_PATIENCE_SEVERAL, EXPECT_BYTES, IMPL
 use crate::model::{Key, LeaseId, Ttl, Version};
 use crate::service::{
     AcquireRequest, BreakRequest, Broke, ByteStream, ChangeRequest, Changed, Description, Expected, Fence,
-    FenceRequest, Grant, LeaseService, ListRequest, Listed, Proof, Released, Renewed, State, Wait, Watched,
+    FenceRequest, ForUpdate, Grant, LeaseService, ListRequest, Listed, OnDisconnect, Proof, Released, Renewed, State,
+    Wait, Watched,
 };
 
 impl HttpClient {
@@ -37,17 +38,20 @@ impl HttpClient {
 #[async_trait]
 impl LeaseService for HttpClient {
     async fn acquire(&self, request: AcquireRequest) -> Result<Grant> {
-        let mut call = Call::change(paths::ACQUIRE);
-        let wait = match request.wait {
-            Wait::No => Duration::ZERO,
-            Wait::For(d) => d.min(WAIT_POLL),
-        };
-        call.patience = Some(wait + ANSWER_PATIENCE);
-        let body = wire::write(&AcquireBody::new(&AcquireRequest { wait: Wait::For(wait), ..request }))?;
-        let answer = self.ask(&call, &mut Payload::whole(body)).await?;
+        let (call, mut payload) = acquire_by(paths::ACQUIRE, request)?;
+        let answer = self.ask(&call, &mut payload).await?;
         let grant = wire::read_reply::<AcquireReply>(&answer)?.into_grant();
         self.versions.saw(&grant.lease_id, grant.version);
         Ok(grant)
+    }
+
+    async fn acquire_for_update(&self, request: AcquireRequest, on_disconnect: OnDisconnect) -> Result<ForUpdate> {
+        let (mut call, mut payload) = acquire_by(paths::ACQUIRE_FOR_UPDATE, request)?;
+        call.headers = wire::on_disconnect_headers(on_disconnect);
+        let reply = self.open(&call, &mut payload).await?;
+        let granted = for_update::granted(reply, Arc::clone(&self.clock))?;
+        self.versions.saw(&granted.grant.lease_id, granted.grant.version);
+        Ok(granted)
     }
 
     async fn keepalive(&self, key: &Key, proof: &Proof, ttl: Ttl) -> Result<Renewed> {
@@ -74,7 +78,7 @@ impl LeaseService for HttpClient {
     async fn get(&self, key: &Key, proof: Option<&Proof>) -> Result<Option<State>> {
         let mut call = Call::read(about(paths::GET, key)?);
         call.headers = proof.map(wire::proof_headers).transpose()?.unwrap_or_default();
-        let reply = self.open(&call).await?;
+        let reply = self.open(&call, &mut Payload::empty()).await?;
         if reply.status == 204 {
             return Ok(None);
         }
@@ -193,6 +197,18 @@ impl HttpClient {
             None => Ok(self.describe(key).await?.version),
         }
     }
+}
+
+/// The call that asks for a lease at this path: it waits as long as one poll may.
+fn acquire_by(path: &str, request: AcquireRequest) -> Result<(Call, Payload)> {
+    let mut call = Call::change(path);
+    let wait = match request.wait {
+        Wait::No => Duration::ZERO,
+        Wait::For(d) => d.min(WAIT_POLL),
+    };
+    call.patience = Some(wait + ANSWER_PATIENCE);
+    let body = wire::write(&AcquireBody::new(&AcquireRequest { wait: Wait::For(wait), ..request }))?;
+    Ok((call, Payload::whole(body)))
 }
 
 /// The target of a call about a key.

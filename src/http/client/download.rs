@@ -50,7 +50,7 @@ struct Arriving {
     clock: Arc<dyn Clock>,
 }
 
-fn checked(body: ByteStream, etag: StateEtag, len: u64, clock: Arc<dyn Clock>) -> ByteStream {
+pub(super) fn checked(body: ByteStream, etag: StateEtag, len: u64, clock: Arc<dyn Clock>) -> ByteStream {
     let arriving = Arriving { body, hash: Sha256::new(), left: len, etag, clock };
     stream::unfold(Some(arriving), |arriving| async {
         let mut arriving = arriving?;

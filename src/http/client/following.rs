@@ -104,7 +104,7 @@ impl HttpClient {
     async fn watch_from(&self, key: &Key) -> Result<Reply> {
         let mut call = Call::read(format!("{}?{}", paths::WATCH, wire::write_query(&KeyQuery::new(key))?));
         call.headers.insert(http::header::ACCEPT, HeaderValue::from_static("text/event-stream"));
-        self.open(&call).await
+        self.open(&call, &mut Payload::empty()).await
     }
 }
 

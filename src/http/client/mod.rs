@@ -3,6 +3,7 @@
 //! - `transport`: what carries requests. `blocking` (ureq) and `nonblocking` (hyper) do it.
 //! - `attempts`: several servers of one store are tried in turn, with the same ids; what may be said after that.
 //! - `calls`: the calls. `upload`, `download`: states on their way. `following`: listings and watches.
+//!   `for_update`: leases that come with their state.
 //!
 //! Nothing is read from the environment: no proxy is asked.
 
@@ -13,6 +14,7 @@ mod blocking;
 mod calls;
 mod download;
 mod following;
+mod for_update;
 #[cfg(feature = "hyper")]
 mod nonblocking;
 mod transport;

@@ -1,13 +1,15 @@
 //! Requests by hyper, without threads: what asynchronous programs use.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, FusedFuture, FutureExt, select};
 use futures_util::stream::{self, StreamExt};
-use http::Request;
+use http::header::EXPECT;
+use http::{Request, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
@@ -15,13 +17,13 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 
 use super::{Address, Body, Failure, Head, Reply, USER_AGENT, Wire};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
-use crate::limits::{CLIENT_IDLE, CONNECT_PATIENCE};
+use crate::limits::{CLIENT_IDLE, CONNECT_PATIENCE, CONTINUE_PATIENCE};
 use crate::service::ByteStream;
 
 type Outgoing = UnsyncBoxBody<Bytes, Error>;
@@ -74,14 +76,15 @@ impl Nonblocking {
         Self { idle: Arc::default(), clock }
     }
 
-    async fn line(&self, to: &Address) -> Result<Line, Failure> {
+    /// A connection, and whether it was used before.
+    async fn line(&self, to: &Address) -> Result<(Line, bool), Failure> {
         if let Some(line) = self.idle.take(to) {
-            return Ok(line);
+            return Ok((line, true));
         }
         let not_sent = |why: String| Failure { sent: false, why: format!("cannot connect: {why}") };
         let until = self.clock.boot() + CONNECT_PATIENCE;
         match self.clock.timeout_at(until, connect(to)).await {
-            Some(connected) => connected.map_err(not_sent),
+            Some(connected) => connected.map(|line| (line, false)).map_err(not_sent),
             None => Err(not_sent(format!("no answer in {} s", CONNECT_PATIENCE.as_secs()))),
         }
     }
@@ -111,35 +114,79 @@ async fn hand_shake(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static
 #[async_trait]
 impl Wire for Nonblocking {
     async fn send(&self, to: &Address, head: Head, body: Body<'_>) -> Result<Reply, Failure> {
-        let mut line = self.line(to).await?;
         let (parts_in, parts) = mpsc::channel(2);
         let (stream, outgoing) = match body {
             Body::Bytes(bytes) => (None, Full::new(bytes).map_err(|never| match never {}).boxed_unsync()),
             Body::Stream(stream) => (Some(stream), outgoing(parts)),
         };
-        let sent = |why: String| Failure { sent: true, why };
-        let request = request(to, &head, outgoing).map_err(|e| Failure { sent: false, why: e.to_string() })?;
-        line.sender.ready().await.map_err(|e| sent(format!("the connection broke: {e}")))?;
-        let answer = line.sender.send_request(request);
-        let pump = std::pin::pin!(pump(stream, parts_in));
-        let answer = match select(std::pin::pin!(answer), pump).await {
-            Either::Left((answer, _)) => answer,
-            Either::Right(((), answer)) => answer.await,
-        };
-        let (parts, body) = answer.map_err(|e| sent(format!("the connection broke: {e}")))?.into_parts();
-        let body = received(body, line, Arc::clone(&self.idle), to.clone());
-        Ok(Reply { status: parts.status.as_u16(), headers: parts.headers, body })
+        let asks = stream.is_some() && head.headers.contains_key(EXPECT);
+        let mut request = request(to, &head, outgoing, asks).map_err(|e| not_sent(&e))?;
+        let go_ahead = asks.then(|| go_ahead(&mut request));
+        // What is open keeps an upload that was answered early from ending in an error, with which the answer would be lost.
+        let open = parts_in.clone();
+        let mut pump = pin!(self.pump(stream, parts_in, go_ahead).fuse());
+        loop {
+            let (mut line, used) = self.line(to).await?;
+            if let Err(e) = line.sender.ready().await {
+                match used {
+                    true => continue,
+                    false => return Err(not_sent(&e)),
+                }
+            }
+            let answer = line.sender.try_send_request(request);
+            let (answer, complete) = match select(pin!(answer), pump.as_mut()).await {
+                Either::Left((answer, pump)) => (answer, pump.is_terminated()),
+                Either::Right(((), answer)) => (answer.await, true),
+            };
+            let (parts, body) = match answer {
+                Ok(answer) => answer.into_parts(),
+                // It was closed before anything went over it.
+                Err(mut e) if used && e.message().is_some() => match e.take_message() {
+                    Some(back) => {
+                        request = back;
+                        continue;
+                    }
+                    None => return Err(not_sent(e.error())),
+                },
+                Err(e) if e.message().is_some() => return Err(not_sent(e.error())),
+                Err(e) => return Err(Failure { sent: true, why: format!("the connection broke: {}", e.error()) }),
+            };
+            let after = match complete {
+                true => After::Keep(Arc::clone(&self.idle), to.clone()),
+                false => After::Close(open),
+            };
+            return Ok(Reply {
+                status: parts.status.as_u16(),
+                headers: parts.headers,
+                body: received(body, line, after),
+            });
+        }
     }
 }
 
-fn request(to: &Address, head: &Head, body: Outgoing) -> Result<Request<Outgoing>, http::Error> {
+fn not_sent(why: &dyn std::error::Error) -> Failure {
+    Failure { sent: false, why: format!("the request could not be sent: {why}") }
+}
+
+/// What is told when the server says "100 Continue" to this request.
+fn go_ahead(request: &mut Request<Outgoing>) -> Arc<Notify> {
+    let said = Arc::new(Notify::new());
+    let saying = Arc::clone(&said);
+    hyper::ext::on_informational(request, move |answer| {
+        if answer.status() == StatusCode::CONTINUE {
+            saying.notify_one();
+        }
+    });
+    said
+}
+
+fn request(to: &Address, head: &Head, body: Outgoing, asks: bool) -> Result<Request<Outgoing>, http::Error> {
     let mut request = Request::builder()
         .method(head.method.clone())
         .uri(&head.target)
         .header(http::header::HOST, to.authority())
         .header(http::header::USER_AGENT, USER_AGENT);
-    // hyper does not wait for "100 Continue".
-    for (name, value) in head.headers.iter().filter(|(name, _)| *name != http::header::EXPECT) {
+    for (name, value) in head.headers.iter().filter(|(name, _)| asks || *name != EXPECT) {
         request = request.header(name, value);
     }
     request.body(body)
@@ -158,8 +205,23 @@ fn outgoing(parts: mpsc::Receiver<Option<Bytes>>) -> Outgoing {
     StreamBody::new(frames).boxed_unsync()
 }
 
-async fn pump(stream: Option<&mut ByteStream>, parts: mpsc::Sender<Option<Bytes>>) {
-    let Some(stream) = stream else { return };
+impl Nonblocking {
+    /// Hands a body over as fast as it is sent; one that waits to be asked for, when it is, or after a while: a server need not say.
+    async fn pump(
+        &self,
+        stream: Option<&mut ByteStream>,
+        parts: mpsc::Sender<Option<Bytes>>,
+        go_ahead: Option<Arc<Notify>>,
+    ) {
+        let Some(stream) = stream else { return };
+        if let Some(said) = go_ahead {
+            let _said_or_not = self.clock.timeout_at(self.clock.boot() + CONTINUE_PATIENCE, said.notified()).await;
+        }
+        pump(stream, parts).await;
+    }
+}
+
+async fn pump(stream: &mut ByteStream, parts: mpsc::Sender<Option<Bytes>>) {
     loop {
         let part = match stream.next().await {
             Some(Ok(bytes)) => Some(bytes),
@@ -173,15 +235,23 @@ async fn pump(stream: Option<&mut ByteStream>, parts: mpsc::Sender<Option<Bytes>
     }
 }
 
-/// The body of an answer; at its end the connection is kept for the next request.
-fn received(body: Incoming, line: Line, idle: Arc<Idle>, to: Address) -> ByteStream {
-    stream::unfold(Some((body, line, idle, to)), |state| async {
-        let (mut body, line, idle, to) = state?;
+/// What becomes of a connection after an answer.
+enum After {
+    /// It is kept for the next request.
+    Keep(Arc<Idle>, Address),
+    /// The request was not sent to its end, and never will be.
+    Close(mpsc::Sender<Option<Bytes>>),
+}
+
+/// The body of an answer.
+fn received(body: Incoming, line: Line, after: After) -> ByteStream {
+    stream::unfold(Some((body, line, after)), |state| async {
+        let (mut body, line, after) = state?;
         loop {
             match body.frame().await {
                 Some(Ok(frame)) => {
                     if let Ok(bytes) = frame.into_data() {
-                        return Some((Ok(bytes), Some((body, line, idle, to))));
+                        return Some((Ok(bytes), Some((body, line, after))));
                     }
                 }
                 Some(Err(e)) => {
@@ -189,7 +259,10 @@ fn received(body: Incoming, line: Line, idle: Arc<Idle>, to: Address) -> ByteStr
                     return Some((Err(error), None));
                 }
                 None => {
-                    idle.give_back(to, line);
+                    match after {
+                        After::Keep(idle, to) => idle.give_back(to, line),
+                        After::Close(open) => drop((line, open)),
+                    }
                     return None;
                 }
             }

@@ -65,7 +65,11 @@ impl Payload {
         }
         let seen = Arc::new(Seen::default());
         let rest = passing(body, scanned, Arc::clone(&seen), Arc::clone(clock));
-        let first = stream::once(async { Ok(Bytes::from(first)) });
+        let began = Arc::clone(&seen);
+        let first = stream::once(async move {
+            began.began.store(true, Ordering::Release);
+            Ok(Bytes::from(first))
+        });
         Ok(Self { kind: Kind::Passing(first.chain(rest).boxed()), seen })
     }
 

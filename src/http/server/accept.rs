@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use super::address::Listener;
 use super::connection::{self, Connection};
 use super::line::Socket;
+use super::streams::Client;
 use super::{Caps, Phase, Shared};
 use crate::clock::Clock;
 use crate::limits::{ACCEPT_PAUSE, CLOSE_TIME, TCP_PROBE, UNACKNOWLEDGED};
@@ -103,7 +104,8 @@ pub async fn run(shared: Arc<Shared>, listener: Listener, gate: Arc<Gate>) {
         match accepted {
             Ok((socket, peer)) => {
                 if let Some(pass) = admitted(&gate, &socket, peer) {
-                    let connection = Connection::new(Arc::clone(&shared), name(&socket, peer), pass);
+                    let connection =
+                        Connection::new(Arc::clone(&shared), name(&socket, peer), client(&socket, peer), pass);
                     open.spawn(connection::serve(connection, socket));
                 } else {
                     shared.metrics.turned_away();
@@ -155,6 +157,15 @@ fn admitted(gate: &Gate, socket: &Socket, peer: Option<SocketAddr>) -> Option<Pa
 fn is_own(stream: &UnixStream) -> bool {
     let own = rustix::process::geteuid().as_raw();
     stream.peer_cred().is_ok_and(|peer| peer.uid() == own || peer.uid() == 0)
+}
+
+/// What is counted as one client.
+fn client(socket: &Socket, peer: Option<SocketAddr>) -> Client {
+    match (socket, peer) {
+        (_, Some(peer)) => Client::Address(peer.ip()),
+        (Socket::Unix(stream), None) => Client::User(stream.peer_cred().ok().map(|peer| peer.uid())),
+        (Socket::Tcp(_), None) => Client::User(None),
+    }
 }
 
 /// Who is there, for logs and for breaks without a name.

@@ -106,8 +106,11 @@ pub fn failed(failure: Failure, entropy: &dyn Entropy) -> (Answer, Option<ErrorK
             (answer, None)
         }
         Failure::Error(error) => {
-            let again = matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Throttled | ErrorKind::Draining)
-                .then(|| 1 + entropy.below(RETRY_SPREAD + 1));
+            let later = matches!(
+                error.kind(),
+                ErrorKind::Unavailable | ErrorKind::Throttled | ErrorKind::TooManyStreams | ErrorKind::Draining
+            );
+            let again = later.then(|| 1 + entropy.below(RETRY_SPREAD + 1));
             (of_error(&error, again), Some(error.kind()))
         }
         Failure::Later(error, after) => {

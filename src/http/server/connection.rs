@@ -17,7 +17,9 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 use super::accept::Pass;
 use super::answer::Answer;
+use super::farewell::Farewell;
 use super::line::{Line, Socket};
+use super::streams::Client;
 use super::{Phase, Shared, dispatch};
 use crate::clock::BootTime;
 use crate::limits::{
@@ -31,6 +33,8 @@ pub struct Connection {
     pub shared: Arc<Shared>,
     /// Who is at the other end.
     pub peer: String,
+    /// What it is counted with.
+    pub client: Client,
     pub pass: Pass,
     /// Calls under way, their answers' bodies included.
     calls: AtomicUsize,
@@ -47,19 +51,21 @@ impl Drop for Busy {
     fn drop(&mut self) {
         self.0.quiet.store(self.0.shared.clock.boot().0, Ordering::SeqCst);
         self.0.calls.fetch_sub(1, Ordering::SeqCst);
+        self.0.shared.metrics.over();
     }
 }
 
 impl Connection {
-    pub fn new(shared: Arc<Shared>, peer: String, pass: Pass) -> Arc<Self> {
+    pub fn new(shared: Arc<Shared>, peer: String, client: Client, pass: Pass) -> Arc<Self> {
         let quiet = AtomicU64::new(shared.clock.boot().0);
         shared.metrics.opened();
-        Arc::new(Self { shared, peer, pass, calls: AtomicUsize::new(0), quiet, provisional: Mutex::default() })
+        Arc::new(Self { shared, peer, client, pass, calls: AtomicUsize::new(0), quiet, provisional: Mutex::default() })
     }
 
     /// A call begins.
     pub fn busy(self: &Arc<Self>) -> Busy {
         self.calls.fetch_add(1, Ordering::SeqCst);
+        self.shared.metrics.began();
         Busy(Arc::clone(self))
     }
 
@@ -95,7 +101,8 @@ pub async fn serve(connection: Arc<Connection>, mut socket: Socket) {
     let clock = Arc::clone(&connection.shared.clock);
     let told = clock.timeout_at(clock.boot() + FIRST_BYTE, sniff(&mut socket)).await;
     if let Some(Some((protocol, ahead))) = told {
-        let line = TokioIo::new(Line::new(socket, ahead, clock));
+        let farewell = matches!(protocol, Protocol::Http2).then(|| Farewell::after_preface(PREFACE.len()));
+        let line = TokioIo::new(Line::new(socket, ahead, clock, farewell));
         let ended = match protocol {
             Protocol::Http1 => http1(&connection, line).await,
             Protocol::Http2 => http2(&connection, line).await,

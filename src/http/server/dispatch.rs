@@ -94,7 +94,7 @@ async fn admitted(
     }
     // Who waits is sent away when the server drains: a place in the queue is given up with the call. Nothing is granted any
     // more.
-    let phase = if call == Call::Acquire { Phase::Draining } else { Phase::Closing };
+    let phase = if call.grants() { Phase::Draining } else { Phase::Closing };
     match select(pin!(shared.reached(phase)), work).await {
         Either::Left(_) => Err(draining().into()),
         Either::Right((answer, _)) => answer,

@@ -1,4 +1,5 @@
-//! A connection's bytes: what was read to tell the protocol comes first, and a peer that reads no more is given up.
+//! A connection's bytes: what was read to tell the protocol comes first; a peer that reads no more, or has said farewell with an
+//! error, is given up.
 
 use std::io;
 use std::pin::Pin;
@@ -9,6 +10,7 @@ use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
+use super::farewell::Farewell;
 use crate::clock::Clock;
 use crate::limits::WRITE_STALL;
 
@@ -36,14 +38,25 @@ pub struct Line {
     /// Read already.
     ahead: Bytes,
     clock: Arc<dyn Clock>,
+    /// What the peer says of the end, where the protocol has words for that.
+    farewell: Option<Farewell>,
     /// Runs while a write does not go on.
     stall: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl Line {
     /// A line over a socket, from which `ahead` was read already.
-    pub fn new(socket: Socket, ahead: Bytes, clock: Arc<dyn Clock>) -> Self {
-        Self { socket, ahead, clock, stall: None }
+    pub fn new(socket: Socket, ahead: Bytes, clock: Arc<dyn Clock>, farewell: Option<Farewell>) -> Self {
+        Self { socket, ahead, clock, farewell, stall: None }
+    }
+
+    /// After a farewell what came with it counts no more.
+    fn heard(&mut self, bytes: &[u8]) -> Poll<io::Result<()>> {
+        let said = self.farewell.as_mut().is_some_and(|farewell| farewell.said(bytes));
+        Poll::Ready(match said {
+            true => Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the peer ended it with an error")),
+            false => Ok(()),
+        })
     }
 
     /// A write that got no further runs against the clock.
@@ -69,9 +82,11 @@ impl AsyncRead for Line {
             let n = self.ahead.remaining().min(buf.remaining());
             let first = self.ahead.split_to(n);
             buf.put_slice(&first);
-            return Poll::Ready(Ok(()));
+            return self.heard(&first);
         }
-        on_socket!(self, socket => Pin::new(socket).poll_read(cx, buf))
+        let before = buf.filled().len();
+        ready!(on_socket!(self, socket => Pin::new(socket).poll_read(cx, buf)))?;
+        self.heard(&buf.filled()[before..])
     }
 }
 

@@ -28,6 +28,23 @@ pub struct Metrics {
     connections: Gauge,
     waiters: Gauge<u64, AtomicU64>,
     held: Gauge<u64, AtomicU64>,
+    for_update: Gauge<u64, AtomicU64>,
+    parted: Counter,
+    under_way: Gauge,
+    tasks: Gauge<u64, AtomicU64>,
+}
+
+/// What is counted when it is asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Standing {
+    /// Calls that wait.
+    pub waiters: usize,
+    /// Leases that may be held.
+    pub held: usize,
+    /// Leases for update that are followed, those that wait included.
+    pub for_update: usize,
+    /// Tasks of the runtime.
+    pub tasks: usize,
 }
 
 impl fmt::Debug for Metrics {
@@ -63,6 +80,10 @@ impl Default for Metrics {
             connections: Gauge::default(),
             waiters: Gauge::default(),
             held: Gauge::default(),
+            for_update: Gauge::default(),
+            parted: Counter::default(),
+            under_way: Gauge::default(),
+            tasks: Gauge::default(),
         };
         metrics.register();
         metrics
@@ -86,7 +107,11 @@ impl Metrics {
         r.register("breaks", "Leases ended by force", self.breaks.clone());
         r.register("connections_refused", "Connections closed because there were too many", self.refused.clone());
         r.register("connections", "Open connections", self.connections.clone());
+        r.register("calls_under_way", "Calls whose answers have not ended, this one included", self.under_way.clone());
+        r.register("tasks", "Tasks of the runtime that have not ended", self.tasks.clone());
         r.register("waiters", "Acquires and watches under way", self.waiters.clone());
+        r.register("for_update", "Leases for update that are followed or waited for", self.for_update.clone());
+        r.register("for_update_lost", "Leases for update whose client went away before their end", self.parted.clone());
         r.register("held", "Leases granted or renewed here that may still be held", self.held.clone());
     }
 
@@ -140,10 +165,27 @@ impl Metrics {
         self.connections.dec();
     }
 
+    /// A call began.
+    pub fn began(&self) {
+        self.under_way.inc();
+    }
+
+    /// The last byte of its answer is sent, or its client has gone.
+    pub fn over(&self) {
+        self.under_way.dec();
+    }
+
+    /// The client of a lease for update went away before its end.
+    pub fn parted(&self) {
+        self.parted.inc();
+    }
+
     /// All of it as text.
-    pub fn text(&self, waiters: usize, held: usize) -> String {
-        self.waiters.set(waiters as u64);
-        self.held.set(held as u64);
+    pub fn text(&self, now: Standing) -> String {
+        self.waiters.set(now.waiters as u64);
+        self.held.set(now.held as u64);
+        self.for_update.set(now.for_update as u64);
+        self.tasks.set(now.tasks as u64);
         let mut text = String::new();
         // Writing to a String does not fail.
         let _ok = encode(&mut text, &self.registry);

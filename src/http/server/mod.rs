@@ -1,8 +1,10 @@
 //! The server: the API of a [`LeaseService`] over TCP and unix sockets.
 //!
-//! - [`address`]: where it listens. `accept`, `connection`, `line`: connections and their limits.
+//! - [`address`]: where it listens. `accept`, `connection`, `line`, `farewell`: connections, their limits
+//!   and their end.
 //! - `dispatch`: from a request to an answer. `route`: the calls. `calls`: one function for each.
 //! - `lanes`: permits, so that no flood starves renewals. `held`: the leases that a drain waits for.
+//! - `streams`: the leases for update that are followed, and how many may be.
 //! - [`metrics`]: for Prometheus.
 
 mod accept;
@@ -12,11 +14,13 @@ mod body;
 mod calls;
 mod connection;
 mod dispatch;
+mod farewell;
 mod held;
 mod lanes;
 mod line;
 pub mod metrics;
 mod route;
+mod streams;
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -29,7 +33,8 @@ use tokio::task::JoinSet;
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::limits::{
-    CLOSE_TIME, CONNECTIONS, CONNECTIONS_HEALTH, CONNECTIONS_PER_ADDRESS, CONNECTIONS_UNIX, DRAIN, TTL_MAX_SERVED,
+    CLOSE_TIME, CONNECTIONS, CONNECTIONS_HEALTH, CONNECTIONS_PER_ADDRESS, CONNECTIONS_UNIX, DRAIN, FOR_UPDATE,
+    FOR_UPDATE_PER_CLIENT, TTL_MAX_SERVED,
 };
 use crate::model::Ttl;
 use crate::service::LeaseService;
@@ -39,6 +44,7 @@ use address::Listener;
 use held::Held;
 use lanes::Lanes;
 use metrics::Metrics;
+use streams::Streams;
 
 /// How a server behaves.
 #[derive(Clone, Copy, Debug)]
@@ -47,11 +53,11 @@ pub struct Config {
     pub max_ttl: Ttl,
     /// How long it waits for holders when it is asked to end.
     pub drain: Duration,
-    /// Bounds on connections.
+    /// Bounds on connections and streams.
     pub caps: Caps,
 }
 
-/// Bounds on connections.
+/// Bounds on connections and streams.
 #[derive(Clone, Copy, Debug)]
 pub struct Caps {
     /// Over TCP, in all.
@@ -62,6 +68,10 @@ pub struct Caps {
     pub unix: usize,
     /// Beyond `tcp`, for health and metrics only.
     pub health: usize,
+    /// Leases for update, waiting ones included.
+    pub for_update: usize,
+    /// Of these for one address, or one user over unix sockets.
+    pub for_update_per_client: usize,
 }
 
 impl Default for Caps {
@@ -71,6 +81,8 @@ impl Default for Caps {
             per_address: CONNECTIONS_PER_ADDRESS,
             unix: CONNECTIONS_UNIX,
             health: CONNECTIONS_HEALTH,
+            for_update: FOR_UPDATE,
+            for_update_per_client: FOR_UPDATE_PER_CLIENT,
         }
     }
 }
@@ -100,6 +112,7 @@ struct Shared {
     config: Config,
     lanes: Lanes,
     held: Held,
+    streams: Arc<Streams>,
     metrics: Arc<Metrics>,
     phase: watch::Sender<Phase>,
     /// Rises every few seconds: connections look at their age then, without a timer each.
@@ -134,9 +147,11 @@ impl Server {
         metrics: Arc<Metrics>,
         config: Config,
     ) -> Self {
-        let (lanes, held) = (Lanes::default(), Held::default());
+        let (lanes, held, streams) = (Lanes::default(), Held::default(), Arc::default());
         let (phase, tick) = (watch::Sender::new(Phase::Serving), watch::Sender::new(0));
-        Self { shared: Arc::new(Shared { service, clock, entropy, config, lanes, held, metrics, phase, tick }) }
+        Self {
+            shared: Arc::new(Shared { service, clock, entropy, config, lanes, held, streams, metrics, phase, tick }),
+        }
     }
 
     /// Serves until `stop`, then drains: nothing is granted any more, those who wait are sent away, and holders may finish for

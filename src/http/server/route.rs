@@ -9,6 +9,8 @@ use crate::http::wire::paths;
 pub enum Call {
     /// Takes a lease.
     Acquire,
+    /// Takes one for update.
+    AcquireForUpdate,
     /// Extends one.
     Keepalive,
     /// Gives one back.
@@ -57,8 +59,9 @@ pub enum Lane {
 }
 
 /// Path, call, name in logs and metrics, whether POST and GET are taken, lane.
-const CALLS: [(&str, Call, &str, bool, bool, Lane); 16] = [
+const CALLS: [(&str, Call, &str, bool, bool, Lane); 17] = [
     (paths::ACQUIRE, Call::Acquire, "acquire", true, false, Lane::Waiting),
+    (paths::ACQUIRE_FOR_UPDATE, Call::AcquireForUpdate, "acquire_for_update", true, false, Lane::Waiting),
     (paths::KEEPALIVE, Call::Keepalive, "keepalive", true, false, Lane::Priority),
     (paths::RELEASE, Call::Release, "release", true, false, Lane::Priority),
     (paths::GET, Call::Get, "get", true, true, Lane::General),
@@ -121,6 +124,12 @@ impl Call {
     #[must_use]
     pub fn lane(self) -> Lane {
         self.row().3
+    }
+
+    /// Whether it grants leases.
+    #[must_use]
+    pub fn grants(self) -> bool {
+        matches!(self, Self::Acquire | Self::AcquireForUpdate)
     }
 
     /// Whether it looks after the server itself: answered also where there is no room for more.

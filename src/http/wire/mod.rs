@@ -8,6 +8,7 @@ mod acquire;
 mod events;
 mod failure;
 mod fence;
+mod for_update;
 mod headers;
 mod known;
 mod lease;
@@ -21,6 +22,9 @@ pub use acquire::{AcquireBody, AcquireReply, MadeHere, Origin};
 pub use events::{EventBody, EventReader, sse, sse_error};
 pub use failure::{ErrorBody, Subject};
 pub use fence::{FenceBody, FenceQuery, FenceReply};
+pub use for_update::{
+    EndReader, StreamLine, for_update_headers, grant_from, on_disconnect_from, on_disconnect_headers,
+};
 pub use headers::{
     CORRELATION_ID, ETAG, EXPECTED_BYTES, EXPECTED_SHA256, FENCING_TOKEN, IF_STATE_ETAG, IF_VERSION, KEY_VERSION,
     LEASE_ID, ProofHeaders, REQUEST_ID, RETRY_AFTER, SHUTDOWN_IMMINENT, TXN_ID, change_headers, expected_from,
@@ -41,6 +45,8 @@ use crate::error::{Error, ErrorKind, Result};
 pub mod paths {
     /// `POST`: takes a lease.
     pub const ACQUIRE: &str = "/v1/acquire";
+    /// `POST`: takes one for update; the answer is its state and goes on as long as it does.
+    pub const ACQUIRE_FOR_UPDATE: &str = "/v1/acquire-for-update";
     /// `POST`: extends one.
     pub const KEEPALIVE: &str = "/v1/keepalive";
     /// `POST`: gives one back.

@@ -81,6 +81,13 @@ impl Server {
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
+    /// What it has open.
+    pub fn files(&self) -> Vec<String> {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap();
+        let targets = open.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok());
+        targets.map(|target| target.display().to_string()).collect()
+    }
+
     pub fn connect(&self, n: usize) -> Client {
         Client::connect(&self.at[n])
     }

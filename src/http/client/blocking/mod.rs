@@ -108,12 +108,17 @@ enum Sent {
 /// Reads parts. That no end comes is an error: the request is then never complete.
 struct Parts {
     parts: mpsc::Receiver<Part>,
+    /// Told when the first part is wanted.
+    wanted: Option<oneshot::Sender<()>>,
     rest: Bytes,
     ended: bool,
 }
 
 impl Read for Parts {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if let Some(wanted) = self.wanted.take() {
+            let _nobody_waits = wanted.send(());
+        }
         while self.rest.is_empty() && !self.ended {
             match self.parts.blocking_recv() {
                 Some(Part::Data(bytes)) => self.rest = bytes,
@@ -134,9 +139,13 @@ impl Wire for Blocking {
         let slot = Slot(Arc::new(Mutex::new(Some(line.clone()))));
         let hold = Hold(slot.clone());
         let (parts_in, parts) = mpsc::channel(2);
+        let (wanted_in, wanted) = oneshot::channel();
         let (stream, sent) = match body {
             Body::Bytes(bytes) => (None, Sent::Bytes(bytes)),
-            Body::Stream(stream) => (Some(stream), Sent::Parts(Parts { parts, rest: Bytes::new(), ended: false })),
+            Body::Stream(stream) => {
+                let parts = Parts { parts, wanted: Some(wanted_in), rest: Bytes::new(), ended: false };
+                (Some(stream), Sent::Parts(parts))
+            }
         };
         let (answer_in, answer) = oneshot::channel();
         let (chunks_in, chunks) = mpsc::channel(2);
@@ -145,7 +154,7 @@ impl Wire for Blocking {
             .name("lockd-http".to_owned())
             .spawn(move || exchange.run(&head, sent, answer_in))
             .map_err(|e| Failure { sent: false, why: format!("cannot start a thread: {e}") })?;
-        let pump = std::pin::pin!(pump(stream, parts_in));
+        let pump = std::pin::pin!(pump(stream, wanted, parts_in));
         let answer = match select(answer, pump).await {
             Either::Left((answer, _)) => answer,
             Either::Right(((), answer)) => answer.await,
@@ -156,9 +165,10 @@ impl Wire for Blocking {
     }
 }
 
-/// Hands a body to the thread, as fast as that sends it.
-async fn pump(stream: Option<&mut ByteStream>, parts: mpsc::Sender<Part>) {
-    let Some(stream) = stream else { return };
+/// Hands a body to the thread, as fast as that sends it. Nothing is read of it before it is sent: a connection that turns out
+/// to be closed, or a refusal, costs nothing of it.
+async fn pump(stream: Option<&mut ByteStream>, wanted: oneshot::Receiver<()>, parts: mpsc::Sender<Part>) {
+    let (Some(stream), Ok(())) = (stream, wanted.await) else { return };
     loop {
         let part = match stream.next().await {
             Some(Ok(bytes)) => Part::Data(bytes),

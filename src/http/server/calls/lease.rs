@@ -2,52 +2,79 @@
 
 use std::time::Duration;
 
+use hyper::body::Incoming;
 use hyper::header::HeaderMap;
 
 use super::Asked;
-use crate::clock::UnixMillis;
+use crate::clock::{BootTime, UnixMillis};
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind, Result};
+use crate::http::server::Shared;
 use crate::http::server::answer::{Answer, Failure, json, with};
 use crate::http::server::body::document;
+use crate::http::server::connection::Connection;
 use crate::http::wire::{
     AcquireBody, AcquireReply, FENCING_TOKEN, KeepaliveBody, KeepaliveReply, MadeHere, ProofHeaders, ReleaseBody,
     ReleaseReply, same_lease, state_headers,
 };
 use crate::model::{FencingToken, LeaseId, TxnId};
-use crate::service::{Proof, Released, Wait};
+use crate::service::{AcquireRequest, Grant, LeaseEnd, Proof, Released, Wait};
+
+/// What an acquire asks for.
+pub struct Wanted {
+    /// The request.
+    pub request: AcquireRequest,
+    /// Who polls with its own lease id has a place in the queue, and asks again at once.
+    polls: bool,
+}
+
+impl Wanted {
+    /// Reads it.
+    pub async fn read(shared: &Shared, body: Incoming) -> Result<Self> {
+        let body: AcquireBody = document(body, &shared.clock).await?;
+        let made = MadeHere {
+            key: uuid_v7(shared.clock.wall(), &*shared.entropy),
+            lease_id: LeaseId::random(&*shared.entropy),
+            txn: TxnId::random(&*shared.entropy),
+            max_ttl: shared.config.max_ttl,
+        };
+        let polls = body.lease_id.as_ref().is_some_and(|id| !id.is_empty());
+        Ok(Self { request: body.request(made)?, polls })
+    }
+
+    /// A refusal, with when to ask again.
+    pub fn refused(&self, error: Error) -> Failure {
+        let polled = self.polls && matches!(self.request.wait, Wait::For(_));
+        let frees = error.details().busy.as_ref().map_or(Duration::ZERO, |busy| busy.frees_in);
+        match error.kind() == ErrorKind::Busy {
+            true => Failure::Later(error, (!polled).then_some(frees)),
+            false => Failure::Error(error),
+        }
+    }
+
+    /// Takes note of a grant that was asked for at `began`.
+    pub fn granted(&self, connection: &Connection, grant: &Grant, began: BootTime) {
+        let shared = &connection.shared;
+        let now = shared.clock.boot();
+        shared.held.goes_on(&grant.lease_id, grant.ttl, now);
+        shared.metrics.granted(now.since(began), grant.taken_over);
+        if let Some(within) = grant.confirm_within {
+            connection.to_be_confirmed(self.request.key.clone(), grant.lease_id.clone(), within);
+        }
+    }
+}
 
 /// Takes a lease.
 pub async fn acquire(asked: Asked<'_>) -> Result<Answer, Failure> {
     let shared = &asked.connection.shared;
-    let body: AcquireBody = document(asked.request.into_body(), &shared.clock).await?;
-    let made = MadeHere {
-        key: uuid_v7(shared.clock.wall(), &*shared.entropy),
-        lease_id: LeaseId::random(&*shared.entropy),
-        txn: TxnId::random(&*shared.entropy),
-        max_ttl: shared.config.max_ttl,
-    };
-    // Who polls with its own lease id has a place in the queue, and asks again at once.
-    let polls = body.lease_id.as_ref().is_some_and(|id| !id.is_empty());
-    let request = body.request(made)?;
+    let wanted = Wanted::read(shared, asked.request.into_body()).await?;
     let began = shared.clock.boot();
-    let grant = shared.service.acquire(request.clone()).await.map_err(|error| {
-        let busy = error.kind() == ErrorKind::Busy;
-        let polled = polls && matches!(request.wait, Wait::For(_));
-        let frees = error.details().busy.as_ref().map_or(Duration::ZERO, |busy| busy.frees_in);
-        match busy {
-            true => Failure::Later(error, (!polled).then_some(frees)),
-            false => Failure::Error(error),
-        }
-    })?;
-    shared.held.goes_on(&grant.lease_id, grant.ttl, shared.clock.boot());
-    shared.metrics.granted(shared.clock.boot().since(began), grant.taken_over);
-    if let Some(within) = grant.confirm_within {
-        asked.connection.to_be_confirmed(request.key.clone(), grant.lease_id.clone(), within);
-    }
+    let grant = shared.service.acquire(wanted.request.clone()).await.map_err(|error| wanted.refused(error))?;
+    wanted.granted(asked.connection, &grant, began);
     let mut headers = state_headers(grant.version, grant.etag.as_ref())?;
     headers.extend(token(grant.token));
-    Ok(with(json(&AcquireReply::new(&request, &grant, shared.clock.wall(), asked.correlation))?, headers))
+    let reply = AcquireReply::new(&wanted.request, &grant, shared.clock.wall(), asked.correlation);
+    Ok(with(json(&reply)?, headers))
 }
 
 fn token(token: FencingToken) -> HeaderMap {
@@ -86,8 +113,11 @@ pub async fn release(asked: Asked<'_>) -> Result<Answer, Failure> {
         }
     };
     let since = shared.held.ended(&proof.lease_id);
-    if let (Some(since), Released::Released { .. }) = (since, released) {
-        shared.metrics.released(shared.clock.boot().since(since));
+    if let Released::Released { .. } = released {
+        shared.streams.over(&proof.lease_id, LeaseEnd::Released);
+        if let Some(since) = since {
+            shared.metrics.released(shared.clock.boot().since(since));
+        }
     }
     Ok(json(&ReleaseReply::new(released))?)
 }

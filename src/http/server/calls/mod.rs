@@ -1,5 +1,6 @@
 //! The calls, one function each: from the words of the wire to the service and back.
 
+mod for_update;
 mod known;
 mod lease;
 mod operate;
@@ -41,6 +42,7 @@ pub async fn call(
     let asked = Asked { connection, correlation, request };
     match call {
         Call::Acquire => lease::acquire(asked).await,
+        Call::AcquireForUpdate => for_update::acquire(asked).await,
         Call::Keepalive => lease::keepalive(asked).await,
         Call::Release => lease::release(asked).await,
         Call::Get => state::get(asked).await,

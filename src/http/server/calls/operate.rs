@@ -1,14 +1,17 @@
 //! For operators and receivers of effects: break, fence, health, metrics.
 
+use tokio::runtime::Handle;
+
 use super::Asked;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::server::Phase;
 use crate::http::server::answer::{Answer, Failure, full, json, typed};
 use crate::http::server::body::document;
+use crate::http::server::metrics::Standing;
 use crate::http::wire::{BreakBody, BreakReply, FenceBody, FenceQuery, FenceReply};
 use crate::limits::READY_TIME;
 use crate::model::{Key, Namespace, Owner};
-use crate::service::Broke;
+use crate::service::{Broke, LeaseEnd};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
@@ -23,6 +26,7 @@ pub async fn break_lease(asked: Asked<'_>) -> Result<Answer, Failure> {
     if let Broke::Broken { lease_id, over_in, .. } = &broke {
         shared.metrics.broken();
         shared.held.ended(lease_id);
+        shared.streams.over(lease_id, LeaseEnd::Broken);
         if drain {
             shared.clock.sleep_until(until + *over_in).await;
         }
@@ -72,6 +76,11 @@ pub async fn ready(asked: Asked<'_>) -> Result<Answer, Failure> {
 /// Metrics.
 pub fn metrics(asked: Asked<'_>) -> Answer {
     let shared = &asked.connection.shared;
-    let text = shared.metrics.text(shared.lanes.waiting(), shared.held.count(shared.clock.boot()));
+    let text = shared.metrics.text(Standing {
+        waiters: shared.lanes.waiting(),
+        held: shared.held.count(shared.clock.boot()),
+        for_update: shared.streams.count(),
+        tasks: Handle::current().metrics().num_alive_tasks(),
+    });
     typed("application/openmetrics-text; version=1.0.0; charset=utf-8", full(text))
 }
