@@ -111,7 +111,7 @@ impl Worker {
         Arc::clone(&self.services[self.rng.below(self.services.len())])
     }
 
-    /// The network from now on; whether it is a good one.
+    /// The network from now on; whether it is a good one. A trickle is none: a server gives up who takes too long to read.
     fn weather(&mut self) -> bool {
         let after = [40, 400, 4_000, 400_000][self.rng.below(4)];
         let after = self.rng.below(after) as u64;
@@ -121,12 +121,13 @@ impl Worker {
             7 => Some(Way::Trickle(1 + self.rng.below(300))),
             _ => Some(Way::Ends { after, by_reset }),
         };
+        let good = broken.is_none();
         self.proxy.is(match broken {
             None => OPEN,
             Some(way) if self.rng.chance(50) => Ways { up: way, down: Way::Pass },
             Some(way) => Ways { up: Way::Pass, down: way },
         });
-        matches!(broken, None | Some(Way::Trickle(_)))
+        good
     }
 
     fn payload(&mut self) -> ByteStream {
