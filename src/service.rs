@@ -387,6 +387,10 @@ pub trait LeaseService: Send + Sync {
         let _nothing_is_provisional_here = (key, lease_id);
     }
 
+    /// From now on nothing is granted but what was sent to the store before: who waits is turned away, and who asks anew is refused,
+    /// both with `Draining`. Only who serves connections calls this, when it is about to end.
+    async fn grant_no_more(&self) {}
+
     /// Whether a change would be refused as things stand, before its body is sent. The change itself decides.
     ///
     /// # Errors

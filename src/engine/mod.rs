@@ -29,7 +29,7 @@ mod waiters;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -77,6 +77,8 @@ struct Shared {
     entropy: Arc<dyn Entropy>,
     ages: Ages,
     serves: bool,
+    /// Nothing is granted any more.
+    drains: AtomicBool,
     keys: Mutex<HashMap<Key, Door>>,
     /// Orders the arrival of requests and the beginning of reads.
     tickets: AtomicU64,
@@ -127,6 +129,7 @@ impl Engine {
             entropy,
             ages,
             serves: options.serves,
+            drains: AtomicBool::new(false),
             keys: Mutex::default(),
             tickets: AtomicU64::new(0),
             background: Mutex::default(),
@@ -157,6 +160,10 @@ impl LeaseService for Engine {
 
     async fn withdraw(&self, key: &Key, lease_id: &LeaseId) {
         self.withdraw_grant(key, lease_id).await;
+    }
+
+    async fn grant_no_more(&self) {
+        self.turn_all_away().await;
     }
 
     async fn would_change(&self, request: &ChangeRequest) -> Result<()> {

@@ -158,6 +158,11 @@ impl Queue {
         Some((waiter.job?, waiter.since))
     }
 
+    /// Takes everybody out, with the places that were kept.
+    pub(super) fn clear(&mut self) -> impl Iterator<Item = Job> {
+        std::mem::take(&mut self.places).into_iter().filter_map(|waiter| waiter.job)
+    }
+
     /// Takes somebody whose time is up, and their place in the line, which is kept for a while.
     pub(super) fn overdue(&mut self, now: BootTime) -> Option<(Job, u64)> {
         let late = |waiter: &Waiter| waiter.until().is_some_and(|until| until <= now);

@@ -37,6 +37,8 @@ pub(super) enum Urgent {
     Job(Box<Job>),
     /// The connection of this grant is gone.
     Withdraw(LeaseId),
+    /// Nothing is granted any more.
+    TurnAway,
 }
 
 pub(super) struct KeyTask {
@@ -125,6 +127,7 @@ impl KeyTask {
             match urgent {
                 Urgent::Job(job) => self.serve(*job).await,
                 Urgent::Withdraw(lease_id) => self.withdraw(&lease_id),
+                Urgent::TurnAway => self.turn_all_away(),
             }
             return true;
         }
@@ -314,6 +317,10 @@ impl KeyTask {
     }
 
     fn let_wait(&mut self, job: Job) {
+        if let Some(refusal) = self.shared.draining() {
+            let _gone = job.reply.send(Err(refusal.into()));
+            return;
+        }
         let now = self.clock().boot();
         self.stirred = now;
         self.queue.tidy(now);
@@ -325,6 +332,14 @@ impl KeyTask {
         }
         if let Some(before) = self.queue.enter(job, now) {
             let _gone = before.reply.send(Err(superseded(&self.key).into()));
+        }
+    }
+
+    /// Nothing of those who wait has been sent to the store: they may ask elsewhere with the same ids.
+    fn turn_all_away(&mut self) {
+        let Some(refusal) = self.shared.draining() else { return };
+        for job in self.queue.clear() {
+            let _gone = job.reply.send(Err(refusal.clone().into()));
         }
     }
 

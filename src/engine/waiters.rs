@@ -65,6 +65,14 @@ impl Shared {
         }
     }
 
+    /// The refusal of an acquire when nothing is granted any more.
+    pub(super) fn draining(&self) -> Option<Error> {
+        self.drains.load(Ordering::SeqCst).then(|| {
+            Error::new(ErrorKind::Draining, "the server is shutting down and grants nothing any more")
+                .with_hint("ask another server, or try again later")
+        })
+    }
+
     /// How many wait for a key here.
     pub(super) fn waiting(&self, key: &Key) -> u64 {
         lock(&self.keys).get(key).map_or(0, |door| door.waiting.load(Ordering::SeqCst))
@@ -91,6 +99,9 @@ impl Engine {
     }
 
     pub(super) async fn acquire_waiting(&self, request: AcquireRequest) -> Result<Grant> {
+        if let Some(refusal) = self.shared.draining() {
+            return Err(refusal);
+        }
         let clock = &*self.shared.clock;
         let key = request.key.clone();
         let seat = SeatHeld::new(Arc::clone(&self.shared.door(&key).waiting));
@@ -106,6 +117,14 @@ impl Engine {
             self.collect_soon(&answer.record);
         }
         self.grant(answer)
+    }
+
+    /// A grant whose put is under way is answered; whoever only waits is turned away, as is who comes to wait after this.
+    pub(super) async fn turn_all_away(&self) {
+        self.shared.drains.store(true, Ordering::SeqCst);
+        let doors: Vec<Door> = lock(&self.shared.keys).values().cloned().collect();
+        let told = doors.iter().map(|door| door.urgent.send(Urgent::TurnAway));
+        let _tasks_that_ended_have_no_waiters = futures_util::future::join_all(told).await;
     }
 
     pub(super) async fn withdraw_grant(&self, key: &Key, lease_id: &LeaseId) {

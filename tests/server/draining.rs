@@ -4,9 +4,13 @@ use std::time::Duration;
 
 use lockd::http::server::Config;
 use lockd::limits::CLOSE_TIME;
+use lockd::model::LeaseId;
+use lockd::service::{AcquireRequest, LeaseService, Wait};
 use tokio::time::Instant;
 
-use super::lab::Lab;
+use super::lab::{Held, Lab};
+use crate::support::faulty::Faulty;
+use crate::support::world::{World, ask};
 
 #[tokio::test(start_paused = true)]
 async fn holders_may_finish_and_nobody_begins() {
@@ -51,4 +55,51 @@ async fn a_drain_is_bounded() {
     let took = began.elapsed();
     assert!(took >= drain && took <= drain + CLOSE_TIME * 2, "{took:?}");
     while !watches.is_hung_up().await {}
+}
+
+/// A refusal while draining says that nothing was granted, so that the client asks elsewhere with the same lease id. A grant that
+/// is given back ends that id for ever: so what was sent to the store is answered.
+#[tokio::test(start_paused = true)]
+async fn a_grant_that_is_being_written_is_answered_and_who_only_waits_is_sent_away() {
+    let mut w = World::memory();
+    let faulty = Faulty::wrap(&mut w.store);
+    let mut lab = Lab::on(w, Config::default()).await;
+    let held = lab.acquire("k").await;
+    let mut waits = Vec::new();
+    for place in 1..=2 {
+        let mut client = lab.connect().await;
+        let body = format!(r#"{{"key":"k","owner":"x","lease_id":"l{place}","ttl_seconds":30}}"#);
+        client.send("POST", "/v1/acquire", &[], &body).await;
+        while lab.waiters().await < place {
+            tokio::task::yield_now().await;
+        }
+        waits.push(client);
+    }
+    let (mut first, mut second) = (waits.remove(0), waits.remove(0));
+    // The release and the next grant are one write, which takes its time.
+    faulty.counted();
+    faulty.hang(true);
+    let mut releases = lab.connect().await;
+    releases.send("POST", "/v1/release", &held.proof(), &held.body()).await;
+    while faulty.counted().puts == 0 {
+        tokio::task::yield_now().await;
+    }
+    lab.stop();
+    while lab.call("GET", "/readyz", &[], "").await.status == 200 {}
+    let late = lab.call("POST", "/v1/acquire", &[], r#"{"key":"k","owner":"x","lease_id":"l3"}"#).await;
+    assert_eq!(late.refusal(), (503, "shutdown_draining".into()));
+    faulty.hang(false);
+    assert_eq!(releases.reply().await.status, 200);
+    let granted = first.reply().await;
+    assert_eq!(granted.status, 200, "{granted:?}");
+    assert_eq!(second.reply().await.refusal(), (503, "shutdown_draining".into()));
+    let next = Held::of(&granted);
+    assert_eq!((next.id.as_str(), next.token.as_str()), ("l1", "2"));
+    assert_eq!(lab.call("POST", "/v1/release", &next.proof(), &next.body()).await.status, 200);
+    // The id that was sent away is as good as new, elsewhere.
+    let elsewhere = lab.w.engine();
+    let again = AcquireRequest { lease_id: LeaseId::new("l2").unwrap(), ..ask("k", Wait::No) };
+    assert_eq!(elsewhere.acquire(again).await.unwrap().token.0, 3);
+    drop((first, second, releases));
+    lab.ended().await;
 }

@@ -16,7 +16,7 @@ fn wait(more: &serde_json::Value) -> String {
 }
 
 impl Lab {
-    async fn waiters(&self) -> u64 {
+    pub async fn waiters(&self) -> u64 {
         self.engine.describe(&key("k")).await.unwrap().waiters.unwrap()
     }
 

@@ -10,6 +10,7 @@ use futures_util::stream::BoxStream;
 use lockd::error::{Error, ErrorKind, Result};
 use lockd::model::{Key, Namespace};
 use lockd::store::{Cursor, Etag, Precondition, PutError, RecordStore, Store, Tagged};
+use tokio::sync::watch;
 
 /// What happens to a put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +33,7 @@ pub struct Faulty {
     inner: Arc<dyn RecordStore>,
     script: Mutex<VecDeque<Fault>>,
     silent: Mutex<bool>,
-    hangs: Mutex<bool>,
+    hangs: watch::Sender<bool>,
     delayed: Mutex<Vec<(Key, Bytes, Precondition)>>,
     counts: Mutex<Counts>,
 }
@@ -52,7 +53,7 @@ impl Faulty {
             inner,
             script: Mutex::default(),
             silent: Mutex::default(),
-            hangs: Mutex::default(),
+            hangs: watch::Sender::new(false),
             delayed: Mutex::default(),
             counts: Mutex::default(),
         });
@@ -70,9 +71,9 @@ impl Faulty {
         *self.silent.lock().unwrap() = silent;
     }
 
-    /// From now on puts never answer, or do again.
+    /// From now on puts wait, or go on again.
     pub fn hang(&self, hangs: bool) {
-        *self.hangs.lock().unwrap() = hangs;
+        self.hangs.send_replace(hangs);
     }
 
     /// Forgets the faults to come.
@@ -112,9 +113,8 @@ impl RecordStore for Faulty {
 
     async fn put(&self, key: &Key, value: Bytes, when: Precondition) -> Result<Etag, PutError> {
         self.counts.lock().unwrap().puts += 1;
-        if *self.hangs.lock().unwrap() {
-            return std::future::pending().await;
-        }
+        let mut hangs = self.hangs.subscribe();
+        drop(hangs.wait_for(|hangs| !hangs).await);
         let fault = self.script.lock().unwrap().pop_front().unwrap_or(Fault::None);
         match fault {
             Fault::None => self.inner.put(key, value, when).await,

@@ -92,17 +92,20 @@ async fn admitted(
     if call.lane() != Lane::Waiting {
         return work.await;
     }
-    // Who waits is sent away when the server drains: a place in the queue is given up with the call. Nothing is granted any
-    // more.
-    let phase = if call.grants() { Phase::Draining } else { Phase::Closing };
-    match select(pin!(shared.reached(phase)), work).await {
-        Either::Left(_) => Err(draining().into()),
+    // Who waits is turned away by the service when the server drains, and what it has sent to the store is answered. What is
+    // under way still when the connections close is cut short.
+    match select(pin!(shared.reached(Phase::Closing)), work).await {
+        Either::Left(_) => Err(closing(call).into()),
         Either::Right((answer, _)) => answer,
     }
 }
 
-/// The answer to who asks for a lease while the server drains.
-fn draining() -> Error {
-    Error::new(ErrorKind::Draining, "the server is shutting down and grants nothing any more")
-        .with_hint("ask another server, or try again later")
+/// The answer to who is cut short: an acquire was perhaps granted, anything else that waits changes nothing.
+fn closing(call: Call) -> Error {
+    match call.grants() {
+        true => Error::new(ErrorKind::OutcomeUnknown, "the server ended before the store had answered")
+            .with_hint("repeat the call with the same lease id, at another server"),
+        false => Error::new(ErrorKind::Draining, "the server is shutting down")
+            .with_hint("ask another server, or try again later"),
+    }
 }

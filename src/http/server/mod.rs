@@ -167,6 +167,7 @@ impl Server {
         let ticker = tokio::spawn(async move { ticks(&clock).await });
         stop.await;
         shared.phase.send_replace(Phase::Draining);
+        shared.service.grant_no_more().await;
         tracing::info!(held = shared.held.count(shared.clock.boot()), "draining");
         let _by_whatever_came_first = select(pin!(self.drained()), pin!(hurry)).await;
         shared.phase.send_replace(Phase::Closing);

@@ -116,10 +116,16 @@ impl AcquireBody {
         }
     }
 
+    /// Whether it has a lease id of its own: an empty one is none.
+    #[must_use]
+    pub fn polls(&self) -> bool {
+        self.lease_id.as_ref().is_some_and(|id| !id.is_empty())
+    }
+
     /// How long it may wait in this call: one with a lease id polls, and one without waits for as long as it asked.
     #[must_use]
     pub fn wait(&self) -> Wait {
-        let longest = if self.lease_id.is_some() { WAIT_POLL } else { WAIT_MAX };
+        let longest = if self.polls() { WAIT_POLL } else { WAIT_MAX };
         match self.block_seconds {
             Some(block) if block.0 < 0.0 => Wait::No,
             Some(block) => Wait::For(block.duration().map_or(longest, |d| d.min(longest))),

@@ -1,8 +1,9 @@
 //! What is known of keys: holders, descriptions, listings.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{ErrorBody, Subject, millis, not_understood, unix_after};
 use crate::clock::UnixMillis;
@@ -248,12 +249,21 @@ pub struct ListQuery {
     /// At most so many keys on a page, as far as the server agrees.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
-    /// Only keys that are held.
-    #[serde(default)]
+    /// Only keys that are held: `1`.
+    #[serde(default, deserialize_with = "switch")]
     pub held: bool,
-    /// Only keys that are waited for.
-    #[serde(default)]
+    /// Only keys that are waited for: `1`.
+    #[serde(default, deserialize_with = "switch")]
     pub waiters: bool,
+}
+
+/// A switch in a query: `1` and `0`, as `public=1` has it, or in words.
+fn switch<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<bool, D::Error> {
+    match <Cow<'de, str>>::deserialize(from)?.as_ref() {
+        "1" | "true" => Ok(true),
+        "0" | "false" => Ok(false),
+        other => Err(serde::de::Error::custom(format!("{other:?} is neither 1 nor 0"))),
+    }
 }
 
 impl ListQuery {

@@ -125,6 +125,8 @@ fn an_acquire_of_another_client_is_understood() {
     assert_eq!(with(1e12).ttl, made_here().max_ttl);
     let polls = AcquireBody { lease_id: Some("l".into()), ..body.clone() };
     assert_eq!(polls.wait(), Wait::For(crate::limits::WAIT_POLL));
+    let unnamed = AcquireBody { lease_id: Some(String::new()), ..body.clone() };
+    assert_eq!(unnamed.wait(), Wait::For(crate::limits::WAIT_MAX), "an empty id is none");
     let no_key = AcquireBody { key: None, ..body };
     assert_eq!(no_key.request(made_here()).unwrap().key.name(), "made");
 }
@@ -205,6 +207,10 @@ fn a_listing_comes_out_as_it_went_in() {
     };
     let query: ListQuery = read_query(&write_query(&ListQuery::new(&request)).unwrap()).unwrap();
     assert_eq!(format!("{:?}", query.request().unwrap()), format!("{request:?}"));
+    let by_hand = |text: &str| read_query::<ListQuery>(text).map(|query| (query.held, query.waiters));
+    assert_eq!(by_hand("held=1&waiters=0").unwrap(), (true, false));
+    assert_eq!(by_hand("waiters=true").unwrap(), (false, true));
+    assert!(by_hand("held=yes").is_err());
 
     let listed = Listed { known: known(), cursor: Cursor("c".into()) };
     let damaged = crate::error::Error::new(crate::error::ErrorKind::Corrupt, "damaged");

@@ -38,7 +38,7 @@ impl Wanted {
             txn: TxnId::random(&*shared.entropy),
             max_ttl: shared.config.max_ttl,
         };
-        let polls = body.lease_id.as_ref().is_some_and(|id| !id.is_empty());
+        let polls = body.polls();
         Ok(Self { request: body.request(made)?, polls })
     }
 
