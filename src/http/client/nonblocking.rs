@@ -192,14 +192,24 @@ fn request(to: &Address, head: &Head, body: Outgoing, asks: bool) -> Result<Requ
     request.body(body)
 }
 
+/// A part of a body on its way.
+enum Part {
+    Bytes(Bytes),
+    End,
+    /// The rest cannot be read: the request must break off, so that nobody takes it for whole.
+    Broken,
+}
+
 /// A body as it comes through the channel; when that ends without its end, so does the request.
-fn outgoing(parts: mpsc::Receiver<Option<Bytes>>) -> Outgoing {
+fn outgoing(parts: mpsc::Receiver<Part>) -> Outgoing {
     let frames = stream::unfold(Some(parts), |parts| async {
         let mut parts = parts?;
         match parts.recv().await {
-            Some(Some(bytes)) => Some((Ok(Frame::data(bytes)), Some(parts))),
-            Some(None) => None,
-            None => Some((Err(Error::new(ErrorKind::Io, "the state was not read to its end")), None)),
+            Some(Part::Bytes(bytes)) => Some((Ok(Frame::data(bytes)), Some(parts))),
+            Some(Part::End) => None,
+            Some(Part::Broken) | None => {
+                Some((Err(Error::new(ErrorKind::Io, "the state was not read to its end")), None))
+            }
         }
     });
     StreamBody::new(frames).boxed_unsync()
@@ -207,12 +217,7 @@ fn outgoing(parts: mpsc::Receiver<Option<Bytes>>) -> Outgoing {
 
 impl Nonblocking {
     /// Hands a body over as fast as it is sent; one that waits to be asked for, when it is, or after a while: a server need not say.
-    async fn pump(
-        &self,
-        stream: Option<&mut ByteStream>,
-        parts: mpsc::Sender<Option<Bytes>>,
-        go_ahead: Option<Arc<Notify>>,
-    ) {
+    async fn pump(&self, stream: Option<&mut ByteStream>, parts: mpsc::Sender<Part>, go_ahead: Option<Arc<Notify>>) {
         let Some(stream) = stream else { return };
         if let Some(said) = go_ahead {
             let _said_or_not = self.clock.timeout_at(self.clock.boot() + CONTINUE_PATIENCE, said.notified()).await;
@@ -221,14 +226,14 @@ impl Nonblocking {
     }
 }
 
-async fn pump(stream: &mut ByteStream, parts: mpsc::Sender<Option<Bytes>>) {
+async fn pump(stream: &mut ByteStream, parts: mpsc::Sender<Part>) {
     loop {
         let part = match stream.next().await {
-            Some(Ok(bytes)) => Some(bytes),
-            Some(Err(_)) => return,
-            None => None,
+            Some(Ok(bytes)) => Part::Bytes(bytes),
+            Some(Err(_)) => Part::Broken,
+            None => Part::End,
         };
-        let over = part.is_none();
+        let over = !matches!(part, Part::Bytes(_));
         if parts.send(part).await.is_err() || over {
             return;
         }
@@ -240,7 +245,7 @@ enum After {
     /// It is kept for the next request.
     Keep(Arc<Idle>, Address),
     /// The request was not sent to its end, and never will be.
-    Close(mpsc::Sender<Option<Bytes>>),
+    Close(mpsc::Sender<Part>),
 }
 
 /// The body of an answer.
