@@ -371,8 +371,6 @@ pub const READY_TIME: Duration = Duration::from_secs(2);
 /// Longest TTL that a server gives when nothing else is asked for.
 pub const TTL_MAX_SERVED: Duration = Duration::from_secs(30 * 60);
 
-/// Sleepers of a process that have a timer of the kernel's; others look at the clock once a second.
-pub const BOOT_TIMERS: usize = 64;
 /// Open files that a server asks the kernel for: connections, and what the store opens meanwhile.
 pub const FILES_WANTED: u64 = 65_536;
 
