@@ -55,7 +55,7 @@ impl<'a> Crew<'a> {
         place: &StoreUrl,
         clock: &'a dyn Clock,
     ) -> Result<(Self, Vec<Reply>), Flaw> {
-        let begin = Begin { url: store.to_text(), place: place.to_text() };
+        let begin = Begin { url: Some(store.to_text()), place: place.to_text() };
         let workers = (0..count).map(|_| start()).collect::<Result<Vec<_>, _>>()?;
         let mut crew = Self { workers, clock };
         let replies = crew.ask(&begin, Duration::ZERO).await?;
