@@ -432,3 +432,5 @@ pub const OBJECT_PREFIX_BYTES: usize = 512;
 pub const OBJECT_READ: Duration = Duration::from_secs(8);
 /// A credential that ends within this time is worth a warning.
 pub const CREDENTIAL_SOON: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// How often a server looks whether that is so.
+pub const CREDENTIAL_AGAIN: Duration = Duration::from_secs(12 * 60 * 60);

@@ -7,6 +7,7 @@ mod bridge;
 mod command;
 mod contract;
 mod fake;
+mod identities;
 mod liars;
 mod outcomes;
 mod proxy;
