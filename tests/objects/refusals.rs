@@ -91,14 +91,14 @@ async fn a_signature_without_delete() {
 #[tokio::test(start_paused = true)]
 async fn an_end_that_comes_near_is_told_again_and_again() {
     let (clock, day) = (TestClock::new(), Duration::from_secs(24 * 60 * 60));
-    let ends = Some(UnixMillis(clock.wall().0 + u64::try_from(30 * day.as_millis()).unwrap()));
+    let ends = UnixMillis(clock.wall().0 + u64::try_from(30 * day.as_millis()).unwrap());
     let told = Mutex::new(Vec::new());
-    let (reminding, clock): (_, &dyn Clock) = (StoreCredential { ends, lacks: None }, &clock);
+    let (reminding, clock): (_, &dyn Clock) = (StoreCredential { ends: Some(ends), lacks: None }, &clock);
     let reminding = reminding.remind(clock, |what| told.lock().unwrap().push((clock.wall(), what)));
     assert!(clock.timeout_at(clock.boot() + 31 * day, reminding).await.is_none());
     let told = told.into_inner().unwrap();
     assert!((14..=17).contains(&told.len()), "twice a day, for a week: {told:?}");
-    let first = ends.unwrap().0 - told[0].0.0;
+    let first = ends.0 - told[0].0.0;
     assert!(u128::from(first) > 6 * day.as_millis(), "in time: {told:?}");
     assert!(told[0].1.contains("the SAS ends in 6 days"), "{told:?}");
     StoreCredential::default().remind(clock, |what| panic!("{what}")).await;
