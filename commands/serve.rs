@@ -17,6 +17,9 @@ use lockd::store::observed::Observer;
 use lockd::store::open::OpenOptions;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use super::context::Context;
 use super::duration;
@@ -229,9 +232,11 @@ fn start_logging(context: &Context, settings: &Settings) -> Result<()> {
         (false, false) => tracing::Level::INFO,
     };
     let log = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false);
+    // What is below says more than anybody wants to read, and lockd does not answer for what it says.
+    let own = Targets::new().with_target("lockd", level).with_default(tracing::Level::WARN);
     match json {
-        true => log.json().flatten_event(true).init(),
-        false => log.with_ansi(false).init(),
+        true => log.json().flatten_event(true).finish().with(own).init(),
+        false => log.with_ansi(false).finish().with(own).init(),
     }
     Ok(())
 }

@@ -221,6 +221,12 @@ fn usual_credential(account: &str, environment: &Environment) -> Result<Connecti
         _ => of(Credential::SharedKey(Secret::new(&found.value))),
     };
     match &usual.account {
+        _ if usual.credential.is_none() => {
+            let message = format!("{} has neither AccountKey nor SharedAccessSignature", found.origin);
+            Err(Error::new(ErrorKind::Config, message).with_hint(
+                "take it from `az storage account show-connection-string`; for an emulator write out what it stands for",
+            ))
+        }
         Some(other) if other != account => {
             let message = format!("{} is for the account {other:?}, and the store is in {account:?}", found.origin);
             Err(Error::new(ErrorKind::Config, message).with_hint(format!(
@@ -272,6 +278,8 @@ mod tests {
             ("AZURE_STORAGE_CONNECTION_STRING", "AccountName=acc;AccountKey=geheim;BlobEndpoint=https://h/acc");
         assert_eq!(azure_with(&[], &[string]).unwrap(), "key geheim");
         assert_eq!(at("azure://acc/c", &[string], &[]).unwrap().azure.endpoint.as_deref(), Some("https://h/acc"));
+        let error = azure_with(&[(string.0, "UseDevelopmentStorage=true")], &[]).unwrap_err();
+        assert!(error.message().contains("neither AccountKey nor"), "{error}");
         let error = azure_with(&[(ACCOUNT_KEY, string.1)], &[]).unwrap_err();
         assert!(error.message().contains("connection string") && !error.to_string().contains("geheim"), "{error}");
     }
