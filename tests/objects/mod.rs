@@ -10,6 +10,7 @@ mod fake;
 mod identities;
 mod liars;
 mod outcomes;
+mod polling;
 mod proxy;
 mod refusals;
 mod requests;

@@ -187,7 +187,6 @@ fn real(name: &str) -> Option<Place> {
             allow_http: set("LOCKD_AZURE_ALLOW_HTTP").is_some(),
             credential: key().or_else(sas),
             identity: found(Azure::IDENTITY),
-            ..Azure::default()
         },
         ca: None,
     };
