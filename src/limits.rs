@@ -292,8 +292,9 @@ pub const CONNECTIONS_PER_ADDRESS: usize = 256;
 pub const CONNECTIONS_UNIX: usize = 1_024;
 /// Connections beyond [`CONNECTIONS`] on which only health and metrics are asked for.
 pub const CONNECTIONS_HEALTH: usize = 64;
-/// Connections that the kernel holds until they are accepted.
-pub const LISTEN_BACKLOG: i32 = 1_024;
+/// Connections that the kernel holds until they are accepted; it holds fewer where `net.core.somaxconn` is less (4,096 since
+/// Linux 5.4). One beyond them believes that it is connected and is answered by nobody.
+pub const LISTEN_BACKLOG: i32 = 4_096;
 /// Pause after a connection could not be accepted (too many open files).
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// A client's first byte, and the rest of what tells HTTP/2 from HTTP/1.
