@@ -225,6 +225,14 @@ async fn options_of_s3_are_sent() {
     let sent = |name: &str| sent.get(name).map(|value| value.to_str().unwrap().to_owned());
     assert_eq!(sent("x-amz-server-side-encryption").as_deref(), Some("aws:kms"));
     assert_eq!(sent("x-amz-server-side-encryption-aws-kms-key-id").as_deref(), Some("alias/lockd"));
+    let mut own_key = place.elsewhere();
+    (own_key.settings.s3.encryption, own_key.settings.s3.kms_key) = (Some("sse-c".to_owned()), None);
+    let key = Secret::new("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
+    own_key.settings.s3.variables.push(("AWS_SSE_CUSTOMER_KEY_BASE64".to_owned(), key));
+    own_key.open().await.unwrap();
+    let headers = serving.service.headers_of_last_put();
+    assert_eq!(headers.get("x-amz-server-side-encryption-customer-algorithm").unwrap(), "AES256");
+    assert!(headers.contains_key("x-amz-server-side-encryption-customer-key"));
     place.settings.s3.virtual_hosted = true;
     // The fake takes the first part of the path for the bucket.
     refused(&place, ErrorKind::StoreMissing, "there is no such bucket", "create it first").await;
