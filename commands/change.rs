@@ -72,7 +72,7 @@ pub fn run(
     let in_environment = proof::in_environment(context, key)?;
     let request = |proof: Proof| {
         let request_id = RequestId::random(&*context.entropy);
-        ChangeRequest { key: key.clone(), proof, request_id, guards: guards.clone() }
+        ChangeRequest { key: key.clone(), proof, request_id, guards: guards.clone(), edits: None }
     };
     let work = async |session: &Session| {
         let service = session.client.service();

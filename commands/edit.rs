@@ -54,6 +54,6 @@ pub fn run(context: &Context, args: &Args) -> Result<u8> {
     let edits: Vec<Edit> = expressions.iter().map(|text| Edit::parse(text)).collect::<Result<_>>()?;
     change::run(context, &key, &args.change, true, async |service: &dyn LeaseService, request: ChangeRequest| {
         let now = text::rfc3339(context.clock.wall());
-        edit(service, &*context.entropy, request, &edits, &now).await
+        edit(service, request, &edits, &now).await
     })
 }

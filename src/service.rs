@@ -11,7 +11,8 @@ use async_trait::async_trait;
 use crate::clock::UnixMillis;
 use crate::error::Result;
 use crate::model::{
-    Ended, FencingToken, Holder, How, Key, LeaseId, Namespace, Owner, Reason, RequestId, StateEtag, Ttl, TxnId, Version,
+    EditsHash, Ended, FencingToken, Holder, How, Key, LeaseId, Namespace, Owner, Reason, RequestId, StateEtag, Ttl,
+    TxnId, Version,
 };
 pub use crate::store::{ByteStream, Cursor};
 pub use for_update::{Following, ForUpdate, LeaseEnd, OnDisconnect};
@@ -143,6 +144,9 @@ pub struct ChangeRequest {
     pub request_id: RequestId,
     /// Compare-and-swap.
     pub guards: Guards,
+    /// The edits that the new state was made by, where the request is to be known by these when its id comes again, and not by the
+    /// state that they made. Over the wire edits are sent as such, to whoever stands beside the store.
+    pub edits: Option<EditsHash>,
 }
 
 /// A state was written or removed.
@@ -398,6 +402,16 @@ pub trait LeaseService: Send + Sync {
     async fn would_change(&self, request: &ChangeRequest) -> Result<()> {
         let _only_who_serves_connections_asks = request;
         Ok(())
+    }
+
+    /// What a change by edits was answered when it came before, as far as that is remembered: whoever makes edits asks this first,
+    /// since what is there by now may have them already.
+    ///
+    /// # Errors
+    /// `RequestIdReused` when the id stood for something else.
+    async fn edited_before(&self, request: &ChangeRequest) -> Result<Option<Changed>> {
+        let _only_who_stands_beside_the_store_knows = request;
+        Ok(None)
     }
 
     /// Extends a lease.

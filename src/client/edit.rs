@@ -3,11 +3,10 @@
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 
-use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::edit::{Edit, apply};
 use crate::limits::{EDIT_REPEATS, EDIT_TRIES};
-use crate::model::{RequestId, StateEtag, Version};
+use crate::model::{StateEtag, Version};
 use crate::service::{ChangeRequest, Changed, Expected, LeaseService};
 
 /// What is there.
@@ -18,20 +17,17 @@ struct Present {
 }
 
 /// Applies edits to a state, all or none, under the lease of `request`. `now` is what `NOW` stands for. A change by others in
-/// between is met by reading again, unless the caller's own guards say otherwise. What changes nothing writes nothing.
+/// between is met by reading again, unless the caller's own guards say otherwise. What changes nothing writes nothing. A request that
+/// names its edits ([`ChangeRequest::edits`]) is applied once, however often it comes.
 ///
 /// # Errors
-/// `InvalidState` when the edits do not fit what is there; those of [`LeaseService::update`]. After `OutcomeUnknown` it was
+/// `RequestIdReused` when its id stood for something else; `InvalidState` when the edits do not fit what is there; those of [`LeaseService::update`]. After `OutcomeUnknown` it was
 /// tried again with the same ids, and nobody can say whether the edits were applied.
-pub async fn edit(
-    service: &dyn LeaseService,
-    entropy: &dyn Entropy,
-    request: ChangeRequest,
-    edits: &[Edit],
-    now: &str,
-) -> Result<Changed> {
+pub async fn edit(service: &dyn LeaseService, request: ChangeRequest, edits: &[Edit], now: &str) -> Result<Changed> {
+    if let Some(answer) = service.edited_before(&request).await? {
+        return Ok(answer);
+    }
     let own_guards = request.guards.version.is_some() || request.guards.etag.is_some();
-    let mut request = request;
     for _ in 0..EDIT_TRIES {
         let present = present(service, &request).await?;
         guarded(&request, &present)?;
@@ -44,10 +40,10 @@ pub async fn edit(
         let mut attempt = request.clone();
         attempt.guards.version = Some(present.version);
         match insisted(service, attempt, &new.into()).await {
+            // What met a conflict was certainly not applied, so the next try is the same request still.
             Err(e) if e.kind() == ErrorKind::VersionConflict && !own_guards => {}
             answer => return answer,
         }
-        request.request_id = RequestId::random(entropy);
     }
     Err(Error::new(
         ErrorKind::Unavailable,

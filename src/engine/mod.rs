@@ -170,6 +170,10 @@ impl LeaseService for Engine {
         self.would_refuse(request).await
     }
 
+    async fn edited_before(&self, request: &ChangeRequest) -> Result<Option<Changed>> {
+        self.edit_remembered(request).await
+    }
+
     async fn keepalive(&self, key: &Key, proof: &Proof, ttl: Ttl) -> Result<Renewed> {
         let request = Renew { proof: proof.clone(), ttl, stamp: None, at: self.shared.clock.wall() };
         let answer = self.ask(key, Request::Renew(request)).await?;
@@ -275,6 +279,7 @@ impl Engine {
             proof: request.proof,
             id: request.request_id,
             change,
+            edits: request.edits,
             guards: request.guards,
             bound: None,
             at: self.shared.clock.wall(),

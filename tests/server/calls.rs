@@ -1,8 +1,14 @@
 //! Each call of the API.
 
+use std::time::Duration;
+
+use lockd::http::server::Config;
+use lockd::service::{Expected, LeaseService};
 use serde_json::json;
 
 use super::lab::{Held, Lab};
+use crate::support::faulty::Faulty;
+use crate::support::world::{World, body, change};
 
 #[tokio::test(start_paused = true)]
 async fn a_lease_from_acquire_to_release() {
@@ -159,6 +165,59 @@ async fn a_repeated_change_gets_the_same_answer() {
     assert_eq!(lab.call("POST", "/v1/update?key=k", &headers, "1").await.json(), first);
     let other = lab.call("POST", "/v1/update?key=k", &headers, "2").await;
     assert_eq!(other.refusal(), (409, "request_id_reused".into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repeated_edit_gets_the_same_answer_and_is_made_once() {
+    let lab = Lab::new().await;
+    let held = lab.acquire("k").await;
+    let [id, token] = held.proof();
+    let headers = [id, token, ("X-Request-ID", "mine")];
+    let edit = async |texts: &[&str]| {
+        let body = json!({ "mutations": texts }).to_string();
+        lab.call("POST", "/v1/mutate?key=k", &headers, &body).await
+    };
+    let first = edit(&["/n++", "time:/at=NOW"]).await;
+    assert_eq!((first.status, first.header("x-key-version")), (200, Some("1")), "{first:?}");
+    lab.w.pass(Duration::from_secs(5)).await;
+    let again = edit(&["/n++", "time:/at=NOW"]).await;
+    assert_eq!((again.json(), again.header("etag")), (first.json(), first.header("etag")));
+    for other in [&["/n++"][..], &["/n+=1"], &["time:/at=NOW", "/n++"]] {
+        assert_eq!(edit(other).await.refusal(), (409, "request_id_reused".into()), "{other:?}");
+    }
+    let replaced = lab.call("POST", "/v1/update?key=k", &headers, first.text()).await;
+    assert_eq!(replaced.refusal(), (409, "request_id_reused".into()), "an edit is no update");
+    assert_eq!(lab.call("GET", "/v1/get?key=k", &[], "").await.json()["n"], 1);
+    assert_eq!(lab.call("POST", "/v1/release", &held.proof(), &held.body()).await.status, 200);
+    assert_eq!(edit(&["/n++", "time:/at=NOW"]).await.json(), first.json(), "when its lease is over, too");
+}
+
+/// What met a conflict was certainly not applied: it is made anew, under the caller's id still.
+#[tokio::test(start_paused = true)]
+async fn an_edit_that_met_another_change_keeps_its_id() {
+    let mut w = World::memory();
+    let unhindered = w.store.clone();
+    let faulty = Faulty::wrap(&mut w.store);
+    let lab = Lab::on(w, Config::default()).await;
+    let held = lab.acquire("k").await;
+    let [id, token] = held.proof();
+    let headers = [id, token, ("X-Request-ID", "mine")];
+    let edit = r#"{"mutations":["/n++"]}"#;
+    faulty.counted();
+    faulty.hang(true);
+    let mut editing = lab.connect().await;
+    editing.send("POST", "/v1/mutate?key=k", &headers, edit).await;
+    while faulty.counted().puts == 0 {
+        tokio::task::yield_now().await;
+    }
+    let elsewhere = World::over(unhindered, lab.w.clock.clone()).engine();
+    elsewhere.update(change("k", held.as_proof()), Expected::default(), body(r#"{"n":10}"#)).await.unwrap();
+    faulty.hang(false);
+    let first = editing.reply().await;
+    assert_eq!((first.status, &first.json()["new_version"]), (200, &json!(2)), "{first:?}");
+    let again = lab.call("POST", "/v1/mutate?key=k", &headers, edit).await;
+    assert_eq!(again.json(), first.json());
+    assert_eq!(lab.call("GET", "/v1/get?key=k", &[], "").await.json(), json!({ "n": 11 }));
 }
 
 #[tokio::test(start_paused = true)]

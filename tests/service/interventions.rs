@@ -294,7 +294,7 @@ fn edits(texts: &[&str]) -> Vec<Edit> {
 }
 
 async fn edited(service: &dyn LeaseService, request: ChangeRequest, texts: &[&str]) -> lockd::error::Result<Version> {
-    edit(service, world::entropy(), request, &edits(texts), "now").await.map(|changed| changed.version)
+    edit(service, request, &edits(texts), "now").await.map(|changed| changed.version)
 }
 
 /// Many under one lease, each through an engine of its own: nobody's sum is lost.

@@ -15,7 +15,7 @@ use crate::http::wire::{
 };
 use crate::json::edit::Edit;
 use crate::limits::UPDATE_BYTES;
-use crate::model::RequestId;
+use crate::model::{EditsHash, RequestId};
 use crate::service::{ChangeRequest, State};
 
 /// Whether a read wants what everyone sees, whatever lease is shown.
@@ -66,7 +66,7 @@ fn change(asked: &Asked<'_>) -> Result<ChangeRequest> {
     let proof = ProofHeaders::read(headers)?.required(&key)?;
     let made = || RequestId::random(&*asked.connection.shared.entropy);
     let request_id = request_id_from(headers)?.unwrap_or_else(made);
-    Ok(ChangeRequest { key, proof, request_id, guards: guards_from(headers)? })
+    Ok(ChangeRequest { key, proof, request_id, guards: guards_from(headers)?, edits: None })
 }
 
 /// The length that a body announces.
@@ -101,14 +101,15 @@ pub async fn remove(asked: Asked<'_>) -> Result<Answer, Failure> {
 /// Edits it.
 pub async fn mutate(asked: Asked<'_>) -> Result<Answer, Failure> {
     let shared = &asked.connection.shared;
-    let request = change(&asked)?;
+    let mut request = change(&asked)?;
     let body: MutateBody = document(asked.request.into_body(), &shared.clock).await?;
     if body.mutations.is_empty() {
         return Err(Error::new(ErrorKind::Usage, "no mutation was given").with_hint("say what to change").into());
     }
     let edits = body.mutations.iter().map(|text| Edit::parse(text)).collect::<Result<Vec<_>>>()?;
+    request.edits = Some(EditsHash::of(&body.mutations));
     let now = shared.clock.wall().rfc3339();
-    let changed = edit(&*shared.service, &*shared.entropy, request, &edits, &now).await?;
+    let changed = edit(&*shared.service, request, &edits, &now).await?;
     let headers = state_headers(changed.version, changed.etag.as_ref())?;
     Ok(with(json(&UpdateReply::new(&changed))?, headers))
 }
