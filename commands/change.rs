@@ -95,7 +95,7 @@ pub fn run(
         let result = match interrupt::or_signal(work(&session)).await? {
             Either::Done(result) => result.map(Either::Done),
             Either::Signal(signal) => {
-                session.client.abandon(key, &options.lease_id).await;
+                session.client.abandon_in_a_hurry(key, &options.lease_id).await;
                 Ok(Either::Signal(signal))
             }
         };

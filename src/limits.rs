@@ -98,6 +98,14 @@ pub const READ_RESTARTS: u32 = 5;
 /// How long a release is tried on the way out.
 pub const RELEASE_TRY: Duration = Duration::from_secs(5);
 
+/// The same for somebody who was told to end at once, by a signal.
+pub const HURRIED_TRY: Duration = Duration::from_secs(1);
+/// First and longest pause between two tries of a wait whose server is away, by chance down to half of it: a server that is back
+/// after a restart is found within 2 s.
+pub const OUTAGE_PAUSE_FIRST: Duration = Duration::from_millis(100);
+/// See [`OUTAGE_PAUSE_FIRST`].
+pub const OUTAGE_PAUSE_MAX: Duration = Duration::from_secs(2);
+
 /// Clock rates may differ by this share (1 %): holders count 0.99, contenders 1.01.
 pub const RATE_PERCENT: u32 = 1;
 /// A contender's constant allowance.
