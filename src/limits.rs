@@ -18,6 +18,9 @@ pub const ID_BYTES: usize = 128;
 
 /// Largest state, in bytes as stored.
 pub const STATE_BYTES: u64 = 100 * 1024 * 1024;
+/// Largest state that a server edits: it holds the state and what comes of it in memory, for each edit under way ([`LANE_BULK`] of
+/// them). A larger one is read, edited and updated by its client, at constant memory of the server.
+pub const MUTATE_BYTES: u64 = 8 * 1024 * 1024;
 /// Deepest nesting of a state.
 pub const STATE_DEPTH: usize = 1_000;
 /// Largest state that rides inside the record; a larger one goes to a blob.

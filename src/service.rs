@@ -2,6 +2,7 @@
 //!
 //! Deadlines are on the caller's boot clock.
 
+mod fence;
 mod for_update;
 
 use std::time::Duration;
@@ -15,6 +16,7 @@ use crate::model::{
     TxnId, Version,
 };
 pub use crate::store::{ByteStream, Cursor};
+pub use fence::{Fence, FenceRequest};
 pub use for_update::{Following, ForUpdate, LeaseEnd, OnDisconnect};
 use futures_util::stream::BoxStream;
 
@@ -340,32 +342,13 @@ pub enum Watched {
     Event(Event),
 }
 
-/// Asks whether an effect is fenced off: the receiver's half of fencing.
-#[derive(Clone, Debug)]
-pub struct FenceRequest {
-    /// The resource; its names are apart from those of keys.
-    pub resource: Key,
-    /// The token that came with the effect.
-    pub token: FencingToken,
-    /// Also compare with the token of this key.
-    pub key: Option<Key>,
-}
-
-/// What a token is compared with.
+/// What a service counts that no answer tells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Fence {
-    /// The highest token admitted to the resource; zero when none was.
-    pub mark: FencingToken,
-    /// The highest token of the key, where one was named.
-    pub key: Option<FencingToken>,
-}
-
-impl Fence {
-    /// Whether an effect with this token is fenced off.
-    #[must_use]
-    pub fn is_stale(&self, token: FencingToken) -> bool {
-        token < self.mark || self.key.is_some_and(|key| token < key)
-    }
+pub struct Tally {
+    /// Acquires that have a place in the queue of a key.
+    pub waiters: u64,
+    /// Leases that were recorded as expired, where nobody took the key over.
+    pub expired: u64,
 }
 
 /// Leases and state. `Engine` (in this process) and the HTTP client implement it; commands know only this.
@@ -394,6 +377,11 @@ pub trait LeaseService: Send + Sync {
     /// From now on nothing is granted but what was sent to the store before: who waits is turned away, and who asks anew is refused,
     /// both with `Draining`. Only who serves connections calls this, when it is about to end.
     async fn grant_no_more(&self) {}
+
+    /// What it counts, for metrics: nothing, unless it stands beside the store.
+    fn tally(&self) -> Tally {
+        Tally::default()
+    }
 
     /// Whether a change would be refused as things stand, before its body is sent. The change itself decides.
     ///

@@ -46,7 +46,7 @@ use crate::model::{Key, LeaseId, Record, Stamp, Ttl};
 use crate::mutants::{Mutant, on};
 use crate::service::{
     AcquireRequest, BreakRequest, Broke, ChangeRequest, Changed, Description, Expected, Fence, FenceRequest, ForUpdate,
-    Grant, LeaseService, ListRequest, Listed, OnDisconnect, Proof, Released, Renewed, State, Watched,
+    Grant, LeaseService, ListRequest, Listed, OnDisconnect, Proof, Released, Renewed, State, Tally, Watched,
 };
 use crate::store::{ByteStream, Etag, Store};
 
@@ -80,6 +80,8 @@ struct Shared {
     /// Nothing is granted any more.
     drains: AtomicBool,
     keys: Mutex<HashMap<Key, Door>>,
+    /// Leases that were recorded as expired here.
+    expired: AtomicU64,
     /// Orders the arrival of requests and the beginning of reads.
     tickets: AtomicU64,
     /// Collection that goes on after answers.
@@ -131,6 +133,7 @@ impl Engine {
             serves: options.serves,
             drains: AtomicBool::new(false),
             keys: Mutex::default(),
+            expired: AtomicU64::new(0),
             tickets: AtomicU64::new(0),
             background: Mutex::default(),
         };
@@ -164,6 +167,10 @@ impl LeaseService for Engine {
 
     async fn grant_no_more(&self) {
         self.turn_all_away().await;
+    }
+
+    fn tally(&self) -> Tally {
+        Tally { waiters: self.shared.waiting_in_all(), expired: self.shared.expired.load(Ordering::SeqCst) }
     }
 
     async fn would_change(&self, request: &ChangeRequest) -> Result<()> {

@@ -147,3 +147,34 @@ async fn a_dead_holder_is_taken_over_by_the_first_in_line() {
     let late = lab.call("POST", "/v1/keepalive", &held.proof(), &held.keepalive()).await;
     assert_eq!(late.refusal(), (403, "lease_expired".into()));
 }
+
+/// What stands behind a request is not read while it waits; that the client has gone is seen all the same.
+#[tokio::test(start_paused = true)]
+async fn who_hung_up_behind_more_bytes_leaves_the_queue_and_is_never_granted() {
+    let lab = Lab::new().await;
+    let mut held = lab.acquire("k").await;
+    let request =
+        |body: &str| format!("POST /v1/acquire HTTP/1.1\r\nHost: t\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    for behind in ["\r\n", "GET /healthz HTTP/1.1\r\nHost: t\r\n\r\n", &request(&wait(&json!({})))] {
+        for on_tcp in [false, true] {
+            let mut gone = if on_tcp { lab.connect_tcp().await } else { lab.connect().await };
+            gone.write(request(&wait(&json!({})))).await;
+            while lab.waiters().await == 0 {
+                tokio::task::yield_now().await;
+            }
+            gone.write(behind).await;
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(lab.waiters().await, 1, "more bytes are no end");
+            drop(gone);
+            while lab.waiters().await > 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+    let mut next = lab.waiting(&wait(&json!({}))).await;
+    lab.release(&held).await;
+    held = Held::of(&next.reply().await);
+    assert_eq!(held.token, "2", "nobody who had gone was granted anything");
+}

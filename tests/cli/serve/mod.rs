@@ -149,7 +149,19 @@ fn logs_say_what_was_asked_and_no_secrets() {
         let held = Held::of(&reply);
         let line = server.says("of-mine");
         assert!(line.contains("acquire") && line.contains("200"), "{line}");
-        server.call("POST", "/v1/update?key=k", &held.proof(), "\"the state itself\"");
+        let [id, token] = held.proof();
+        server.call("POST", "/v1/update?key=k", &[id, token], "\"the state itself\"");
+        let named = [id, token, ("X-Request-ID", "change-7"), ("X-Correlation-Id", "of-the-change")];
+        server.call("POST", "/v1/update?key=k&namespace=jobs", &named, "\"the state itself\"");
+        let line = server.says("of-the-change");
+        assert!(line.contains("jobs") && line.contains("change-7") && line.contains("lease_required"), "{line}");
+        for (method, target, code) in
+            [("GET", "/v1/nowhere", "not_found"), ("GET", "/v1/acquire", "method_not_allowed")]
+        {
+            server.call(method, target, &[("X-Correlation-Id", code)], "");
+            let line = server.says("correlation");
+            assert!(line.matches(code).count() >= 2 && !line.contains("error=\"\""), "{line}");
+        }
         server.call("POST", "/v1/update?key=k", &held.proof(), "the state itself");
         server.call("POST", "/v1/release", &held.proof(), &held.body());
         server.signal(Signal::TERM);
