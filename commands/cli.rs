@@ -171,6 +171,19 @@ mod tests {
     }
 
     #[test]
+    fn every_flag_of_object_stores_has_its_variable_its_default_and_an_example() {
+        let tree = tree();
+        let of_stores = tree.get_arguments().filter(|arg| arg.get_help_heading() == Some("Object stores"));
+        let texts: Vec<String> = of_stores.map(|arg| arg.get_help().unwrap().to_string()).collect();
+        assert_eq!(texts.len(), 11);
+        for text in texts {
+            for part in ["[env: LOCKD_", "[default: ", ", such as "] {
+                assert!(text.contains(part), "{part} is missing: {text}");
+            }
+        }
+    }
+
+    #[test]
     fn every_page_begins_with_examples_and_every_option_is_explained() {
         fn check(command: &clap::Command, path: &str) {
             let path = format!("{path} {}", command.get_name());

@@ -43,7 +43,7 @@ pub fn run(args: &Args) -> Result<u8> {
 
 fn script(shell: Shell) -> Result<String> {
     let mut bytes = Vec::new();
-    clap_complete::generate(shell, &mut cli::tree(), "lockd", &mut bytes);
+    clap_complete::generate(shell, &mut shown(&cli::tree()), "lockd", &mut bytes);
     let script = String::from_utf8(bytes).map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?;
     Ok(match shell {
         Shell::Bash => {
@@ -60,6 +60,21 @@ fn script(shell: Shell) -> Result<String> {
         Shell::Zsh => zsh(&script),
         _ => script,
     })
+}
+
+/// The tree without its hidden flags, which the generators know nothing of.
+fn shown(command: &clap::Command) -> clap::Command {
+    let args = command.get_arguments().filter(|arg| !arg.is_hide_set()).cloned();
+    let all = clap::Command::new(command.get_name().to_owned()).args(args);
+    let all = all.subcommands(command.get_subcommands().map(shown)).disable_help_subcommand(true);
+    let all = match command.get_about() {
+        Some(about) => all.about(about.clone()),
+        None => all,
+    };
+    match command.get_version() {
+        Some(version) => all.version(version.to_owned()),
+        None => all,
+    }
 }
 
 /// In the script for zsh each operand names the function that completes it.
@@ -103,7 +118,7 @@ mod tests {
         for shell in [Shell::Bash, Shell::Elvish, Shell::Fish, Shell::PowerShell, Shell::Zsh] {
             let script = script(shell).unwrap();
             assert!(!script.contains("@FLAGS@") && !script.contains("@COMMANDS@"), "{shell}");
-            assert!(script.contains("keepalive"), "{shell}");
+            assert!(script.contains("keepalive") && !script.contains("--worker"), "{shell}");
         }
         let zsh = script(Shell::Zsh).unwrap();
         // Twelve commands, and --key of two.

@@ -62,8 +62,11 @@ fn children(command: &clap::Command, parent: &str, pages: &mut Vec<(String, Vec<
 
 fn page(command: &clap::Command, name: &str, root: bool) -> std::io::Result<Vec<u8>> {
     let command = command.clone().display_name(name.to_owned()).version(env!("CARGO_PKG_VERSION"));
+    // What `-h` leaves out would stand here without a word.
+    let command = command.mut_args(|arg| arg.hide_short_help(false));
+    let version = concat!("lockd ", env!("CARGO_PKG_VERSION"));
     // Without a date, so that the page is the same whenever it is made.
-    let man = Man::new(command).title(name.to_uppercase()).date("").manual("lockd");
+    let man = Man::new(command).title(name.to_uppercase()).date("").source(version).manual("lockd");
     let mut out = Vec::new();
     man.render_title(&mut out)?;
     man.render_name_section(&mut out)?;

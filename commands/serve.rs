@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use lockd::clock::Clock;
 use lockd::connect::{self, Connection, Target};
 use lockd::error::{Error, ErrorKind, Result};
 use lockd::http::server::address::{Address, Listener};
@@ -10,11 +11,15 @@ use lockd::http::server::metrics::Metrics;
 use lockd::http::server::{Config, Server};
 use lockd::limits::{DRAIN_MAX, FILES_WANTED};
 use lockd::model::Ttl;
+use lockd::store::Facts;
 use lockd::store::conformance::{Outcome, Report};
 use lockd::store::observed::Observer;
 use lockd::store::open::OpenOptions;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use super::context::Context;
 use super::duration;
@@ -105,7 +110,7 @@ pub fn run(context: &Context, args: &Args) -> Result<u8> {
         let opened = connect::open(&Target::Store(place.url.clone()), options).await;
         let Connection { service, store, .. } = opened.map_err(|e| match e.kind() {
             ErrorKind::StoreMissing => e.with_hint(format!(
-                "a server makes no store: check the path, or make it once with `lockd list --store {}`",
+                "a server makes no store: check the path, or make it once with `lockd list --store {}` and the settings of this server",
                 place.url
             )),
             _ => e,
@@ -113,11 +118,20 @@ pub fn run(context: &Context, args: &Args) -> Result<u8> {
         tracing::info!(store = store.url, about = store.about, "serving");
         let listeners = bind(&addresses).await?;
         let (clock, entropy) = (Arc::clone(&context.clock), Arc::clone(&context.entropy));
+        remind(&store, Arc::clone(&clock));
         let server = Server::new(service, clock, entropy, metrics, config);
         let (stop, hurry) = signals()?;
         server.run(listeners, stop, hurry).await;
         Ok(0)
     })
+}
+
+/// Warns, for as long as the server runs, that its credential ends soon. At the start the check of the store did.
+fn remind(store: &Facts, clock: Arc<dyn Clock>) {
+    let (url, credential) = (store.url.clone(), store.credential.clone());
+    tokio::spawn(async move {
+        credential.remind(&*clock, |soon| tracing::warn!(store = url, "{soon}, and start this server with it")).await;
+    });
 }
 
 /// Checks the store, unless it is memory that this process alone has. A signal that came meanwhile, if one did.
@@ -218,9 +232,11 @@ fn start_logging(context: &Context, settings: &Settings) -> Result<()> {
         (false, false) => tracing::Level::INFO,
     };
     let log = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false);
+    // What is below says more than anybody wants to read, and lockd does not answer for what it says.
+    let own = Targets::new().with_target("lockd", level).with_default(tracing::Level::WARN);
     match json {
-        true => log.json().flatten_event(true).init(),
-        false => log.with_ansi(false).init(),
+        true => log.json().flatten_event(true).finish().with(own).init(),
+        false => log.with_ansi(false).finish().with(own).init(),
     }
     Ok(())
 }

@@ -15,37 +15,37 @@ use super::settings::{Environment, Found, Origin, SETTINGS, Settings, Typed, sou
 /// Flags about buckets and containers.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct StorageFlags {
-    /// s3://: the address of the service, when it is not Amazon's: https://minio.example.org:9000
+    /// s3://: the address of the service, such as https://minio.example.org:9000 [default: Amazon's in the region]
     #[arg(long, global = true, value_name = "URL", help_heading = "Object stores", hide_short_help = true)]
     s3_endpoint: Option<String>,
-    /// s3://: the region of the bucket: eu-central-1
+    /// s3://: the region of the bucket, such as eu-central-1
     #[arg(long, global = true, value_name = "REGION", help_heading = "Object stores", hide_short_help = true)]
     s3_region: Option<String>,
-    /// s3://: permit --s3-endpoint http://..., which shows states to everybody on the way
+    /// s3://: permit plain HTTP, such as --s3-endpoint http://127.0.0.1:9000; it shows states to everybody on the way
     #[arg(long, global = true, help_heading = "Object stores", hide_short_help = true)]
     s3_allow_http: bool,
-    /// s3://: put the bucket into the host name of --s3-endpoint, and not into its path
+    /// s3://: the bucket is in the host name of the endpoint, such as https://my-bucket.example.org, and not in its path
     #[arg(long, global = true, help_heading = "Object stores", hide_short_help = true)]
     s3_virtual_hosted: bool,
-    /// s3://: how the service encrypts what it keeps: AES256, aws:kms, aws:kms:dsse or sse-c
+    /// s3://: how the service encrypts what it keeps, such as aws:kms; or AES256, aws:kms:dsse, sse-c [default: as the bucket says]
     #[arg(long, global = true, value_name = "KIND", help_heading = "Object stores", hide_short_help = true)]
     s3_sse: Option<String>,
-    /// s3://: the KMS key for --s3-sse aws:kms: alias/lockd
+    /// s3://: the KMS key for --s3-sse aws:kms, such as alias/lockd [default: the service's own]
     #[arg(long, global = true, value_name = "ID", help_heading = "Object stores", hide_short_help = true)]
     s3_kms_key: Option<String>,
-    /// azure://: the address of the account, when it is not in the public cloud: https://blobs.example.org/account
+    /// azure://: the address of the account, such as https://blobs.example.org/account [default: https://ACCOUNT.blob.core.windows.net]
     #[arg(long, global = true, value_name = "URL", help_heading = "Object stores", hide_short_help = true)]
     azure_endpoint: Option<String>,
-    /// azure://: permit --azure-endpoint http://..., which shows states to everybody on the way
+    /// azure://: permit plain HTTP, such as --azure-endpoint http://127.0.0.1:10000/account; it shows states to everybody on the way
     #[arg(long, global = true, help_heading = "Object stores", hide_short_help = true)]
     azure_allow_http: bool,
-    /// azure://: a file with one of the account's two keys: /etc/lockd/azure.key
+    /// azure://: a file with one of the account's two keys, such as /etc/lockd/azure.key [default: none]
     #[arg(long, global = true, value_name = "FILE", help_heading = "Object stores", hide_short_help = true)]
     azure_key_file: Option<String>,
-    /// azure://: a file with a shared access signature of the account or the container: /etc/lockd/azure.sas
+    /// azure://: a file with a shared access signature of the account or the container, such as /etc/lockd/azure.sas [default: none]
     #[arg(long, global = true, value_name = "FILE", help_heading = "Object stores", hide_short_help = true)]
     azure_sas_file: Option<String>,
-    /// Certificates (PEM) to trust beside the system's own: /etc/ssl/certs/internal.pem
+    /// Certificates (PEM) to trust beside the system's own, such as /etc/ssl/certs/internal.pem [default: none]
     #[arg(long, global = true, value_name = "FILE", help_heading = "Object stores", hide_short_help = true)]
     ca_file: Option<String>,
 }
@@ -221,6 +221,12 @@ fn usual_credential(account: &str, environment: &Environment) -> Result<Connecti
         _ => of(Credential::SharedKey(Secret::new(&found.value))),
     };
     match &usual.account {
+        _ if usual.credential.is_none() => {
+            let message = format!("{} has neither AccountKey nor SharedAccessSignature", found.origin);
+            Err(Error::new(ErrorKind::Config, message).with_hint(
+                "take it from `az storage account show-connection-string`; for an emulator write out what it stands for",
+            ))
+        }
         Some(other) if other != account => {
             let message = format!("{} is for the account {other:?}, and the store is in {account:?}", found.origin);
             Err(Error::new(ErrorKind::Config, message).with_hint(format!(
@@ -272,6 +278,8 @@ mod tests {
             ("AZURE_STORAGE_CONNECTION_STRING", "AccountName=acc;AccountKey=geheim;BlobEndpoint=https://h/acc");
         assert_eq!(azure_with(&[], &[string]).unwrap(), "key geheim");
         assert_eq!(at("azure://acc/c", &[string], &[]).unwrap().azure.endpoint.as_deref(), Some("https://h/acc"));
+        let error = azure_with(&[(string.0, "UseDevelopmentStorage=true")], &[]).unwrap_err();
+        assert!(error.message().contains("neither AccountKey nor"), "{error}");
         let error = azure_with(&[(ACCOUNT_KEY, string.1)], &[]).unwrap_err();
         assert!(error.message().contains("connection string") && !error.to_string().contains("geheim"), "{error}");
     }

@@ -290,7 +290,7 @@ _lockd() {
             return 0
             ;;
         lockd__subcmd__bench)
-            opts="-o -q -v -h --clients --keys --states --replicas --runs --duration --rate --baseline --tolerance --worker --report --server --store --namespace --no-create --env-file --config --output --json --quiet --verbose --color --s3-endpoint --s3-region --s3-allow-http --s3-virtual-hosted --s3-sse --s3-kms-key --azure-endpoint --azure-allow-http --azure-key-file --azure-sas-file --ca-file --help lease update stream handoff scale raw crash"
+            opts="-o -q -v -h --clients --keys --states --replicas --runs --duration --rate --baseline --tolerance --report --server --store --namespace --no-create --env-file --config --output --json --quiet --verbose --color --s3-endpoint --s3-region --s3-allow-http --s3-virtual-hosted --s3-sse --s3-kms-key --azure-endpoint --azure-allow-http --azure-key-file --azure-sas-file --ca-file --help lease update stream handoff scale raw crash"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1902,7 +1902,7 @@ _lockd() {
             return 0
             ;;
         lockd__subcmd__serve)
-            opts="-o -q -v -h --listen --insecure --max-ttl --drain --log --worker --server --store --namespace --no-create --env-file --config --output --json --quiet --verbose --color --s3-endpoint --s3-region --s3-allow-http --s3-virtual-hosted --s3-sse --s3-kms-key --azure-endpoint --azure-allow-http --azure-key-file --azure-sas-file --ca-file --help"
+            opts="-o -q -v -h --listen --insecure --max-ttl --drain --log --server --store --namespace --no-create --env-file --config --output --json --quiet --verbose --color --s3-endpoint --s3-region --s3-allow-http --s3-virtual-hosted --s3-sse --s3-kms-key --azure-endpoint --azure-allow-http --azure-key-file --azure-sas-file --ca-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2266,7 +2266,7 @@ _lockd() {
             return 0
             ;;
         lockd__subcmd__verify__subcmd__store)
-            opts="-o -q -v -h --quick --full --soak --processes --peer --restored --allow-volatile --worker --server --store --namespace --no-create --env-file --config --output --json --quiet --verbose --color --s3-endpoint --s3-region --s3-allow-http --s3-virtual-hosted --s3-sse --s3-kms-key --azure-endpoint --azure-allow-http --azure-key-file --azure-sas-file --ca-file --help"
+            opts="-o -q -v -h --quick --full --soak --processes --peer --restored --allow-volatile --server --store --namespace --no-create --env-file --config --output --json --quiet --verbose --color --s3-endpoint --s3-region --s3-allow-http --s3-virtual-hosted --s3-sse --s3-kms-key --azure-endpoint --azure-allow-http --azure-key-file --azure-sas-file --ca-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -101,20 +101,20 @@ impl dyn Clock + '_ {
     }
 }
 
+mod sleepers;
+
 pub use system::{SystemClock, cpu_time};
 
 #[expect(clippy::disallowed_methods, reason = "this module is the seam")]
 mod system {
     use std::sync::OnceLock;
-    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
     use async_trait::async_trait;
-    use rustix::time::{ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
-    use tokio::net::unix::pipe;
+    use rustix::time::{ClockId, Timespec};
 
+    use super::sleepers::sleepers;
     use super::{BootTime, Clock, UnixMillis};
-    use crate::limits::BOOT_TIMERS;
 
     /// The clocks of this machine.
     #[derive(Clone, Copy, Debug, Default)]
@@ -135,11 +135,10 @@ mod system {
         }
 
         async fn sleep_until(&self, until: BootTime) {
-            // tokio's timer is CLOCK_MONOTONIC: after a suspend it would wake late by the time slept. A timerfd on the
-            // boot clock does not; where there is none to be had, the fallback is re-armed until the boot clock agrees.
-            if sleep_on_timerfd(until).await.is_ok() {
-                return;
+            if let Some(sleepers) = sleepers() {
+                return sleepers.until(until).await;
             }
+            // tokio's timer stops in suspend: it is set again until the boot clock agrees.
             loop {
                 let now = self.boot();
                 if now >= until {
@@ -155,41 +154,6 @@ mod system {
     #[must_use]
     pub fn cpu_time() -> Duration {
         Duration::from_nanos(nanos(rustix::time::clock_gettime(ClockId::ProcessCPUTime)))
-    }
-
-    /// Descriptors in use by sleepers; a server has more sleepers than it may have open files.
-    static TIMERS: AtomicUsize = AtomicUsize::new(0);
-
-    struct Timer;
-
-    impl Timer {
-        fn take() -> Option<Self> {
-            let timer = Self;
-            (TIMERS.fetch_add(1, Ordering::Relaxed) < BOOT_TIMERS).then_some(timer)
-        }
-    }
-
-    impl Drop for Timer {
-        fn drop(&mut self) {
-            TIMERS.fetch_sub(1, Ordering::Relaxed);
-        }
-    }
-
-    async fn sleep_on_timerfd(until: BootTime) -> std::io::Result<()> {
-        let _timer = Timer::take().ok_or(std::io::ErrorKind::QuotaExceeded)?;
-        let fd =
-            rustix::time::timerfd_create(TimerfdClockId::Boottime, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)?;
-        // An all-zero value would disarm the timer; one nanosecond after boot is long past.
-        let at = until.0.max(1);
-        let value = Timespec {
-            tv_sec: i64::try_from(at / 1_000_000_000).unwrap_or(i64::MAX),
-            tv_nsec: (at % 1_000_000_000) as _,
-        };
-        let spec = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: value };
-        rustix::time::timerfd_settime(&fd, TimerfdTimerFlags::ABSTIME, &spec)?;
-        // A timerfd is read like a pipe; this door to tokio's readiness needs no unsafe code.
-        pipe::Receiver::from_owned_fd_unchecked(fd)?.readable().await?;
-        Ok(())
     }
 
     fn nanos(t: Timespec) -> u64 {

@@ -98,6 +98,11 @@ pub const LIST_AHEAD: usize = 8;
 pub const BREAK_TRIES: u32 = 16;
 /// Times a reader whose blob is gone starts again from the record.
 pub const READ_RESTARTS: u32 = 5;
+/// Where lists are paid for: the blobs of a key are looked through at each release under a token that is a multiple of this, however
+/// clean it looks. So what a process wrote, died before it published, and nobody knows of is found, at a 16th of a list for each lease.
+pub const COLLECT_EVERY: u64 = 16;
+/// Keys of which an engine remembers that they may have blobs without a name; of more, they are found by [`COLLECT_EVERY`].
+pub const LITTERED_KEYS: usize = 100_000;
 /// How long a release is tried on the way out.
 pub const RELEASE_TRY: Duration = Duration::from_secs(5);
 
@@ -298,8 +303,9 @@ pub const CONNECTIONS_PER_ADDRESS: usize = 256;
 pub const CONNECTIONS_UNIX: usize = 1_024;
 /// Connections beyond [`CONNECTIONS`] on which only health and metrics are asked for.
 pub const CONNECTIONS_HEALTH: usize = 64;
-/// Connections that the kernel holds until they are accepted.
-pub const LISTEN_BACKLOG: i32 = 1_024;
+/// Connections that the kernel holds until they are accepted; it holds fewer where `net.core.somaxconn` is less (4,096 since
+/// Linux 5.4). One beyond them believes that it is connected and is answered by nobody.
+pub const LISTEN_BACKLOG: i32 = 4_096;
 /// Pause after a connection could not be accepted (too many open files).
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// A client's first byte, and the rest of what tells HTTP/2 from HTTP/1.
@@ -381,8 +387,6 @@ pub const READY_TIME: Duration = Duration::from_secs(2);
 /// Longest TTL that a server gives when nothing else is asked for.
 pub const TTL_MAX_SERVED: Duration = Duration::from_secs(30 * 60);
 
-/// Sleepers of a process that have a timer of the kernel's; others look at the clock once a second.
-pub const BOOT_TIMERS: usize = 64;
 /// Open files that a server asks the kernel for: connections, and what the store opens meanwhile.
 pub const FILES_WANTED: u64 = 65_536;
 
@@ -438,3 +442,5 @@ pub const OBJECT_PREFIX_BYTES: usize = 512;
 pub const OBJECT_READ: Duration = Duration::from_secs(8);
 /// A credential that ends within this time is worth a warning.
 pub const CREDENTIAL_SOON: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// How often a server looks whether that is so.
+pub const CREDENTIAL_AGAIN: Duration = Duration::from_secs(12 * 60 * 60);

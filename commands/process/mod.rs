@@ -4,6 +4,7 @@
 //! - [`wire`]: the messages. [`link`]: exec's end of them. [`orphans`]: what exec does when the guard is dead.
 //! - [`program`]: finding and becoming a program. [`family`]: descendants. [`terminal`]: the foreground.
 //! - [`shell`]: whose life counts for a keeper. [`streams`]: letting go of the caller's.
+//! - [`worker`]: this program once more, under orders.
 //! - [`sys`]: all unsafe code of lockd.
 
 mod family;
@@ -20,6 +21,7 @@ pub mod sys;
 pub mod terminal;
 pub mod wire;
 mod work;
+pub mod worker;
 
 /// Names processes that cannot be ended.
 pub fn stuck_message(left: &wire::Leftovers) -> String {

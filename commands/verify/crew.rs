@@ -1,7 +1,5 @@
 //! The processes that race, seen from the one that started them.
 
-use std::ffi::OsString;
-use std::process::Stdio;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -9,10 +7,9 @@ use lockd::clock::Clock;
 use lockd::store::conformance::Flaw;
 use lockd::store::open::StoreUrl;
 use serde::Serialize;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use super::worker::{Begin, Order, Reply};
+use crate::process::worker::Worker;
 
 /// How long a worker may take for an order, beside the time that the order itself asks for.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -23,12 +20,6 @@ const FAREWELL: Duration = Duration::from_secs(5);
 pub struct Crew<'a> {
     workers: Vec<Worker>,
     clock: &'a dyn Clock,
-}
-
-struct Worker {
-    child: Child,
-    orders: ChildStdin,
-    replies: Lines<BufReader<ChildStdout>>,
 }
 
 impl<'a> Crew<'a> {
@@ -64,8 +55,8 @@ impl<'a> Crew<'a> {
         place: &StoreUrl,
         clock: &'a dyn Clock,
     ) -> Result<(Self, Vec<Reply>), Flaw> {
-        let begin = Begin { url: store.to_text(), place: place.to_text() };
-        let workers = (0..count).map(|_| Worker::start()).collect::<Result<Vec<_>, _>>()?;
+        let begin = Begin { url: Some(store.to_text()), place: place.to_text() };
+        let workers = (0..count).map(|_| start()).collect::<Result<Vec<_>, _>>()?;
         let mut crew = Self { workers, clock };
         let replies = crew.ask(&begin, Duration::ZERO).await?;
         Ok((crew, replies))
@@ -94,17 +85,17 @@ impl<'a> Crew<'a> {
         let until = self.clock.boot() + PATIENCE;
         let count = self.workers.len();
         let worker = &mut self.workers[worker % count];
-        worker.tell(&line).await?;
-        self.clock.timeout_at(until, worker.hear()).await.ok_or_else(|| trouble("a process did not answer"))?
+        tell(worker, &line).await?;
+        self.clock.timeout_at(until, hear(worker)).await.ok_or_else(|| trouble("a process did not answer"))?
     }
 
     async fn ask(&mut self, what: &impl Serialize, asked: Duration) -> Result<Vec<Reply>, Flaw> {
         let line = line(what)?;
         let until = self.clock.boot() + PATIENCE + asked;
         for worker in &mut self.workers {
-            worker.tell(&line).await?;
+            tell(worker, &line).await?;
         }
-        let replies = join_all(self.workers.iter_mut().map(Worker::hear));
+        let replies = join_all(self.workers.iter_mut().map(hear));
         let replies = self.clock.timeout_at(until, replies).await.ok_or_else(|| trouble("a process did not answer"))?;
         replies.into_iter().collect()
     }
@@ -116,49 +107,35 @@ impl<'a> Crew<'a> {
             let _may_be_gone = worker.tell(&line).await;
         }
         let until = self.clock.boot() + FAREWELL;
-        let gone = join_all(self.workers.iter_mut().map(|worker| worker.child.wait()));
+        let gone = join_all(self.workers.iter_mut().map(Worker::ended));
         let _late_ones_are_killed = self.clock.timeout_at(until, gone).await;
     }
 }
 
-impl Worker {
-    fn start() -> Result<Self, Flaw> {
-        let failed = |e: std::io::Error| trouble(format!("a process cannot be started: {e}"));
-        // A group of its own: Ctrl-C is for the one that gives the orders. This very program, even if its file was replaced.
-        let mut child = Command::new("/proc/self/exe")
-            .args(arguments(std::env::args_os().skip(1)))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(failed)?;
-        let (orders, replies) = (child.stdin.take(), child.stdout.take());
-        let (Some(orders), Some(replies)) = (orders, replies) else { return Err(trouble("a process has no pipes")) };
-        Ok(Self { child, orders, replies: BufReader::new(replies).lines() })
-    }
+fn start() -> Result<Worker, Flaw> {
+    Worker::start().map_err(|e| trouble(format!("a process cannot be started: {e}")))
+}
 
-    async fn tell(&mut self, line: &str) -> Result<(), Flaw> {
-        match self.orders.write_all(line.as_bytes()).await {
-            Ok(()) => Ok(()),
-            Err(_) => Err(self.obituary().await),
-        }
+async fn tell(worker: &mut Worker, line: &str) -> Result<(), Flaw> {
+    match worker.tell(line).await {
+        Ok(()) => Ok(()),
+        Err(_) => Err(obituary(worker).await),
     }
+}
 
-    async fn hear(&mut self) -> Result<Reply, Flaw> {
-        let line = self.replies.next_line().await.map_err(|e| trouble(e.to_string()))?;
-        let Some(line) = line else { return Err(self.obituary().await) };
-        match serde_json::from_str(&line).map_err(|_| strange())? {
-            Reply::Failed(why) => Err(why),
-            reply => Ok(reply),
-        }
+async fn hear(worker: &mut Worker) -> Result<Reply, Flaw> {
+    let line = worker.hear().await.map_err(|e| trouble(e.to_string()))?;
+    let Some(line) = line else { return Err(obituary(worker).await) };
+    match serde_json::from_str(&line).map_err(|_| strange())? {
+        Reply::Failed(why) => Err(why),
+        reply => Ok(reply),
     }
+}
 
-    async fn obituary(&mut self) -> Flaw {
-        match self.child.wait().await {
-            Ok(status) => trouble(format!("one of the processes ended before its time: {status}")),
-            Err(e) => trouble(format!("one of the processes ended before its time: {e}")),
-        }
+async fn obituary(worker: &mut Worker) -> Flaw {
+    match worker.ended().await {
+        Ok(status) => trouble(format!("one of the processes ended before its time: {status}")),
+        Err(e) => trouble(format!("one of the processes ended before its time: {e}")),
     }
 }
 
@@ -173,28 +150,5 @@ pub fn trouble(what: impl Into<String>) -> Flaw {
 }
 
 fn line(what: &impl Serialize) -> Result<String, Flaw> {
-    serde_json::to_string(what).map(|text| text + "\n").map_err(|e| trouble(e.to_string()))
-}
-
-/// The same settings as this process: its arguments, and the word that makes it a worker, before a `--` that ends options.
-fn arguments(own: impl Iterator<Item = OsString>) -> Vec<OsString> {
-    let mut all: Vec<OsString> = own.collect();
-    let end = all.iter().position(|arg| arg == "--").unwrap_or(all.len());
-    all.insert(end, "--worker".into());
-    all
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_worker_has_the_arguments_of_its_master() {
-        let made = |text: &str| {
-            let all = arguments(text.split(' ').map(OsString::from));
-            all.iter().map(|arg| arg.to_str().unwrap()).collect::<Vec<_>>().join(" ")
-        };
-        assert_eq!(made("verify store /mnt --quick"), "verify store /mnt --quick --worker");
-        assert_eq!(made("verify store -- -x"), "verify store --worker -- -x");
-    }
+    serde_json::to_string(what).map_err(|e| trouble(e.to_string()))
 }

@@ -19,6 +19,7 @@ use super::super::target::Place;
 use super::super::{duration, text};
 use super::board::Board;
 use super::crew::Crew;
+use super::watchman::Watchman;
 use super::{peer, races};
 
 /// How much is done.
@@ -115,6 +116,19 @@ impl<'a> Job<'a> {
     }
 
     async fn run_there(&self) -> Result<Either<()>> {
+        // Before anything is made. Where two hosts meet the other one may still be at it.
+        let watchman = match self.plan.peer || self.url == StoreUrl::Memory {
+            true => None,
+            false => Some(Watchman::start(&self.inside()).await?),
+        };
+        let ended = self.run_watched().await;
+        if let Some(watchman) = watchman {
+            watchman.dismiss(&*self.context.clock).await;
+        }
+        ended
+    }
+
+    async fn run_watched(&self) -> Result<Either<()>> {
         let work = async {
             let work = std::pin::pin!(self.check());
             let ticks = std::pin::pin!(self.board.ticks(&*self.context.clock));

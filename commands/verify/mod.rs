@@ -7,6 +7,7 @@ mod peer;
 mod races;
 mod store;
 pub mod vet;
+mod watchman;
 pub mod worker;
 
 use lockd::error::Result;

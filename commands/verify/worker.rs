@@ -11,7 +11,7 @@ use lockd::store::conformance::race::increments;
 use lockd::store::conformance::round::{Part, part};
 use lockd::store::conformance::{Flaw, Scratch};
 use lockd::store::disk::names::{Act, Saw, act};
-use lockd::store::open::{self, Opened, StoreUrl};
+use lockd::store::open::{self, OpenOptions, Opened, StoreUrl};
 use lockd::store::{Etag, Precondition};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::time::Timespec;
@@ -25,8 +25,8 @@ pub const NAMESPACE: &str = "verify-processes";
 /// The first line: where the race is.
 #[derive(Serialize, Deserialize)]
 pub struct Begin {
-    /// The store of the checks.
-    pub url: String,
+    /// The store of the checks; whoever is not told it races nobody, and only waits for the end.
+    pub url: Option<String>,
     /// The place of the checks, around that.
     pub place: String,
 }
@@ -73,21 +73,35 @@ pub fn run(context: &Context) -> Result<u8> {
     let mut lines = std::io::stdin().lock().lines();
     let first = lines.next().transpose().map_err(wire_error)?.unwrap_or_default();
     let begin: Begin = serde_json::from_str(&first).map_err(wire_error)?;
-    let (place, options) = (StoreUrl::parse(&begin.place)?, context.options(&begin.url)?);
-    let directory = place.directory().map(|(path, _)| path.to_owned());
+    let (place, options) = (StoreUrl::parse(&begin.place)?, context.options(&begin.place)?);
     context.block_on(async {
-        let dismissed = match open::open(&begin.url, options.clone()).await {
-            Err(e) if e.kind() == ErrorKind::Unavailable && matches!(place, StoreUrl::Lsm(_)) => {
-                answer(&Reply::KeptOut).is_ok()
-            }
-            Err(e) => answer(&Reply::Failed(e.into())).is_ok(),
-            Ok(opened) => answer(&Reply::Ready).is_ok() && serve(context, directory, &opened, lines).await,
+        let dismissed = match &begin.url {
+            None => matches!(lines.next(), Some(Ok(line)) if matches!(serde_json::from_str(&line), Ok(Order::End))),
+            Some(url) => race(context, url, &place, &options, lines).await,
         };
         if !dismissed {
             open::remove(&place, &options).await?;
         }
         Ok(0)
     })
+}
+
+/// Whether it was sent home.
+async fn race(
+    context: &Context,
+    url: &str,
+    place: &StoreUrl,
+    options: &OpenOptions,
+    lines: impl Iterator<Item = std::io::Result<String>>,
+) -> bool {
+    let directory = place.directory().map(|(path, _)| path.to_owned());
+    match open::open(url, options.clone()).await {
+        Err(e) if e.kind() == ErrorKind::Unavailable && matches!(place, StoreUrl::Lsm(_)) => {
+            answer(&Reply::KeptOut).is_ok()
+        }
+        Err(e) => answer(&Reply::Failed(e.into())).is_ok(),
+        Ok(opened) => answer(&Reply::Ready).is_ok() && serve(context, directory, &opened, lines).await,
+    }
 }
 
 /// An order or a reply that could not be read or written.

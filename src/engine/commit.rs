@@ -448,7 +448,7 @@ fn no_base(key: &Key) -> Error {
 fn went_back(key: &Key) -> Error {
     Error::new(ErrorKind::StoreReplaced, format!("the record of {key} is older than the one that was here before"))
         .with_hint(
-            "the store was replaced or restored from a backup: stop everything that uses it, raise `epoch` in its store.json, and start again",
+            "the store was replaced or restored from a backup: stop everything that uses it, run `lockd verify store --restored`, and start again",
         )
 }
 

@@ -27,7 +27,7 @@ mod task;
 mod turn;
 mod waiters;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -42,7 +42,7 @@ use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lease::{self, Change, Outcome, Release, Renew, Request, Update};
 use crate::limits::RELEASE_TRY;
-use crate::model::{Key, LeaseId, Record, Stamp, Ttl};
+use crate::model::{Key, KeyHash, LeaseId, Record, Stamp, Ttl};
 use crate::mutants::{Mutant, on};
 use crate::service::{
     AcquireRequest, BreakRequest, Broke, ChangeRequest, Changed, Description, Expected, Fence, FenceRequest, ForUpdate,
@@ -86,6 +86,8 @@ struct Shared {
     tickets: AtomicU64,
     /// Collection that goes on after answers.
     background: Mutex<JoinSet<()>>,
+    /// Keys that may have blobs without a name, where lists are paid for.
+    littered: Mutex<HashSet<KeyHash>>,
 }
 
 impl Shared {
@@ -136,6 +138,7 @@ impl Engine {
             expired: AtomicU64::new(0),
             tickets: AtomicU64::new(0),
             background: Mutex::default(),
+            littered: Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -274,7 +277,7 @@ impl Engine {
         let answer = self.ask(key, Request::Release(release)).await?;
         match answer.outcome {
             Outcome::Released(released) => {
-                self.collect_soon(&answer.record);
+                self.collect_after_release(&answer);
                 Ok(released)
             }
             other => Err(unexpected(&other)),

@@ -40,8 +40,11 @@ impl Engine {
                 changed(answer.outcome)
             }
             Err(error) => {
-                if error.kind() != ErrorKind::OutcomeUnknown || on(Mutant::DeleteAfterUnknown) {
-                    self.delete_soon(blob.into_iter().collect());
+                match blob {
+                    Some(blob) if error.kind() == ErrorKind::OutcomeUnknown && !on(Mutant::DeleteAfterUnknown) => {
+                        self.shared.may_litter(blob.key());
+                    }
+                    blob => self.delete_soon(blob.into_iter().collect()),
                 }
                 Err(error)
             }
@@ -53,6 +56,7 @@ impl Engine {
     async fn upload(&self, request: &ChangeRequest, first: Bytes, intake: Intake) -> Result<StateRef> {
         self.would_refuse(request).await?;
         let id = BlobId::random(request.key.hash(), request.proof.token, &*self.shared.entropy);
+        self.shared.may_litter(request.key.hash());
         let sum = Arc::clone(&intake.sum);
         let body = stream::once(async { Ok(first) }).chain(intake.into_stream()).boxed();
         self.shared.store.blobs.write(&id, body).await.map_err(|e| of_the_store(&request.key, e))?;

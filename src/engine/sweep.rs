@@ -3,21 +3,40 @@
 //! A blob that the record does not name may be deleted when its token is below the record's, or equal while no lease stands;
 //! never when the record is missing or the blob's token is higher: somebody may be about to publish it. No grace period and no extra
 //! write: `step` refuses a pointer whose token is not the present lease's, so what is collected here can never be published.
+//!
+//! Who ends or takes over a lease lists the key's blobs. Where lists are paid for, a release does so only when there may be something
+//! to find: what is not looked for costs room, and is never in the way.
 
 use std::sync::Arc;
 
-use super::{Engine, Shared};
+use super::commit::Answer;
+use super::{Engine, Shared, lock};
 use crate::error::Result;
-use crate::model::{BlobId, Key, Record};
+use crate::limits::{COLLECT_EVERY, LITTERED_KEYS};
+use crate::model::{BlobId, Key, KeyHash, Record};
 use crate::mutants::{Mutant, on};
 
 impl Engine {
+    /// Collects the key's blobs after a release, where that may find any: the record named one, this engine wrote one, or it is
+    /// time again to look for what another process wrote and did not live to publish.
+    pub(super) fn collect_after_release(&self, answer: &Answer) {
+        let record = &answer.record;
+        let named = record.blobs().next().is_some() || !answer.replaced.is_empty();
+        let due = record.token.0.is_multiple_of(COLLECT_EVERY);
+        if named || due || !self.shared.store.blobs.lists_are_paid_for() || self.shared.is_littered(record.key.hash()) {
+            self.collect_soon(record);
+        }
+    }
+
     /// Collects the key's blobs after its lease has ended. Not waited for; what is left is found next time.
     pub(super) fn collect_soon(&self, record: &Record) {
         if record.revision > 0 && !on(Mutant::NobodyCollects) {
             let (shared, key) = (Arc::clone(&self.shared), record.key.clone());
             self.shared.later(async move {
-                let _found_next_time = collect(&shared, &key).await;
+                lock(&shared.littered).remove(&key.hash());
+                if collect(&shared, &key).await.is_err() {
+                    shared.may_litter(key.hash());
+                }
             });
         }
     }
@@ -30,9 +49,25 @@ impl Engine {
         let shared = Arc::clone(&self.shared);
         self.shared.later(async move {
             for blob in blobs {
-                let _found_next_time = shared.store.blobs.delete(&blob).await;
+                if shared.store.blobs.delete(&blob).await.is_err() {
+                    shared.may_litter(blob.key());
+                }
             }
         });
+    }
+}
+
+impl Shared {
+    /// A blob of this key may stay without a name: the next release here looks for it.
+    pub(super) fn may_litter(&self, key: KeyHash) {
+        let mut littered = lock(&self.littered);
+        if self.store.blobs.lists_are_paid_for() && littered.len() < LITTERED_KEYS {
+            littered.insert(key);
+        }
+    }
+
+    fn is_littered(&self, key: KeyHash) -> bool {
+        lock(&self.littered).contains(&key)
     }
 }
 

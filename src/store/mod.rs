@@ -27,9 +27,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
-use crate::clock::UnixMillis;
+use crate::clock::{Clock, UnixMillis};
 use crate::error::{Error, Result};
-use crate::limits::CREDENTIAL_SOON;
+use crate::limits::{CREDENTIAL_AGAIN, CREDENTIAL_SOON};
 use crate::model::{BlobId, Key, KeyHash, Namespace};
 
 pub mod conformance;
@@ -126,6 +126,11 @@ pub trait BlobStore: Send + Sync + fmt::Debug {
 
     /// The blobs of a key.
     async fn list(&self, key: KeyHash) -> Result<Vec<BlobId>>;
+
+    /// Whether each list is a request that somebody pays for and waits for.
+    fn lists_are_paid_for(&self) -> bool {
+        false
+    }
 }
 
 /// A pair of the two, and what is known of it.
@@ -164,7 +169,9 @@ impl Facts {
     #[must_use]
     pub fn warning(&self, now: UnixMillis) -> Option<String> {
         match &self.credential.lacks {
-            Some(lacks) => Some(format!("the SAS lacks {lacks}, which lockd needs to change anything and to clean up")),
+            Some(lacks) => {
+                Some(format!("the SAS lacks {lacks}; lockd reads, writes, deletes and lists: make a new one"))
+            }
             None => self.credential.ends_soon(now),
         }
     }
@@ -185,6 +192,16 @@ impl Credential {
     pub fn ends_soon(&self, now: UnixMillis) -> Option<String> {
         let left = Duration::from_millis(self.ends?.0.saturating_sub(now.0));
         (left < CREDENTIAL_SOON).then(|| format!("the SAS ends in {}: make a new one before that", roughly(left)))
+    }
+
+    /// Tells when it ends soon, and again every [`CREDENTIAL_AGAIN`], for as long as this is polled.
+    pub async fn remind(&self, clock: &dyn Clock, tell: impl Fn(String)) {
+        while self.ends.is_some() {
+            clock.sleep(CREDENTIAL_AGAIN).await;
+            if let Some(soon) = self.ends_soon(clock.wall()) {
+                tell(soon);
+            }
+        }
     }
 }
 

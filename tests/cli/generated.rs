@@ -70,6 +70,11 @@ fn manual_pages() {
     for part in [".SH \"EXIT STATUS\"", ".SH ENVIRONMENT", "LOCKD_STORE", "outcome unknown"] {
         assert!(page.contains(part) || page.contains(&part.replace('"', "")), "{part} is missing");
     }
+    for (name, page) in &made {
+        let page = String::from_utf8_lossy(page);
+        let silent = |block: &&str| block.trim_start().starts_with("\\fB\\-\\-") && block.trim().lines().count() < 2;
+        assert_eq!(page.split(".TP").find(silent), None, "{name} does not explain it");
+    }
     compare(&root().join("man"), &made);
     let ran = lab.run(["man", "/no/such/dir"]);
     assert_eq!(ran.code, 74, "{}", ran.err);

@@ -188,6 +188,26 @@ fn nothing_stays_after_an_interrupt_or_a_kill() {
     }
 }
 
+/// Killed at its first write, before there are processes that race.
+#[test]
+fn nothing_stays_after_a_kill_at_the_beginning() {
+    use rustix::process::{Pid, Signal, kill_process};
+    let lab = Lab::new();
+    let good = place(&lab, "good", 0o700);
+    let mut command = lab.plain();
+    command.args(["verify", "store", "--allow-volatile", &good]).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let is_empty = || std::fs::read_dir(&good).unwrap().count() == 0;
+    while is_empty() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended and had made nothing");
+        std::thread::yield_now();
+    }
+    kill_process(Pid::from_child(&child), Signal::KILL).unwrap();
+    child.wait().unwrap();
+    let gone = format!("timeout 20 sh -c 'while [ -n \"$(ls -A {good})\" ]; do sleep 0.05; done'");
+    assert_eq!(ran(&mut lab.shell("sh", &gone)).code, 0, "it is left behind");
+}
+
 /// What a value has that a schema does not allow; only the words that the committed schema uses.
 fn complaints(value: &Value, schema: &Value, at: &str) -> Vec<String> {
     let is = |kind: &Value| match kind.as_str() {

@@ -1,6 +1,7 @@
 //! A small S3 in memory: for what a real one does not do when a test wants it. It keeps its word, unless a lie is asked for.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
@@ -64,6 +65,7 @@ pub struct Fake {
     log: Mutex<Vec<String>>,
     faults: Mutex<VecDeque<(Method, Fault)>>,
     last_put: Mutex<HeaderMap>,
+    unchanged: AtomicUsize,
 }
 
 pub const BUCKET: &str = "fake";
@@ -87,6 +89,11 @@ impl Fake {
     /// The headers of the last object that was put.
     pub fn headers_of_last_put(&self) -> HeaderMap {
         self.last_put.lock().unwrap().clone()
+    }
+
+    /// How often an object was not sent, because whoever asked had it.
+    pub fn unchanged(&self) -> usize {
+        self.unchanged.load(Ordering::SeqCst)
     }
 
     /// The next request with this method goes wrong.
@@ -187,6 +194,7 @@ impl Fake {
             _ => answer,
         };
         if headers.get("if-none-match").is_some_and(|etag| etag.to_str().unwrap() == object.etag) {
+            self.unchanged.fetch_add(1, Ordering::SeqCst);
             return answer.status(StatusCode::NOT_MODIFIED).body(Bytes::new()).unwrap();
         }
         let len = object.body.len();

@@ -1,18 +1,25 @@
 //! What is refused, and that each refusal names its remedy and no secret.
 
+use std::sync::Mutex;
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream;
-use http::Method;
+use http::{Method, Request, Response};
+use lockd::clock::{Clock, UnixMillis};
 use lockd::entropy::KernelEntropy;
 use lockd::error::{Error, ErrorKind};
 use lockd::model::{BlobId, FencingToken};
+use lockd::store::Credential as StoreCredential;
 use lockd::store::object::secret::Secret;
 use lockd::store::object::settings::Credential;
 
 use super::fake::{self, Fault};
 use super::sas::{self, BEFORE, LATER};
 use super::servers::{self, BUCKET, Place, token};
+use super::serving::{Answers, serve};
+use crate::support::clock::TestClock;
 use crate::support::world::key;
 
 /// A key of the right form that opens nothing.
@@ -80,12 +87,38 @@ async fn a_signature_without_delete() {
     all.open().await.unwrap().store.blobs.delete(&id).await.unwrap();
 }
 
+/// A server runs for longer than a week.
+#[tokio::test(start_paused = true)]
+async fn an_end_that_comes_near_is_told_again_and_again() {
+    let (clock, day) = (TestClock::new(), Duration::from_secs(24 * 60 * 60));
+    let ends = UnixMillis(clock.wall().0 + u64::try_from(30 * day.as_millis()).unwrap());
+    let told = Mutex::new(Vec::new());
+    let (reminding, clock): (_, &dyn Clock) = (StoreCredential { ends: Some(ends), lacks: None }, &clock);
+    let reminding = reminding.remind(clock, |what| told.lock().unwrap().push((clock.wall(), what)));
+    assert!(clock.timeout_at(clock.boot() + 31 * day, reminding).await.is_none());
+    let told = told.into_inner().unwrap();
+    assert!((14..=17).contains(&told.len()), "twice a day, for a week: {told:?}");
+    let first = ends.0 - told[0].0.0;
+    assert!(u128::from(first) > 6 * day.as_millis(), "in time: {told:?}");
+    assert!(told[0].1.contains("the SAS ends in 6 days"), "{told:?}");
+    StoreCredential::default().remind(clock, |what| panic!("{what}")).await;
+}
+
 #[tokio::test]
 async fn keys_of_azure() {
     let Some(place) = azurite(Credential::SharedKey(Secret::new(OTHER_KEY))).await else { return };
     refused(&place, ErrorKind::NotPermitted, "the account key is not the account's", "LOCKD_AZURE_ACCOUNT_KEY").await;
     let place = azurite(Credential::SharedKey(Secret::new("geheim!"))).await.unwrap();
     refused(&place, ErrorKind::Config, "88 characters of base64", "--azure-key-file").await;
+}
+
+/// Another service, which knows nobody.
+struct Elsewhere(&'static str);
+
+impl Answers for Elsewhere {
+    async fn answer(&self, _: Request<Bytes>) -> Option<Response<Bytes>> {
+        Some(Response::builder().status(403).body(self.0.into()).unwrap())
+    }
 }
 
 #[tokio::test]
@@ -104,6 +137,11 @@ async fn places_of_azure() {
     wrong.settings.azure.endpoint = Some(serving.address.clone());
     let error = wrong.open().await.unwrap_err();
     assert!([ErrorKind::Config, ErrorKind::StoreMissing].contains(&error.kind()), "{error}");
+    for body in ["<Error><Code>AccessDenied</Code></Error>", "no"] {
+        let serving = serve(Elsewhere(body)).await;
+        wrong.settings.azure.endpoint = Some(serving.address.clone());
+        refused(&wrong, ErrorKind::NotPermitted, "not in the words of Azure", "--azure-endpoint").await;
+    }
 }
 
 #[tokio::test]
@@ -138,9 +176,16 @@ async fn places_of_s3_without_a_server() {
     let mut kind = place.clone();
     kind.settings.s3.encryption = Some("rot13".to_owned());
     refused(&kind, ErrorKind::Config, "do not fit together", "lockd help env").await;
+    // Another service that understands nothing.
+    serving.service.fail(Method::GET, Fault::Refused(400, ""));
+    refused(&place, ErrorKind::Io, "the request was refused", "--s3-endpoint").await;
     // The host has a role to ask, and nobody answers there.
     let mut roleless = place;
-    roleless.settings.s3.variables = vec![("AWS_CONTAINER_CREDENTIALS_FULL_URI".to_owned(), Secret::new(&closed()))];
+    let token = tempfile::NamedTempFile::new().unwrap();
+    roleless.settings.s3.variables = vec![
+        ("AWS_CONTAINER_CREDENTIALS_FULL_URI".to_owned(), Secret::new(&closed().replace("127.0.0.1", "localhost"))),
+        ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE".to_owned(), Secret::new(token.path().to_str().unwrap())),
+    ];
     refused(&roleless, ErrorKind::NotPermitted, "no credential was given", "AWS_ACCESS_KEY_ID").await;
 }
 

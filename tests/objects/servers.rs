@@ -177,15 +177,16 @@ fn real(name: &str) -> Option<Place> {
     let settings = Settings {
         s3: S3 {
             endpoint: set("LOCKD_S3_ENDPOINT"),
+            allow_http: set("LOCKD_S3_ALLOW_HTTP").is_some(),
             region: set("LOCKD_S3_REGION").or_else(|| set("AWS_REGION")),
             variables: found(S3::VARIABLES),
             ..S3::default()
         },
         azure: Azure {
             endpoint: set("LOCKD_AZURE_ENDPOINT"),
+            allow_http: set("LOCKD_AZURE_ALLOW_HTTP").is_some(),
             credential: key().or_else(sas),
             identity: found(Azure::IDENTITY),
-            ..Azure::default()
         },
         ca: None,
     };

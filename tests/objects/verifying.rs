@@ -116,7 +116,10 @@ async fn good_ones_are_accepted_and_left_as_they_were() {
         made(&place);
         let lab = Lab::new();
         tokio::task::block_in_place(|| {
-            let server = Server::from(command(&lab, &place, &["serve", "--listen", "127.0.0.1:0"]), 1);
+            let server = Server::from(command(&lab, &place, &["serve", "-v", "--listen", "127.0.0.1:0"]), 1);
+            // Each line is lockd's own, and none of the HTTP client below.
+            let strange = |line: &&String| !["verified", "serving", "listening"].iter().any(|word| line.contains(word));
+            assert_eq!(server.said.iter().find(strange), None, "{name}");
             assert_eq!(server.call("GET", "/readyz", &[], "").status, 200, "{name}");
             server.kill();
         });

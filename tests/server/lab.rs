@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lockd::engine::{Engine, Options};
-use lockd::entropy::KernelEntropy;
+use lockd::entropy::{Entropy, KernelEntropy};
 use lockd::http::server::address::Address;
 use lockd::http::server::metrics::Metrics;
 use lockd::http::server::{Config, Server};
@@ -40,12 +40,17 @@ impl Lab {
     }
 
     pub async fn on(w: World, config: Config) -> Self {
+        Self::random(w, config, Arc::new(KernelEntropy)).await
+    }
+
+    /// With random bytes from elsewhere.
+    pub async fn random(w: World, config: Config, entropy: Arc<dyn Entropy>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let engine = w.engine_at(w.clock.clone(), Options { serves: true, ..Options::default() });
         let server = Server::new(
             Arc::new(engine.clone()),
             Arc::new(w.clock.clone()),
-            Arc::new(KernelEntropy),
+            entropy,
             Arc::new(Metrics::default()),
             config,
         );

@@ -1,13 +1,17 @@
 //! Waiting over a connection: places, polls, grants that must be confirmed.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use lockd::entropy::{Entropy, KernelEntropy};
+use lockd::http::server::Config;
 use lockd::limits::{PLACE_KEPT, WAIT_POLL, confirm_within};
 use lockd::service::LeaseService;
 use serde_json::json;
 
 use super::lab::{Client, Held, Lab};
-use crate::support::world::{TTL, key};
+use crate::support::world::{TTL, World, key};
 
 fn wait(more: &serde_json::Value) -> String {
     let mut body = json!({ "key": "k", "owner": "waiter", "ttl_seconds": 30 });
@@ -134,6 +138,35 @@ async fn an_unconfirmed_grant_passes_on_with_its_connection_or_in_time() {
         assert_eq!(lab.engine.describe(&key("k")).await.unwrap().held.unwrap().lease_id.as_str(), passed_on.id);
         drop(kept);
     }
+}
+
+/// Random bytes that end once, as the kernel's may: lockd panics then.
+#[derive(Debug, Default)]
+struct Ends(AtomicBool);
+
+impl Entropy for Ends {
+    fn fill(&self, buf: &mut [u8]) {
+        assert!(!self.0.swap(false, Ordering::SeqCst), "the kernel gives no random bytes");
+        KernelEntropy.fill(buf);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_is_the_end_of_its_connection_and_of_what_it_had_not_confirmed() {
+    let entropy = Arc::new(Ends::default());
+    let random: Arc<dyn Entropy> = entropy.clone();
+    let lab = Lab::random(World::memory(), Config::default(), random).await;
+    let held = lab.acquire("k").await;
+    let mut breaks = lab.waiting(&wait(&json!({ "confirm": true }))).await;
+    let mut next = lab.waiting(&wait(&json!({}))).await;
+    lab.release(&held).await;
+    assert_eq!(breaks.reply().await.status, 200);
+    let began = tokio::time::Instant::now();
+    entropy.0.store(true, Ordering::SeqCst);
+    breaks.send("GET", "/healthz", &[], "").await;
+    assert_eq!(next.reply().await.status, 200);
+    assert!(began.elapsed() < Duration::from_millis(50), "{:?}", began.elapsed());
+    assert!(!breaks.more().await, "its connection has ended");
 }
 
 #[tokio::test(start_paused = true)]

@@ -20,8 +20,6 @@ const KEPT: &str = include_str!("seeds.txt");
 const OPERATIONS: u64 = 20_000_000;
 const FAULTS: u64 = 5_000_000;
 const HOURS: u64 = 2_000;
-/// Each seed is run twice, which must give the same; in a full run every so many seeds.
-const TWICE: u64 = 2;
 
 /// Totals over many seeds.
 #[derive(Default)]
@@ -94,8 +92,8 @@ fn run_twice(seed: u64) -> Report {
     report
 }
 
-/// Runs seeds from `first` until there are enough, or a few have broken a rule.
-fn run_all(first: u64, twice: u64, enough: impl Fn(&Totals) -> bool + Sync) -> Totals {
+/// Runs seeds from `first`, each twice, until there are enough, or a few have broken a rule.
+fn run_all(first: u64, enough: impl Fn(&Totals) -> bool + Sync) -> Totals {
     let (next, start) = (AtomicU64::new(first), SystemClock.boot());
     let totals = Mutex::new(Totals::default());
     std::thread::scope(|scope| {
@@ -109,7 +107,7 @@ fn run_all(first: u64, twice: u64, enough: impl Fn(&Totals) -> bool + Sync) -> T
                             return;
                         }
                     }
-                    let report = if seed.is_multiple_of(twice) { run_twice(seed) } else { run(seed, false) };
+                    let report = run_twice(seed);
                     let mut totals = totals.lock().unwrap();
                     totals.add(report);
                     if totals.seeds.is_multiple_of(500) {
@@ -148,7 +146,7 @@ fn export(seed: u64, history: Vec<Event>) {
 fn sample() {
     let (first, count) = (number("LOCKD_SIM_FIRST").unwrap_or(0), number("LOCKD_SIM_SEEDS").unwrap_or(12));
     let start = SystemClock.boot();
-    let totals = run_all(first, 1, |totals| totals.seeds >= count);
+    let totals = run_all(first, |totals| totals.seeds >= count);
     println!("{}", totals.told(since(start)));
     assert!(totals.broken.is_empty(), "{}", totals.broken.iter().map(complaint).collect::<String>());
 }
@@ -169,7 +167,7 @@ fn full() {
     }
     let first = number("LOCKD_SIM_FIRST").unwrap_or(0);
     let start = SystemClock.boot();
-    let totals = run_all(first, TWICE, Totals::enough);
+    let totals = run_all(first, Totals::enough);
     let told = totals.told(since(start));
     println!("{told}");
     if let Some(path) = std::env::var_os("LOCKD_SIM_RECORD") {

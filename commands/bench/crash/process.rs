@@ -1,24 +1,19 @@
 //! A process that works, seen from the one that kills it.
 
-use std::ffi::OsString;
-use std::process::Stdio;
 use std::sync::Arc;
 
 use lockd::clock::{BootTime, Clock};
 use lockd::error::{Error, ErrorKind, Result};
 use lockd::model::{FencingToken, Key};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use super::book::Book;
 use super::trouble;
 use super::worker::{Link, Step};
+use crate::process::worker::Worker;
 
 /// A process of this program. Killed when dropped.
 pub struct Process {
-    child: Child,
-    orders: ChildStdin,
-    steps: Lines<BufReader<ChildStdout>>,
+    worker: Worker,
     book: Arc<Book>,
     /// The lease that it has, as far as it told.
     has: Option<(Key, FencingToken)>,
@@ -40,20 +35,8 @@ impl Process {
     /// # Errors
     /// Why there is none.
     pub async fn start(link: &Link, book: Arc<Book>, end_of_life: BootTime) -> Result<Self> {
-        // A group of its own: Ctrl-C is for the one that gives the orders. This very program, even if its file was replaced.
-        let mut child = Command::new("/proc/self/exe")
-            .args(arguments(std::env::args_os().skip(1)))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(|e| Error::io("start a process", &e))?;
-        let (Some(orders), Some(steps)) = (child.stdin.take(), child.stdout.take()) else {
-            return Err(trouble("a process has no pipes"));
-        };
-        let steps = BufReader::new(steps).lines();
-        let mut process = Self { child, orders, steps, book, has: None, end_of_life };
+        let worker = Worker::start().map_err(|e| Error::io("start a process", &e))?;
+        let mut process = Self { worker, book, has: None, end_of_life };
         let link = serde_json::to_string(link).map_err(|e| trouble(e.to_string()))?;
         process.order(&link).await?;
         match process.step().await? {
@@ -84,7 +67,7 @@ impl Process {
     /// # Errors
     /// When it cannot be killed.
     pub async fn kill(mut self, clock: &dyn Clock, key: Option<&Key>) -> Result<()> {
-        self.child.kill().await.map_err(|e| Error::io("kill a process", &e))?;
+        self.worker.kill().await.map_err(|e| Error::io("kill a process", &e))?;
         let dead = clock.boot();
         while let Ok(Some(step)) = self.step().await {
             if let Some(key) = key {
@@ -115,7 +98,7 @@ impl Process {
     }
 
     async fn order(&mut self, line: &str) -> Result<()> {
-        match self.orders.write_all(format!("{line}\n").as_bytes()).await {
+        match self.worker.tell(line).await {
             Ok(()) => Ok(()),
             Err(_) => Err(self.obituary().await),
         }
@@ -123,13 +106,13 @@ impl Process {
 
     /// The next thing that it tells; `None` when it is dead.
     async fn step(&mut self) -> Result<Option<Step>> {
-        let line = self.steps.next_line().await.map_err(|e| Error::io("hear a process", &e))?;
+        let line = self.worker.hear().await.map_err(|e| Error::io("hear a process", &e))?;
         line.map(|line| serde_json::from_str(&line).map_err(|_| trouble("a process said something strange")))
             .transpose()
     }
 
     async fn obituary(&mut self) -> Error {
-        match self.child.wait().await {
+        match self.worker.ended().await {
             Ok(status) => trouble(format!("a process ended by itself: {status}")),
             Err(e) => Error::io("wait for a process", &e),
         }
@@ -142,27 +125,9 @@ fn told(code: &str, message: String) -> Error {
     Error::new(kind.unwrap_or(ErrorKind::Internal), message)
 }
 
-/// The same settings as this process: its arguments, and the word that makes it a worker, before a `--` that ends options.
-fn arguments(own: impl Iterator<Item = OsString>) -> Vec<OsString> {
-    let mut all: Vec<OsString> = own.collect();
-    let end = all.iter().position(|arg| arg == "--").unwrap_or(all.len());
-    all.insert(end, "--worker".into());
-    all
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_process_has_the_arguments_of_its_master() {
-        let made = |text: &str| {
-            let all = arguments(text.split(' ').map(OsString::from));
-            all.iter().map(|arg| arg.to_str().unwrap()).collect::<Vec<_>>().join(" ")
-        };
-        assert_eq!(made("bench crash --json"), "bench crash --json --worker");
-        assert_eq!(made("bench -- crash"), "bench --worker -- crash");
-    }
 
     #[test]
     fn errors_of_a_process_keep_their_code() {

@@ -2,12 +2,14 @@
 
 use std::convert::Infallible;
 use std::future::pending;
+use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
 use futures_util::future::{Either, poll_fn, select};
 use hyper::Request;
 use hyper::body::Incoming;
@@ -125,12 +127,17 @@ pub async fn serve(connection: Arc<Connection>, mut socket: Socket) {
             let _is_set_once = connection.line.set(Arc::downgrade(hang_up));
         }
         let line = TokioIo::new(Line::new(socket, ahead, clock, farewell));
-        let ended = match protocol {
-            Protocol::Http1 => http1(&connection, line).await,
-            Protocol::Http2 => http2(&connection, line).await,
+        let serving = async {
+            match protocol {
+                Protocol::Http1 => http1(&connection, line).await,
+                Protocol::Http2 => http2(&connection, line).await,
+            }
         };
-        if let Err(e) = ended {
-            tracing::debug!(peer = connection.peer, error = %e, "the connection ended");
+        // A panic ends this connection, and what follows its end still happens. What it leaves is dropped, not looked at.
+        match AssertUnwindSafe(serving).catch_unwind().await {
+            Ok(Ok(())) => {}
+            Ok(Err(e)) => tracing::debug!(peer = connection.peer, error = %e, "the connection ended"),
+            Err(_) => tracing::error!(peer = connection.peer, "a connection broke down: please report this"),
         }
     }
     connection.withdraw().await;

@@ -151,6 +151,9 @@ async fn write<F: Fs>(fs: &F, root: &F::Dir, temp: &str, new: &common::Identity)
     fs.link(root, temp, IDENTITY).await.map_err(|e| link_error(&format!("make {IDENTITY}"), e))
 }
 
+/// What to do where there are no hard links.
+pub const NO_HARD_LINKS: &str = "use another file system, or an lsm:// store on a local disk behind `lockd serve`";
+
 /// An error of `link`: where there are no hard links this protocol cannot work.
 pub fn link_error(what: &str, error: Errno) -> Error {
     match error {
@@ -158,7 +161,7 @@ pub fn link_error(what: &str, error: Errno) -> Error {
             ErrorKind::StoreMissing,
             format!("{what}: {}: the file system has no hard links", std::io::Error::from(error)),
         )
-        .with_hint("use another file system, or an lsm:// store there behind `lockd serve`"),
+        .with_hint(NO_HARD_LINKS),
         _ => io_error(what, error),
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 
 use super::examine::{self, Answer, Question};
+use super::identity::NO_HARD_LINKS;
 use super::scratch;
 use crate::clock::Clock;
 use crate::error::Error;
@@ -17,7 +18,6 @@ use crate::limits::CLOCK_OFF;
 use crate::platform::mounts::Mount;
 use crate::store::conformance::{Flaw, NOT_A_STORE, Report};
 
-const NO_LINKS: &str = "use another file system, or an lsm:// store on a local disk behind `lockd serve`";
 const NO_SYNC: &str = "look at the kernel's log and the disk: what is written there may be lost";
 
 /// Looks at a place and then tries what stores need of its file system, on a thread that may block. Run it to its end: dropped, it
@@ -116,9 +116,9 @@ fn hard_links(dir: &Path) -> Report {
     match linked {
         Ok(()) => {}
         Err(e) if is_unsupported(&e) => {
-            return Report::fail(ID, "the file system has no hard links", NO_LINKS).of("R2");
+            return Report::fail(ID, "the file system has no hard links", NO_HARD_LINKS).of("R2");
         }
-        Err(e) => return Report::fail(ID, format!("make a hard link: {e}"), NO_LINKS).of("R2"),
+        Err(e) => return Report::fail(ID, format!("make a hard link: {e}"), NO_HARD_LINKS).of("R2"),
     }
     let inode = |path: &Path| std::fs::metadata(path).map(|meta| meta.ino()).ok();
     let same = inode(&one).is_some() && inode(&one) == inode(&two);
@@ -128,7 +128,7 @@ fn hard_links(dir: &Path) -> Report {
             let _left = std::fs::remove_file(&two);
             Report::ok(ID, "a file can have two names").of("R2")
         }
-        _ => Report::fail(ID, "a hard link is not the same file", NO_LINKS).of("R2"),
+        _ => Report::fail(ID, "a hard link is not the same file", NO_HARD_LINKS).of("R2"),
     }
 }
 

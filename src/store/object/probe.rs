@@ -58,9 +58,10 @@ pub async fn place(service: (Clients, Asked), home: &str, scratch: &str, options
         return answer;
     }
     answer.reports.push(server_clock(&objects, &seen));
-    if objects.asked.service == Service::S3 {
-        answer.reports.push(rules(&seen));
-    }
+    answer.reports.push(match objects.asked.service {
+        Service::S3 => rules(&seen),
+        Service::Azure => unseen_rules(home),
+    });
     answer.reports.push(contents(&store).await);
     answer.goes_on = true;
     answer
@@ -176,6 +177,15 @@ fn server_clock(objects: &Objects, seen: &Seen) -> Report {
     }
     // Its answer took a while too.
     Report::ok(ID, format!("the service's clock is within {} s of this host's", off.as_secs() + 1))
+}
+
+/// Azure keeps its rules where a key or a signature for blobs does not reach.
+fn unseen_rules(home: &str) -> Report {
+    let where_to_look = "look yourself (az storage account management-policy show)";
+    Report::ok(
+        "lifecycle",
+        format!("Azure does not tell whether a rule deletes what is below {home:?}: {where_to_look}"),
+    )
 }
 
 /// S3 tells with each object when one of the bucket's rules will delete it.

@@ -122,10 +122,13 @@ impl Asked {
                     .with_hint("take away the immutability policy (object lock), or use another one")
             }
             (404, _) | (400, "InvalidUri" | "InvalidResourceName" | "InvalidQueryParameterValue") => {
-                let what = format!("this is not the address of a {} {}", self.service.name(), self.service.bucket());
+                let what = format!("there is no {} {} at this address", self.service.name(), self.service.bucket());
                 error(ErrorKind::Config, &what).with_hint(format!("look at {}", self.endpoint_setting()))
             }
-            _ => error(ErrorKind::Io, "the request was refused"),
+            _ => error(ErrorKind::Io, "the request was refused").with_hint(format!(
+                "if another service answers there, look at {}; else at the {service} service's own log",
+                self.endpoint_setting()
+            )),
         }
     }
 
@@ -145,6 +148,11 @@ impl Asked {
             Error::new(ErrorKind::NotPermitted, format!("{at}: {what} ({said})")).with_hint(hint)
         };
         match (&self.access, seen.code.as_str()) {
+            // Azure gives a code of its own with each of them.
+            (_, "" | "AccessDenied") if self.service == Service::Azure => error(
+                format!("{} was refused, and not in the words of {}", act.name(), self.service.name()),
+                format!("another service may answer there: look at {}", self.endpoint_setting()),
+            ),
             (_, "InvalidAccessKeyId") => error(
                 "the access key is not known there".to_owned(),
                 format!("look at AWS_ACCESS_KEY_ID, and at {}", self.endpoint_setting()),
@@ -221,7 +229,7 @@ impl Asked {
     fn no_credentials(&self, seen: &Seen) -> Error {
         let why = match (&seen.trouble, seen.status) {
             (Some(why), _) => why.clone(),
-            (None, Some(status)) => format!("it answered {status} {}", seen.code),
+            (None, Some(status)) => format!("it answered {status} {}", seen.code).trim_end().to_owned(),
             (None, None) => "it did not answer".to_owned(),
         };
         let message = format!("no credential was given, and {} has none for this host: {why}", seen.host);

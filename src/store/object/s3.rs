@@ -19,10 +19,7 @@ use crate::error::{Error, ErrorKind, Result};
 pub fn clients(bucket: &str, settings: &Settings) -> Result<(Clients, Asked)> {
     let s3 = &settings.s3;
     let region = s3.region.as_deref().unwrap_or("us-east-1");
-    let endpoint = match &s3.endpoint {
-        Some(text) => Endpoint::parse(text, s3.allow_http, &endpoint::S3)?,
-        None => Endpoint::parse(&format!("https://s3.{region}.amazonaws.com"), false, &endpoint::S3)?,
-    };
+    let endpoint = address(bucket, region, s3)?;
     let connector = Connector::new(settings.ca.as_deref(), endpoint.is_plain())?;
     let builder = configured(bucket, region, s3, &endpoint)?.with_http_connector(connector);
     let patient = build(builder.clone().with_retry(patient()))?;
@@ -39,6 +36,18 @@ pub fn clients(bucket: &str, settings: &Settings) -> Result<(Clients, Asked)> {
         access: if has_key { Access::AccessKey } else { Access::Identity },
     };
     Ok((Clients { strict: Arc::new(strict), patient: Arc::new(patient), azure_delete: None }, asked))
+}
+
+/// Whom to ask. Amazon's own address has the bucket in front, where it is not in the path.
+fn address(bucket: &str, region: &str, s3: &S3) -> Result<Endpoint> {
+    let amazon = match s3.virtual_hosted {
+        true => format!("https://{bucket}.s3.{region}.amazonaws.com"),
+        false => format!("https://s3.{region}.amazonaws.com"),
+    };
+    match &s3.endpoint {
+        Some(text) => Endpoint::parse(text, s3.allow_http, &endpoint::S3),
+        None => Endpoint::parse(&amazon, false, &endpoint::S3),
+    }
 }
 
 fn configured(bucket: &str, region: &str, s3: &S3, endpoint: &Endpoint) -> Result<AmazonS3Builder> {
@@ -76,4 +85,19 @@ fn build(builder: AmazonS3Builder) -> Result<AmazonS3> {
 
 fn unknown(name: &str) -> Error {
     Error::new(ErrorKind::Internal, format!("the setting {name} of S3 is not known"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amazon_is_asked_where_nobody_else_is_named() {
+        let host = |s3: &S3| address("b", "eu-1", s3).unwrap().host();
+        assert_eq!(host(&S3::default()), "s3.eu-1.amazonaws.com");
+        // An error from there is the service's, and not one of whoever gives credentials.
+        assert_eq!(host(&S3 { virtual_hosted: true, ..S3::default() }), "b.s3.eu-1.amazonaws.com");
+        let endpoint = Some("https://b.example.org".to_owned());
+        assert_eq!(host(&S3 { endpoint, virtual_hosted: true, ..S3::default() }), "b.example.org");
+    }
 }

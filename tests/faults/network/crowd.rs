@@ -9,7 +9,7 @@ use lockd::client::Client;
 use lockd::clock::SystemClock;
 use lockd::connect::Carrier;
 use lockd::entropy::KernelEntropy;
-use lockd::limits::{BODY_GRACE, FIRST_BYTE, HEAD_TIME, WRITE_STALL};
+use lockd::limits::{BODY_GRACE, CHUNK_BYTES, CONNECTIONS, FIRST_BYTE, HEAD_TIME, WRITE_STALL};
 use lockd::model::Ttl;
 use lockd::service::{Grant, LeaseService, OnDisconnect, Wait};
 use tokio::io::AsyncWriteExt;
@@ -88,6 +88,10 @@ async fn slow_clients_are_dropped_and_hurt_nobody() {
     let began = Instant::now();
     let mut slows = Vec::new();
     for n in 0..crowd {
+        // As fast as they are accepted: who is not yet when the kernel's queue is full is dropped by nobody, and waits for ever.
+        if n % 256 == 255 {
+            pass(Duration::from_millis(20)).await;
+        }
         let (kind, limit) = KINDS[n % KINDS.len()];
         let at = place.at().to_owned();
         slows.push(tokio::spawn(async move {
@@ -119,7 +123,9 @@ async fn slow_clients_are_dropped_and_hurt_nobody() {
     println!("dropped, Reader: {} in at most {took:?}", unread.len());
     tell(&format!("renewals beside {crowd} slow clients"), renewing.await.unwrap());
     println!("the server was in at most {} MiB", place.server.peak() >> 20);
-    assert!(place.server.peak() < 512 << 20);
+    // A connection that is read from has a piece of the state in hand, and what the allocator keeps of others.
+    let pieces = (crowd / KINDS.len()).min(CONNECTIONS) * 2 * CHUNK_BYTES;
+    assert!(place.server.peak() < (128 << 20) + pieces as u64);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
