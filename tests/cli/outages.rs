@@ -107,3 +107,17 @@ async fn a_wait_of_a_program_outlives_its_only_server() {
         }
     }
 }
+
+/// A keeper over a server: it renews while the shell lives, and gives the lease back when that has ended.
+#[test]
+fn a_keeper_holds_over_a_server() {
+    let lab = Lab::new();
+    let server = unix(&lab);
+    let script = "l=$(lockd acquire --keep --ttl 1h k) && eval \"$l\" || exit 9
+        lockd status --check k && echo 7 | lockd update && lockd get k";
+    let ran = ran(lab.shell("sh", script).env("LOCKD_SERVER", &server.url));
+    assert_eq!((ran.code, ran.out.as_str()), (0, "7\n"), "{}", ran.err);
+    // Long before it would run out; the command waits for that.
+    let next = lab.run(["exec", "-w", "60s", "k", "--", "true"]);
+    assert_eq!(next.code, 0, "{}", next.err);
+}

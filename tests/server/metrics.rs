@@ -5,8 +5,11 @@ use std::time::Duration;
 use lockd::limits::takeover_age;
 use lockd::service::LeaseService;
 
+use lockd::http::server::Config;
+
 use super::lab::Lab;
-use crate::support::world::{TTL, key};
+use crate::support::faulty::Faulty;
+use crate::support::world::{TTL, World, key};
 
 #[tokio::test(start_paused = true)]
 async fn health_and_metrics() {
@@ -82,4 +85,17 @@ async fn every_lease_that_ran_out_is_counted_once() {
     lab.w.pass(takeover_age(TTL) + Duration::from_secs(1)).await;
     assert_eq!(lab.engine.describe(&key("s")).await.unwrap().held, None, "recorded as expired");
     assert_eq!(expiries().await, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_without_its_store_is_alive_and_not_ready() {
+    let mut w = World::memory();
+    let faulty = Faulty::wrap(&mut w.store);
+    let lab = Lab::on(w, Config::default()).await;
+    for silent in [true, false] {
+        faulty.silence(silent);
+        let ready = lab.call("GET", "/readyz", &[], "").await;
+        assert_eq!(ready.status, if silent { 503 } else { 200 }, "{ready:?}");
+        assert_eq!(lab.call("GET", "/healthz", &[], "").await.status, 200);
+    }
 }
