@@ -72,7 +72,7 @@ pub fn run(
     let in_environment = proof::in_environment(context, key)?;
     let request = |proof: Proof| {
         let request_id = RequestId::random(&*context.entropy);
-        ChangeRequest { key: key.clone(), proof, request_id, guards: guards.clone() }
+        ChangeRequest { key: key.clone(), proof, request_id, guards: guards.clone(), edits: None }
     };
     let work = async |session: &Session| {
         let service = session.client.service();
@@ -95,7 +95,7 @@ pub fn run(
         let result = match interrupt::or_signal(work(&session)).await? {
             Either::Done(result) => result.map(Either::Done),
             Either::Signal(signal) => {
-                session.client.abandon(key, &options.lease_id).await;
+                session.client.abandon_in_a_hurry(key, &options.lease_id).await;
                 Ok(Either::Signal(signal))
             }
         };

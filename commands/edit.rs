@@ -3,6 +3,7 @@
 use lockd::client::edit::edit;
 use lockd::error::Result;
 use lockd::json::edit::{Edit, is_expression};
+use lockd::limits::STATE_BYTES;
 use lockd::service::{ChangeRequest, LeaseService};
 
 use super::change::{self, ChangeArgs};
@@ -54,6 +55,6 @@ pub fn run(context: &Context, args: &Args) -> Result<u8> {
     let edits: Vec<Edit> = expressions.iter().map(|text| Edit::parse(text)).collect::<Result<_>>()?;
     change::run(context, &key, &args.change, true, async |service: &dyn LeaseService, request: ChangeRequest| {
         let now = text::rfc3339(context.clock.wall());
-        edit(service, &*context.entropy, request, &edits, &now).await
+        edit(service, request, &edits, &now, STATE_BYTES).await
     })
 }

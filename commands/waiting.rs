@@ -1,11 +1,14 @@
-//! Takes a lease and says on standard error what it waits for: at once on a terminal, after 2 s elsewhere, then once a minute.
+//! Takes a lease and says on standard error what it waits for: at once on a terminal, after 2 s elsewhere, then once a minute, and
+//! when its server goes away or comes back.
 
 use std::cell::RefCell;
+use std::mem::discriminant;
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use lockd::client::{AcquireOptions, Client, Lease};
+use futures_util::future::select;
+use lockd::client::{AcquireOptions, Client, Delay, Lease};
 use lockd::clock::{Clock, UnixMillis};
 use lockd::error::Result;
 use lockd::model::Key;
@@ -39,21 +42,25 @@ async fn announced(
     options: AcquireOptions,
 ) -> Result<Lease> {
     let key = options.key.clone();
-    let (latest, arrived) = (RefCell::new(None), Notify::new());
-    let taking = client.acquire(options, |busy: &Busy| {
-        latest.replace(Some(busy.clone()));
-        arrived.notify_one();
+    let (latest, changed) = (RefCell::new(None), Notify::new());
+    let taking = client.acquire(options, |delay: Delay<'_>| {
+        let delay = Latest::of(delay);
+        let before = latest.replace(Some(delay.clone()));
+        if before.is_none_or(|before| discriminant(&before) != discriminant(&delay)) {
+            changed.notify_one();
+        }
     });
     let announcing = async {
-        arrived.notified().await;
+        changed.notified().await;
         if !watched {
             clock.sleep(SILENCE).await;
         }
         loop {
-            if let Some(busy) = &*latest.borrow() {
-                say(&message(&key, busy, clock.wall()));
+            if let Some(latest) = &*latest.borrow() {
+                say(&message(&key, latest, clock.wall()));
             }
-            clock.sleep(AGAIN).await;
+            // That a server went away, or is back, is news.
+            let _whatever_comes_first = select(pin!(clock.sleep(AGAIN)), pin!(changed.notified())).await;
         }
     };
     let (mut taking, mut announcing) = (pin!(taking), pin!(announcing));
@@ -68,10 +75,31 @@ async fn announced(
     .await
 }
 
-/// Who holds it, since when, for what, and our place.
-fn message(key: &Key, busy: &Busy, now: UnixMillis) -> String {
-    let place = busy.place.map_or_else(String::new, |place| format!("; we are number {place} in the queue"));
-    format!("waiting for {key}, held by {}{place}", text::holder(busy, now))
+/// What a wait was last held up by.
+#[derive(Clone)]
+enum Latest {
+    Held(Box<Busy>),
+    Away(String),
+}
+
+impl Latest {
+    fn of(delay: Delay<'_>) -> Self {
+        match delay {
+            Delay::Held(busy) => Self::Held(Box::new(busy.clone())),
+            Delay::Away(why) => Self::Away(why.message().to_owned()),
+        }
+    }
+}
+
+/// Who holds it, since when, for what, and our place; or that nobody answers.
+fn message(key: &Key, latest: &Latest, now: UnixMillis) -> String {
+    match latest {
+        Latest::Held(busy) => {
+            let place = busy.place.map_or_else(String::new, |place| format!("; we are number {place} in the queue"));
+            format!("waiting for {key}, held by {}{place}", text::holder(busy, now))
+        }
+        Latest::Away(why) => format!("waiting for {key}, and asking again until there is an answer: {why}"),
+    }
 }
 
 #[cfg(test)]

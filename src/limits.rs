@@ -18,6 +18,9 @@ pub const ID_BYTES: usize = 128;
 
 /// Largest state, in bytes as stored.
 pub const STATE_BYTES: u64 = 100 * 1024 * 1024;
+/// Largest state that a server edits: it holds the state and what comes of it in memory, for each edit under way ([`LANE_BULK`] of
+/// them). A larger one is read, edited and updated by its client, at constant memory of the server.
+pub const MUTATE_BYTES: u64 = 8 * 1024 * 1024;
 /// Deepest nesting of a state.
 pub const STATE_DEPTH: usize = 1_000;
 /// Largest state that rides inside the record; a larger one goes to a blob.
@@ -102,6 +105,14 @@ pub const COLLECT_EVERY: u64 = 16;
 pub const LITTERED_KEYS: usize = 100_000;
 /// How long a release is tried on the way out.
 pub const RELEASE_TRY: Duration = Duration::from_secs(5);
+
+/// The same for somebody who was told to end at once, by a signal.
+pub const HURRIED_TRY: Duration = Duration::from_secs(1);
+/// First and longest pause between two tries of a wait whose server is away, by chance down to half of it: a server that is back
+/// after a restart is found within 2 s.
+pub const OUTAGE_PAUSE_FIRST: Duration = Duration::from_millis(100);
+/// See [`OUTAGE_PAUSE_FIRST`].
+pub const OUTAGE_PAUSE_MAX: Duration = Duration::from_secs(2);
 
 /// Clock rates may differ by this share (1 %): holders count 0.99, contenders 1.01.
 pub const RATE_PERCENT: u32 = 1;

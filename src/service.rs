@@ -2,6 +2,7 @@
 //!
 //! Deadlines are on the caller's boot clock.
 
+mod fence;
 mod for_update;
 
 use std::time::Duration;
@@ -11,9 +12,11 @@ use async_trait::async_trait;
 use crate::clock::UnixMillis;
 use crate::error::Result;
 use crate::model::{
-    Ended, FencingToken, Holder, How, Key, LeaseId, Namespace, Owner, Reason, RequestId, StateEtag, Ttl, TxnId, Version,
+    EditsHash, Ended, FencingToken, Holder, How, Key, LeaseId, Namespace, Owner, Reason, RequestId, StateEtag, Ttl,
+    TxnId, Version,
 };
 pub use crate::store::{ByteStream, Cursor};
+pub use fence::{Fence, FenceRequest};
 pub use for_update::{Following, ForUpdate, LeaseEnd, OnDisconnect};
 use futures_util::stream::BoxStream;
 
@@ -143,6 +146,9 @@ pub struct ChangeRequest {
     pub request_id: RequestId,
     /// Compare-and-swap.
     pub guards: Guards,
+    /// The edits that the new state was made by, where the request is to be known by these when its id comes again, and not by the
+    /// state that they made. Over the wire edits are sent as such, to whoever stands beside the store.
+    pub edits: Option<EditsHash>,
 }
 
 /// A state was written or removed.
@@ -336,32 +342,13 @@ pub enum Watched {
     Event(Event),
 }
 
-/// Asks whether an effect is fenced off: the receiver's half of fencing.
-#[derive(Clone, Debug)]
-pub struct FenceRequest {
-    /// The resource; its names are apart from those of keys.
-    pub resource: Key,
-    /// The token that came with the effect.
-    pub token: FencingToken,
-    /// Also compare with the token of this key.
-    pub key: Option<Key>,
-}
-
-/// What a token is compared with.
+/// What a service counts that no answer tells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Fence {
-    /// The highest token admitted to the resource; zero when none was.
-    pub mark: FencingToken,
-    /// The highest token of the key, where one was named.
-    pub key: Option<FencingToken>,
-}
-
-impl Fence {
-    /// Whether an effect with this token is fenced off.
-    #[must_use]
-    pub fn is_stale(&self, token: FencingToken) -> bool {
-        token < self.mark || self.key.is_some_and(|key| token < key)
-    }
+pub struct Tally {
+    /// Acquires that have a place in the queue of a key.
+    pub waiters: u64,
+    /// Leases that were recorded as expired, where nobody took the key over.
+    pub expired: u64,
 }
 
 /// Leases and state. `Engine` (in this process) and the HTTP client implement it; commands know only this.
@@ -391,6 +378,11 @@ pub trait LeaseService: Send + Sync {
     /// both with `Draining`. Only who serves connections calls this, when it is about to end.
     async fn grant_no_more(&self) {}
 
+    /// What it counts, for metrics: nothing, unless it stands beside the store.
+    fn tally(&self) -> Tally {
+        Tally::default()
+    }
+
     /// Whether a change would be refused as things stand, before its body is sent. The change itself decides.
     ///
     /// # Errors
@@ -398,6 +390,16 @@ pub trait LeaseService: Send + Sync {
     async fn would_change(&self, request: &ChangeRequest) -> Result<()> {
         let _only_who_serves_connections_asks = request;
         Ok(())
+    }
+
+    /// What a change by edits was answered when it came before, as far as that is remembered: whoever makes edits asks this first,
+    /// since what is there by now may have them already.
+    ///
+    /// # Errors
+    /// `RequestIdReused` when the id stood for something else.
+    async fn edited_before(&self, request: &ChangeRequest) -> Result<Option<Changed>> {
+        let _only_who_stands_beside_the_store_knows = request;
+        Ok(None)
     }
 
     /// Extends a lease.

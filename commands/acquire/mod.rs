@@ -155,7 +155,7 @@ async fn take(context: &Context, session: &Session, options: AcquireOptions, for
     let lease = match interrupt::or_signal(waiting::acquire(context, &session.client, options)).await? {
         Either::Done(lease) => lease?,
         Either::Signal(signal) => {
-            session.client.abandon(&key, &id).await;
+            session.client.abandon_in_a_hurry(&key, &id).await;
             print_code(form, interrupt::exit_code(signal));
             return Ok(interrupt::exit_code(signal));
         }

@@ -212,7 +212,8 @@ impl Scene<'_> {
     async fn give_up(&mut self, held: Held, nth: Option<usize>, why: Disturbed) -> Result<Done> {
         let lost = matches!(why, Disturbed::Lost(_));
         let asked: Vec<_> = nth.map(|n| &self.plan.takes[n]).into_iter().collect();
-        let abandoned = join_all(asked.iter().map(|options| self.client.abandon(&options.key, &options.lease_id)));
+        let abandoned =
+            join_all(asked.iter().map(|options| self.client.abandon_in_a_hurry(&options.key, &options.lease_id)));
         let given_up = pin!(join(ending::release(self.context, held, None, lost), abandoned));
         let all_back = match select(given_up, pin!(self.signals.next_ending())).await {
             Either::Left(((_, answers), _)) => answers.iter().all(Option::is_some),

@@ -104,6 +104,7 @@ impl StateFile {
             proof: proof.clone(),
             request_id: RequestId::random(entropy),
             guards: Guards { version: Some(before.version), etag: None },
+            edits: None,
         };
         let Some(file) = self.open()? else {
             return match &before.etag {

@@ -1,5 +1,6 @@
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
@@ -14,6 +15,7 @@ use lockd::service::{
 use lockd::store::ByteStream;
 
 use super::*;
+use ErrorKind::{Draining, OutcomeUnknown, Unavailable};
 
 /// A clock that goes on when everybody waits: tokio's, paused.
 #[derive(Debug)]
@@ -39,11 +41,21 @@ impl Clock for Paused {
     }
 }
 
-/// A key that somebody else holds for ever.
+/// A key that somebody else holds for ever, asked of a server that may be away.
 #[derive(Debug)]
 struct Held {
     clock: Arc<Paused>,
     asked: AtomicUsize,
+    /// What the next calls fail with; the rest hear who holds it.
+    away: Mutex<VecDeque<Option<ErrorKind>>>,
+    given_up: AtomicUsize,
+}
+
+impl Held {
+    fn new(clock: &Arc<Paused>, away: &[Option<ErrorKind>]) -> Arc<Self> {
+        let away = Mutex::new(away.iter().copied().collect());
+        Arc::new(Self { clock: Arc::clone(clock), asked: AtomicUsize::new(0), away, given_up: AtomicUsize::new(0) })
+    }
 }
 
 fn busy() -> Busy {
@@ -64,6 +76,10 @@ fn busy() -> Busy {
 impl LeaseService for Held {
     async fn acquire(&self, request: AcquireRequest) -> Result<Grant> {
         self.asked.fetch_add(1, Ordering::SeqCst);
+        assert_eq!(request.lease_id.as_str(), "ours");
+        if let Some(Some(kind)) = self.away.lock().unwrap().pop_front() {
+            return Err(Error::new(kind, "no answer"));
+        }
         if let Wait::For(wait) = request.wait {
             (&*self.clock as &dyn Clock).sleep(wait).await;
         }
@@ -80,7 +96,8 @@ impl LeaseService for Held {
     }
 
     async fn release(&self, _: &Key, _: &LeaseId, _: Option<&Proof>, _: bool) -> Result<Released> {
-        unreachable!("nothing is ever granted")
+        self.given_up.fetch_add(1, Ordering::SeqCst);
+        Ok(Released::Fenced)
     }
 
     async fn release_after_success(&self, _: &Key, _: &Proof, _: UnixMillis) -> Result<Released> {
@@ -126,21 +143,25 @@ impl LeaseService for Held {
     async fn close(&self) {}
 }
 
-/// When something was said, in seconds, while waiting for so long.
-async fn said(watched: bool, wait: Duration) -> Vec<u64> {
-    let clock = Arc::new(Paused(tokio::time::Instant::now()));
-    let service = Arc::new(Held { clock: Arc::clone(&clock), asked: AtomicUsize::new(0) });
-    let client = Client::new(Arc::clone(&service) as _, Arc::clone(&clock) as _, Arc::new(KernelEntropy));
-    let options = AcquireOptions {
+fn options(wait: Option<Duration>) -> AcquireOptions {
+    AcquireOptions {
         key: Key::new(Namespace::default(), "k").unwrap(),
         lease_id: LeaseId::new("ours").unwrap(),
         ttl: Ttl::default(),
         owner: Owner::new("us").unwrap(),
         reason: None,
         holder: Holder::default(),
-        wait: Some(wait),
+        wait,
         if_not_exists: false,
-    };
+    }
+}
+
+/// When something was said, in seconds, while waiting for so long.
+async fn said(watched: bool, wait: Duration) -> Vec<u64> {
+    let clock = Arc::new(Paused(tokio::time::Instant::now()));
+    let service = Held::new(&clock, &[]);
+    let client = Client::new(Arc::clone(&service) as _, Arc::clone(&clock) as _, Arc::new(KernelEntropy));
+    let options = options(Some(wait));
     let times = RefCell::new(Vec::new());
     let say = |message: &str| {
         assert!(message.starts_with("waiting for k, held by them\\u{1b} pid 7 (pg_dump) for "), "{message}");
@@ -160,4 +181,61 @@ async fn a_wait_says_so_at_once_to_people_and_after_two_seconds_to_logs() {
     assert_eq!(said(false, minutes).await, [2, 62, 122]);
     assert_eq!(said(false, Duration::from_secs(1)).await, [0; 0], "a short wait is silent");
     assert_eq!(said(true, Duration::ZERO).await, [0; 0], "who does not wait hears only the error");
+}
+
+/// A wait over a server that fails so: its end, how often it asked and gave up, and what it said, in how many seconds.
+async fn waited(
+    wait: Option<Duration>,
+    away: &[Option<ErrorKind>],
+) -> (ErrorKind, usize, usize, Vec<String>, Duration) {
+    let clock = Arc::new(Paused(tokio::time::Instant::now()));
+    let service = Held::new(&clock, away);
+    let client = Client::new(Arc::clone(&service) as _, Arc::clone(&clock) as _, Arc::new(KernelEntropy));
+    let said = RefCell::new(Vec::new());
+    let say = |message: &str| said.borrow_mut().push(message.to_owned());
+    let error = announced(&*clock, true, say, &client, options(wait)).await.err().unwrap();
+    let count = |counter: &AtomicUsize| counter.load(Ordering::SeqCst);
+    (error.kind(), count(&service.asked), count(&service.given_up), said.into_inner(), clock.0.elapsed())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_goes_on_over_the_restart_of_its_server_and_says_so() {
+    let away = [None, Some(Draining), Some(Unavailable), Some(OutcomeUnknown), Some(Unavailable), None];
+    let (end, asked, given_up, said, took) = waited(Some(Duration::from_secs(30)), &away).await;
+    assert_eq!((end, asked), (ErrorKind::Busy, 7), "until its time was over: {said:?}");
+    assert_eq!(given_up, 1, "a late grant of the try that was in doubt holds nobody up");
+    assert!(took >= Duration::from_secs(30) && took < Duration::from_secs(31), "{took:?}");
+    let kinds: Vec<bool> =
+        said.iter().map(|message| message.contains("asking again until there is an answer")).collect();
+    assert_eq!(kinds, [true, false], "{said:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_over_a_server_that_stays_away_ends_in_its_time_with_what_is_known() {
+    let away = |kinds: &[ErrorKind]| {
+        let first = [None].into_iter().chain(kinds.iter().copied().map(Some));
+        first.chain(std::iter::repeat_n(Some(Unavailable), 100)).collect::<Vec<_>>()
+    };
+    for (kinds, end) in [(&[][..], Unavailable), (&[OutcomeUnknown][..], OutcomeUnknown)] {
+        let (ended, asked, given_up, _, took) = waited(Some(Duration::from_secs(20)), &away(kinds)).await;
+        assert_eq!((ended, given_up), (end, usize::from(end == OutcomeUnknown)));
+        assert!((10..40).contains(&asked), "{asked} tries in 20 s");
+        assert!(took >= Duration::from_secs(20) && took < Duration::from_secs(21), "{took:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_a_server_that_was_not_there_at_first() {
+    for wait in [None, Some(Duration::from_secs(9))] {
+        assert_eq!(waited(wait, &[Some(Unavailable)]).await.1, 1);
+        assert_eq!(waited(wait, &[Some(Draining)]).await.0, Draining);
+        // What may have been granted is asked for once more.
+        let (end, asked, given_up, ..) = waited(wait, &[Some(OutcomeUnknown), Some(Unavailable)]).await;
+        assert_eq!((end, asked, given_up), (OutcomeUnknown, 2, 1));
+    }
+    // Who does not wait asks once.
+    for kind in [Unavailable, Draining, OutcomeUnknown] {
+        let (end, asked, given_up, ..) = waited(Some(Duration::ZERO), &[Some(kind)]).await;
+        assert_eq!((end, asked, given_up), (kind, 1, usize::from(kind == OutcomeUnknown)));
+    }
 }

@@ -7,11 +7,10 @@ use futures_util::future::{Either, select};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{AcquireOptions, Client, Lease, passing};
+use super::{AcquireOptions, Client, Delay, Lease, passing};
 use crate::error::{Error, Result};
 use crate::limits::{BACKOFF_MAX, HANDSHAKE_TRIES};
 use crate::model::{FencingToken, LeaseId, Version};
-use crate::service::Busy;
 
 impl Client {
     /// Takes a lease, calls `work` with its fencing token and the state, commits what it returns and gives the lease back. With `None` nothing is
@@ -79,8 +78,8 @@ impl Client {
     }
 }
 
-/// Nobody is told who is waited for.
-fn in_silence(_: &Busy) {}
+/// Nobody is told what is waited for.
+fn in_silence(_: Delay<'_>) {}
 
 fn copy(why: &Arc<Error>) -> Error {
     let copy = Error::new(why.kind(), why.message());

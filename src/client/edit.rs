@@ -3,11 +3,10 @@
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 
-use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::edit::{Edit, apply};
 use crate::limits::{EDIT_REPEATS, EDIT_TRIES};
-use crate::model::{RequestId, StateEtag, Version};
+use crate::model::{StateEtag, Version};
 use crate::service::{ChangeRequest, Changed, Expected, LeaseService};
 
 /// What is there.
@@ -18,22 +17,26 @@ struct Present {
 }
 
 /// Applies edits to a state, all or none, under the lease of `request`. `now` is what `NOW` stands for. A change by others in
-/// between is met by reading again, unless the caller's own guards say otherwise. What changes nothing writes nothing.
+/// between is met by reading again, unless the caller's own guards say otherwise. What changes nothing writes nothing. A request that
+/// names its edits ([`ChangeRequest::edits`]) is applied once, however often it comes. State and outcome are held in memory, so that
+/// a state of more than `most` bytes is refused.
 ///
 /// # Errors
-/// `InvalidState` when the edits do not fit what is there; those of [`LeaseService::update`]. After `OutcomeUnknown` it was
+/// `TooLarge`; `RequestIdReused` when its id stood for something else; `InvalidState` when the edits do not fit what is there; those of [`LeaseService::update`]. After `OutcomeUnknown` it was
 /// tried again with the same ids, and nobody can say whether the edits were applied.
 pub async fn edit(
     service: &dyn LeaseService,
-    entropy: &dyn Entropy,
     request: ChangeRequest,
     edits: &[Edit],
     now: &str,
+    most: u64,
 ) -> Result<Changed> {
+    if let Some(answer) = service.edited_before(&request).await? {
+        return Ok(answer);
+    }
     let own_guards = request.guards.version.is_some() || request.guards.etag.is_some();
-    let mut request = request;
     for _ in 0..EDIT_TRIES {
-        let present = present(service, &request).await?;
+        let present = present(service, &request, most).await?;
         guarded(&request, &present)?;
         let new = apply(present.bytes.as_deref(), edits, now)
             .map_err(|e| e.context(format!("the state of {} at version {}", request.key, present.version)))?;
@@ -44,10 +47,10 @@ pub async fn edit(
         let mut attempt = request.clone();
         attempt.guards.version = Some(present.version);
         match insisted(service, attempt, &new.into()).await {
+            // What met a conflict was certainly not applied, so the next try is the same request still.
             Err(e) if e.kind() == ErrorKind::VersionConflict && !own_guards => {}
             answer => return answer,
         }
-        request.request_id = RequestId::random(entropy);
     }
     Err(Error::new(
         ErrorKind::Unavailable,
@@ -57,9 +60,12 @@ pub async fn edit(
 }
 
 /// The state and its version. That there is none has a version, too.
-async fn present(service: &dyn LeaseService, request: &ChangeRequest) -> Result<Present> {
+async fn present(service: &dyn LeaseService, request: &ChangeRequest, most: u64) -> Result<Present> {
     for _ in 0..EDIT_TRIES {
         if let Some(mut state) = service.get(&request.key, Some(&request.proof)).await? {
+            if state.len > most {
+                return Err(too_large(request, state.len, most));
+            }
             let mut bytes = Vec::with_capacity(usize::try_from(state.len).unwrap_or(0));
             while let Some(chunk) = state.body.next().await {
                 bytes.extend_from_slice(&chunk?);
@@ -73,6 +79,11 @@ async fn present(service: &dyn LeaseService, request: &ChangeRequest) -> Result<
     }
     Err(Error::new(ErrorKind::Unavailable, format!("the state of {} comes and goes", request.key))
         .with_hint("try again"))
+}
+
+fn too_large(request: &ChangeRequest, len: u64, most: u64) -> Error {
+    let message = format!("the state of {} has {len} bytes; this edits at most {most}", request.key);
+    Error::new(ErrorKind::TooLarge, message).with_hint("read it, edit that and update it whole, as `lockd edit` does")
 }
 
 /// The caller's guards, for edits that change nothing and so are never sent.

@@ -10,7 +10,7 @@
 //! # async fn example() -> lockd::error::Result<()> {
 //! // Or Client::connect(["http://lock1:9341", "http://lock2:9341"]) for servers, or disk:///var/lib/lockd for a directory.
 //! let client = Client::open("mem://").await?;
-//! let mut lease = client.acquire(client.options("backup/db")?, |_busy| ()).await?;
+//! let mut lease = client.acquire(client.options("backup/db")?, |_delay| ()).await?;
 //! lease.keep_alive();
 //! let runs: u64 = lease.load().await?.unwrap_or(0);
 //! // Pass lease.token with every effect outside lockd, and stop when lease.lost() returns.
@@ -32,6 +32,7 @@ pub mod edit;
 mod lease;
 mod state;
 mod update;
+mod waiting;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,14 +40,15 @@ use std::time::Duration;
 use crate::clock::{BootTime, Clock};
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind, Result};
-use crate::limits::{BACKOFF_MAX, RELEASE_TRY, WAIT_POLL};
+use crate::limits::BACKOFF_MAX;
 use crate::model::{Holder, Key, LeaseId, Namespace, Owner, Reason, Ttl, TxnId};
 use crate::mutants::{Mutant, on};
-use crate::service::{AcquireRequest, Busy, Grant, LeaseService, Released, Wait};
+use crate::service::{AcquireRequest, Grant, LeaseService, Wait};
 
 pub use lease::{Belief, Lease, Plain};
 pub use state::{get, release, update};
 pub use update::{Streamed, UpdateLease};
+pub use waiting::Delay;
 
 /// Takes leases over a service. Cheap to clone.
 #[derive(Clone)]
@@ -110,58 +112,20 @@ impl Client {
         })
     }
 
-    /// Takes a lease. `on_busy` is called when another holds the key: at first, and once a minute while waiting.
+    /// Takes a lease. `on_delay` hears why it is waited for.
+    ///
+    /// A wait survives the restart of its server: once one has said that another holds the key, it is asked again while the wait
+    /// lasts, with the same lease id. Who does not wait, or finds no server at first, hears of that at once.
     ///
     /// Dropping the future stops waiting; [`Client::abandon`] then makes sure that nothing is granted any more.
     ///
     /// # Errors
     /// `Busy` when the wait ran out; what [`LeaseService::acquire`] answers otherwise. After `OutcomeUnknown` the lease id has been
     /// released, as far as the store answered.
-    pub async fn acquire(&self, options: AcquireOptions, on_busy: impl FnMut(&Busy)) -> Result<Lease> {
+    pub async fn acquire(&self, options: AcquireOptions, on_delay: impl FnMut(Delay<'_>)) -> Result<Lease> {
         let sent = self.clock.boot();
-        let grant = self.granted(&options, on_busy, |request| self.service.acquire(request)).await?;
+        let grant = self.granted(&options, on_delay, |request| self.service.acquire(request)).await?;
         self.start(options, grant, sent, Plain).await
-    }
-
-    /// Asks until a lease is granted or the wait is over.
-    async fn granted<T, F: Future<Output = Result<T>>>(
-        &self,
-        options: &AcquireOptions,
-        mut on_busy: impl FnMut(&Busy),
-        ask: impl Fn(AcquireRequest) -> F,
-    ) -> Result<T> {
-        let until = options.wait.map(|wait| self.clock.boot() + wait);
-        let txn = TxnId::random(&*self.entropy);
-        let mut wait = Wait::No;
-        loop {
-            match ask(request(options, txn.clone(), wait)).await {
-                Err(e) if e.kind() == ErrorKind::Busy => {
-                    let left = until.map_or(WAIT_POLL, |until| until.since(self.clock.boot()).min(WAIT_POLL));
-                    if left.is_zero() {
-                        return Err(e);
-                    }
-                    if let Some(busy) = &e.details().busy {
-                        on_busy(busy);
-                    }
-                    wait = Wait::For(left);
-                }
-                Err(e) if e.kind() == ErrorKind::OutcomeUnknown => {
-                    self.abandon(&options.key, &options.lease_id).await;
-                    return Err(e);
-                }
-                answer => return answer,
-            }
-        }
-    }
-
-    /// Whoever abandons an acquire sends a release for its lease id, so that a delayed grant holds nobody up. Tried for a
-    /// bounded time; that it failed is no error: the lease runs out by itself.
-    pub async fn abandon(&self, key: &Key, lease_id: &LeaseId) -> Option<Released> {
-        if on(Mutant::AbandonSendsNothing) {
-            return None;
-        }
-        let until = self.clock.boot() + RELEASE_TRY;
-        self.insist(until, || self.service.release(key, lease_id, None, true)).await.ok()
     }
 
     /// The deadline of a lease counts from `sent`, before the first send of its id, however often that is repeated.

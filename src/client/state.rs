@@ -102,7 +102,8 @@ impl<S> Lease<S> {
 
     fn change(&self) -> ChangeRequest {
         let request_id = RequestId::random(&*self.client.entropy);
-        ChangeRequest { key: self.key.clone(), proof: self.proof(), request_id, guards: Guards::default() }
+        let (key, proof) = (self.key.clone(), self.proof());
+        ChangeRequest { key, proof, request_id, guards: Guards::default(), edits: None }
     }
 
     /// The fields follow what was changed.

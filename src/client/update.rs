@@ -8,10 +8,10 @@ use tokio::task::JoinHandle;
 
 use super::lease::Lease;
 use super::state::{read_as, whole};
-use super::{AcquireOptions, Client};
+use super::{AcquireOptions, Client, Delay};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Key;
-use crate::service::{Busy, Following, ForUpdate, LeaseEnd, OnDisconnect, State};
+use crate::service::{Following, ForUpdate, LeaseEnd, OnDisconnect, State};
 
 /// A lease for update: it came with its state, which it hands over once, and its loss is told as it happens. It cannot be read
 /// again; all else is as for a [`Lease`].
@@ -23,7 +23,7 @@ use crate::service::{Busy, Following, ForUpdate, LeaseEnd, OnDisconnect, State};
 /// # async fn example() -> lockd::error::Result<()> {
 /// let client = Client::open("mem://").await?;
 /// let options = client.options("backup/db")?;
-/// let mut lease = client.acquire_for_update(options, OnDisconnect::Expire, |_busy| ()).await?;
+/// let mut lease = client.acquire_for_update(options, OnDisconnect::Expire, |_delay| ()).await?;
 /// lease.keep_alive();
 /// let runs: u64 = lease.take().await?.unwrap_or(0);
 /// lease.save(&(runs + 1)).await?;
@@ -63,11 +63,11 @@ impl Client {
         &self,
         options: AcquireOptions,
         on_disconnect: OnDisconnect,
-        on_busy: impl FnMut(&Busy),
+        on_delay: impl FnMut(Delay<'_>),
     ) -> Result<UpdateLease> {
         let sent = self.clock.boot();
         let ask = |request| self.service.acquire_for_update(request, on_disconnect);
-        let ForUpdate { grant, state, following } = self.granted(&options, on_busy, ask).await?;
+        let ForUpdate { grant, state, following } = self.granted(&options, on_delay, ask).await?;
         let streamed = Streamed { state: Mutex::new(state), follower: None };
         let mut lease = self.start(options, grant, sent, streamed).await?;
         lease.follow(following, on_disconnect);

@@ -46,7 +46,7 @@ use crate::model::{Key, KeyHash, LeaseId, Record, Stamp, Ttl};
 use crate::mutants::{Mutant, on};
 use crate::service::{
     AcquireRequest, BreakRequest, Broke, ChangeRequest, Changed, Description, Expected, Fence, FenceRequest, ForUpdate,
-    Grant, LeaseService, ListRequest, Listed, OnDisconnect, Proof, Released, Renewed, State, Watched,
+    Grant, LeaseService, ListRequest, Listed, OnDisconnect, Proof, Released, Renewed, State, Tally, Watched,
 };
 use crate::store::{ByteStream, Etag, Store};
 
@@ -80,6 +80,8 @@ struct Shared {
     /// Nothing is granted any more.
     drains: AtomicBool,
     keys: Mutex<HashMap<Key, Door>>,
+    /// Leases that were recorded as expired here.
+    expired: AtomicU64,
     /// Orders the arrival of requests and the beginning of reads.
     tickets: AtomicU64,
     /// Collection that goes on after answers.
@@ -133,6 +135,7 @@ impl Engine {
             serves: options.serves,
             drains: AtomicBool::new(false),
             keys: Mutex::default(),
+            expired: AtomicU64::new(0),
             tickets: AtomicU64::new(0),
             background: Mutex::default(),
             littered: Mutex::default(),
@@ -169,8 +172,16 @@ impl LeaseService for Engine {
         self.turn_all_away().await;
     }
 
+    fn tally(&self) -> Tally {
+        Tally { waiters: self.shared.waiting_in_all(), expired: self.shared.expired.load(Ordering::SeqCst) }
+    }
+
     async fn would_change(&self, request: &ChangeRequest) -> Result<()> {
         self.would_refuse(request).await
+    }
+
+    async fn edited_before(&self, request: &ChangeRequest) -> Result<Option<Changed>> {
+        self.edit_remembered(request).await
     }
 
     async fn keepalive(&self, key: &Key, proof: &Proof, ttl: Ttl) -> Result<Renewed> {
@@ -278,6 +289,7 @@ impl Engine {
             proof: request.proof,
             id: request.request_id,
             change,
+            edits: request.edits,
             guards: request.guards,
             bound: None,
             at: self.shared.clock.wall(),

@@ -1,5 +1,7 @@
 //! Leases for update: followed to their end, and given up with the connection of their holder as `lease::parting` has it.
 
+use std::sync::atomic::Ordering;
+
 use futures_util::FutureExt;
 use tokio::runtime::Handle;
 
@@ -106,6 +108,9 @@ impl Engine {
     async fn expire(&self, record: &Record, lease_id: &LeaseId) -> Result<()> {
         let request = Expire { lease_id: lease_id.clone(), at: self.shared.clock.wall() };
         let answer = self.ask(&record.key, Request::Expire(request)).await?;
+        if answer.written.is_some() {
+            self.shared.expired.fetch_add(1, Ordering::SeqCst);
+        }
         self.collect_soon(&answer.record);
         Ok(())
     }

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::{Engine, changed, check_proof};
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::Scanner;
-use crate::lease::{Change, Request, step};
+use crate::lease::{self, Change, Request, step};
 use crate::limits::{INLINE_BYTES, READ_RESTARTS};
 use crate::model::{BlobId, Body, Key, Record, StateEtag, StateRef, Versioned};
 use crate::mutants::{Mutant, on};
@@ -71,10 +71,22 @@ impl Engine {
         if record.done.iter().any(|done| done.id == request.request_id) {
             return Ok(());
         }
-        let (key, update) = self.update_of(request.clone(), Change::Put(StateRef::inline(Bytes::new())));
-        let age = self.shared.ages.age(&record);
-        let answer = step(&record, &Request::Update(update), age).answer;
-        answer.map(|_| ()).map_err(|refusal| super::refusal::to_error(&key, refusal, age, self.shared.clock.wall()))
+        let (_, update) = self.update_of(request.clone(), Change::Put(StateRef::inline(Bytes::new())));
+        let answer = step(&record, &Request::Update(update), self.shared.ages.age(&record)).answer;
+        answer.map(|_| ()).map_err(|refusal| self.refused(&record, refusal))
+    }
+
+    pub(super) async fn edit_remembered(&self, request: &ChangeRequest) -> Result<Option<Changed>> {
+        let Some(edits) = &request.edits else { return Ok(None) };
+        let (record, _) = self.shared.read(&request.key).await?;
+        match lease::edited_before(&record, &request.request_id, edits) {
+            Ok(outcome) => outcome.map(changed).transpose(),
+            Err(refusal) => Err(self.refused(&record, refusal)),
+        }
+    }
+
+    fn refused(&self, record: &Record, refusal: lease::Refusal) -> Error {
+        super::refusal::to_error(&record.key, refusal, self.shared.ages.age(record), self.shared.clock.wall())
     }
 
     pub(super) async fn read_state(&self, key: &Key, proof: Option<&Proof>) -> Result<Option<State>> {

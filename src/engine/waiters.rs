@@ -73,6 +73,11 @@ impl Shared {
         })
     }
 
+    /// How many wait here, for all keys.
+    pub(super) fn waiting_in_all(&self) -> u64 {
+        lock(&self.keys).values().map(|door| door.waiting.load(Ordering::SeqCst)).sum()
+    }
+
     /// How many wait for a key here.
     pub(super) fn waiting(&self, key: &Key) -> u64 {
         lock(&self.keys).get(key).map_or(0, |door| door.waiting.load(Ordering::SeqCst))

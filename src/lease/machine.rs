@@ -18,7 +18,8 @@ use super::request::{Acquire, Admit, Break, Change, Expire, Knock, Outcome, Refu
 use crate::clock::UnixMillis;
 use crate::limits::{DONE_REQUESTS, ENDED_LEASES, NUMBER_MAX, takeover_age};
 use crate::model::{
-    Done, Ended, FencingToken, How, Lease, LeaseId, Record, Reserved, Stamp, Ttl, TxnId, Unknown, Versioned,
+    Done, EditsHash, Ended, FencingToken, How, Lease, LeaseId, Record, RequestId, Reserved, Stamp, Ttl, TxnId, Unknown,
+    Versioned,
 };
 use crate::mutants::{Mutant, on};
 use crate::service::{Proof, Released};
@@ -301,7 +302,7 @@ fn released_before(record: &Record, held_by_another: bool, r: &Release) -> Decid
 
 fn update(record: &Record, r: &Update) -> Decided {
     if let Some(done) = record.done.iter().rev().find(|done| done.id == r.id) {
-        return replayed(done, &r.change);
+        return replayed(done, r);
     }
     let token = may_update(record, r)?.token;
     let seen = record.visible();
@@ -322,22 +323,39 @@ fn update(record: &Record, r: &Update) -> Decided {
         Some(_) if !on(Mutant::TransactionIgnored) => next.staged = Some(new),
         _ => commit(&mut next, new),
     }
-    next.done.push_back(Done { id: r.id.clone(), etag: etag.clone(), token, version, bytes, unknown: Unknown::new() });
+    let (id, edits, unknown) = (r.id.clone(), r.edits.clone(), Unknown::new());
+    next.done.push_back(Done { id, etag: etag.clone(), edits, token, version, bytes, unknown });
     while next.done.len() > DONE_REQUESTS {
         next.done.pop_front();
     }
     write(next, Outcome::Updated { version, etag, bytes, changed: true })
 }
 
-fn replayed(done: &Done, change: &Change) -> Decided {
-    match done.etag.as_ref() == change.etag() || on(Mutant::ReusedIdAccepted) {
-        true => answer(Outcome::Updated {
-            version: done.version,
-            etag: done.etag.clone(),
-            bytes: done.bytes,
-            changed: true,
-        }),
+fn replayed(done: &Done, r: &Update) -> Decided {
+    let same = match &r.edits {
+        Some(edits) => done.edits.as_ref() == Some(edits),
+        None => done.edits.is_none() && done.etag.as_ref() == r.change.etag(),
+    };
+    match same || on(Mutant::ReusedIdAccepted) {
+        true => answer(first_answer(done)),
         false => Err(Refusal::RequestIdReused),
+    }
+}
+
+fn first_answer(done: &Done) -> Outcome {
+    Outcome::Updated { version: done.version, etag: done.etag.clone(), bytes: done.bytes, changed: true }
+}
+
+/// What an edit was answered when it came before, as far as that is remembered. It is asked before the edit is made of what is
+/// there by now, which the first time has changed already.
+///
+/// # Errors
+/// [`Refusal::RequestIdReused`] when the request was another one.
+pub fn edited_before(record: &Record, id: &RequestId, edits: &EditsHash) -> Result<Option<Outcome>, Refusal> {
+    let done = record.done.iter().rev().find(|done| done.id == *id);
+    match done {
+        Some(done) if done.edits.as_ref() != Some(edits) => Err(Refusal::RequestIdReused),
+        done => Ok(done.map(first_answer)),
     }
 }
 

@@ -7,6 +7,6 @@ mod parting;
 mod request;
 
 pub use events::{Look, events};
-pub use machine::{Step, held, step};
+pub use machine::{Step, edited_before, held, step};
 pub use parting::{Parting, end_of, parting};
 pub use request::{Acquire, Admit, Break, Change, Expire, Knock, Outcome, Refusal, Release, Renew, Request, Update};

@@ -2,8 +2,8 @@
 
 use crate::clock::UnixMillis;
 use crate::model::{
-    FencingToken, Holder, How, Lease, LeaseId, Owner, Reason, Record, RequestId, Stamp, StateEtag, StateRef, Ttl,
-    TxnId, Version,
+    EditsHash, FencingToken, Holder, How, Lease, LeaseId, Owner, Reason, Record, RequestId, Stamp, StateEtag, StateRef,
+    Ttl, TxnId, Version,
 };
 use crate::service::{Guards, Proof, Released};
 
@@ -114,6 +114,8 @@ pub struct Update {
     pub id: RequestId,
     /// What to do.
     pub change: Change,
+    /// The edits that make it of the state that was there: then the request is compared by them when its id comes again.
+    pub edits: Option<EditsHash>,
     /// Compare-and-swap of the caller.
     pub guards: Guards,
     /// The version that the request met at its first step: a retry that meets another is never applied.
@@ -132,7 +134,7 @@ pub enum Change {
 }
 
 impl Change {
-    /// What the request is compared by when its id comes again.
+    /// What the request is compared by when its id comes again, unless it is an edit.
     #[must_use]
     pub const fn etag(&self) -> Option<&StateEtag> {
         match self {

@@ -15,7 +15,7 @@ pub use lease::{Ended, Holder, How, Knock, Lease, Reserved, Stamp};
 pub use number::{FencingToken, Ttl, Version};
 pub use record::{Done, FORMAT, Record};
 pub use rules::{Broken, check};
-pub use state::{BlobId, Body, StateEtag, StateRef, Versioned};
+pub use state::{BlobId, Body, EditsHash, StateEtag, StateRef, Versioned};
 pub use text::{Owner, Reason};
 
 /// Fields that this version does not know: kept as they are when a record is rewritten, so that a newer lockd may add what

@@ -17,8 +17,8 @@ use sha2::{Digest, Sha256};
 
 use super::BlobId;
 use super::{
-    Body, Ended, FencingToken, Key, Knock, Lease, RequestId, Reserved, StateEtag, StateRef, Unknown, Version,
-    Versioned, WriteId,
+    Body, EditsHash, Ended, FencingToken, Key, Knock, Lease, RequestId, Reserved, StateEtag, StateRef, Unknown,
+    Version, Versioned, WriteId,
 };
 use crate::clock::UnixMillis;
 use crate::error::{Error, ErrorKind, Result};
@@ -83,9 +83,12 @@ pub struct Record {
 pub struct Done {
     /// The request.
     pub id: RequestId,
-    /// What it asked for: the hash of the new state, nothing for a remove.
+    /// What it made: the hash of the new state, nothing for a remove. It asked for this, unless it was an edit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub etag: Option<StateEtag>,
+    /// What it asked for, when it was an edit. A lockd that does not know this compares the states, and refuses more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edits: Option<EditsHash>,
     /// The token of the lease under which it was applied. A request under a token that is not above the oldest one here
     /// may have been applied and forgotten: then a refusal is no proof that it never was.
     pub token: FencingToken,

@@ -53,6 +53,24 @@ impl fmt::Debug for StateEtag {
     }
 }
 
+/// What an edit is remembered by: a SHA-256 of its expressions, lower-case hexadecimal. The same expressions are the same edit,
+/// whatever state they meet.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EditsHash(Box<str>);
+
+impl EditsHash {
+    /// Of these expressions, in their order.
+    #[must_use]
+    pub fn of(expressions: &[String]) -> Self {
+        // With its length before it no expression runs into the next one.
+        let hash = expressions
+            .iter()
+            .fold(Sha256::new(), |hash, text| hash.chain_update((text.len() as u64).to_be_bytes()).chain_update(text));
+        Self(hex::encode(hash.finalize()).into())
+    }
+}
+
 /// The name of a blob: `<key hash>/<token>-<128 random bits>`, new for every attempt, never used again. The token in it is
 /// the fence of garbage collection.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -16,6 +16,7 @@ mod lease;
 mod looking;
 mod memory;
 mod mounts;
+mod outages;
 mod output;
 mod places;
 mod pty;

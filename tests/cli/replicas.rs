@@ -1,10 +1,14 @@
 //! Several servers on one store, killed at each phase of a cycle: clients that know two go on at the other one.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
 
-use futures_util::future::{join, join_all, try_join_all};
+use futures_util::future::{Either, join, join_all, select, try_join_all};
 use lockd::client::{Client, Lease};
+use lockd::clock::SystemClock;
+use lockd::connect::{self, Carrier};
+use lockd::entropy::KernelEntropy;
 use lockd::error::ErrorKind;
 use lockd::model::Ttl;
 use lockd::service::Released;
@@ -18,18 +22,25 @@ struct Pair {
     first: Serving,
     _second: Serving,
     client: Client,
+    end: Signal,
 }
 
 impl Pair {
-    fn start(lab: &Lab) -> Self {
+    fn start(lab: &Lab, carrier: Carrier, end: Signal) -> Self {
         let first = Serving::start(lab, "127.0.0.1:0");
         let second = Serving::start(lab, &format!("unix://{}", lab.path("run/second.sock").display()));
-        let client = Client::connect([&first.url, &second.url]).unwrap();
-        Self { first, _second: second, client }
+        let service = connect::servers([&first.url, &second.url], carrier, Arc::new(SystemClock)).unwrap();
+        let client = Client::new(service, Arc::new(SystemClock), Arc::new(KernelEntropy));
+        Self { first, _second: second, client, end }
     }
 
-    /// Starts something while the first server cannot answer, and kills that once it has been asked.
-    async fn killed_during<T>(&mut self, work: impl Future<Output = T>) -> T {
+    /// The first server is killed, or asked to end: then it drains.
+    fn end(&self) {
+        self.first.signal(self.end);
+    }
+
+    /// Starts something while the first server cannot answer, and ends that once it has been asked.
+    async fn ended_during<T>(&mut self, work: impl Future<Output = T>) -> T {
         self.first.signal(Signal::STOP);
         let mut work = std::pin::pin!(work);
         // The request leaves with the first polls; nothing is concluded from how far it came.
@@ -40,59 +51,80 @@ impl Pair {
             }
             tokio::task::yield_now().await;
         }
-        self.first.kill();
+        self.end();
+        self.first.signal(Signal::CONT);
         work.await
     }
 }
 
 #[tokio::test]
-async fn a_server_killed_before_or_during_any_call_is_not_missed() {
-    for phase in 0..7 {
-        let lab = Lab::new();
-        let mut pair = Pair::start(&lab);
-        let client = pair.client.clone();
-        if phase == 0 {
-            pair.first.kill();
+async fn a_server_that_ends_before_or_during_any_call_is_not_missed() {
+    for (carrier, end) in [
+        (Carrier::Runtime, Signal::KILL),
+        (Carrier::Runtime, Signal::TERM),
+        (Carrier::Threads, Signal::KILL),
+        (Carrier::Threads, Signal::TERM),
+    ] {
+        for phase in 0..9 {
+            one_cycle(carrier, end, phase).await;
         }
-        let options = client.options("k").unwrap();
-        let acquire = client.acquire(options, |_| ());
-        let mut lease = if phase == 1 { pair.killed_during(acquire).await } else { acquire.await }.unwrap();
-        if phase == 2 {
-            pair.first.kill();
-        }
-        let update = lease.update_bytes("1");
-        let changed = if phase == 3 { pair.killed_during(update).await } else { update.await }.unwrap();
-        if phase == 4 {
-            pair.first.kill();
-        }
-        assert_eq!(lease.get_bytes().await.unwrap().unwrap(), "1", "phase {phase}");
-        lease.renew().await.unwrap();
-        if phase == 5 {
-            pair.first.kill();
-        }
-        let release = lease.release();
-        let released = if phase == 6 { pair.killed_during(release).await } else { release.await }.unwrap();
-        assert_eq!(released, Released::Released { version: changed.version }, "phase {phase}");
-        assert_eq!(lab.run(["get", "k"]).out, "1\n");
     }
 }
 
-#[tokio::test]
-async fn who_waits_at_a_killed_server_gets_the_key_from_the_other() {
+async fn one_cycle(carrier: Carrier, end: Signal, phase: u32) {
+    let told = format!("{carrier:?}, {end:?}, phase {phase}");
     let lab = Lab::new();
-    let mut pair = Pair::start(&lab);
+    let mut pair = Pair::start(&lab, carrier, end);
     let client = pair.client.clone();
-    let held = client.acquire(client.options("k").unwrap(), |_| ()).await.unwrap();
-    let mut waiting = std::pin::pin!(client.acquire(client.options("k").unwrap(), |_| ()));
-    let key = held.key.clone();
-    let queued = async { while client.service().describe(&key).await.unwrap().waiters != Some(1) {} };
-    let queued = std::pin::pin!(queued);
-    assert!(matches!(futures_util::future::select(&mut waiting, queued).await, futures_util::future::Either::Right(_)));
-    pair.first.kill();
-    let token = held.token;
-    let (next, released) = join(waiting, held.release()).await;
-    released.unwrap();
-    assert!(next.unwrap().token > token);
+    let ends_before = |pair: &Pair, n| {
+        if phase == n {
+            pair.end()
+        }
+    };
+    ends_before(&pair, 0);
+    let options = client.options("k").unwrap();
+    let acquire = client.acquire(options, |_| ());
+    let mut lease = if phase == 1 { pair.ended_during(acquire).await } else { acquire.await }.expect(&told);
+    ends_before(&pair, 2);
+    let update = lease.update_bytes("1");
+    let changed = if phase == 3 { pair.ended_during(update).await } else { update.await }.expect(&told);
+    ends_before(&pair, 4);
+    assert_eq!(lease.get_bytes().await.expect(&told).unwrap(), "1", "{told}");
+    let renewal = lease.renew();
+    if phase == 5 { pair.ended_during(renewal).await } else { renewal.await }.expect(&told);
+    ends_before(&pair, 6);
+    let release = lease.release();
+    let released = if phase == 7 { pair.ended_during(release).await } else { release.await }.expect(&told);
+    assert_eq!(released, Released::Released { version: changed.version }, "{told}");
+    ends_before(&pair, 8);
+    assert_eq!(lab.run(["get", "k"]).out, "1\n");
+    let next = client.acquire(client.options("k").unwrap(), |_| ()).await.expect(&told);
+    next.release().await.expect(&told);
+}
+
+#[tokio::test]
+async fn who_waits_at_a_server_that_ends_gets_the_key_from_the_other() {
+    for (carrier, end) in [
+        (Carrier::Runtime, Signal::KILL),
+        (Carrier::Runtime, Signal::TERM),
+        (Carrier::Threads, Signal::KILL),
+        (Carrier::Threads, Signal::TERM),
+    ] {
+        let lab = Lab::new();
+        let pair = Pair::start(&lab, carrier, end);
+        let client = pair.client.clone();
+        let held = client.acquire(client.options("k").unwrap(), |_| ()).await.unwrap();
+        let mut waiting = std::pin::pin!(client.acquire(client.options("k").unwrap(), |_| ()));
+        let key = held.key.clone();
+        let queued = async { while client.service().describe(&key).await.unwrap().waiters != Some(1) {} };
+        let queued = std::pin::pin!(queued);
+        assert!(matches!(select(&mut waiting, queued).await, Either::Right(_)));
+        pair.end();
+        let token = held.token;
+        let (next, released) = join(waiting, held.release()).await;
+        released.unwrap();
+        assert!(next.unwrap().token > token, "{carrier:?} {end:?}");
+    }
 }
 
 /// A grant that waited is its waiter's only while the connection stands that it came over: the client keeps that for the next

@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
 
 use assert_cmd::Command;
+use lockd::clock::{Clock, SystemClock};
+use lockd::limits::RELEASE_TRY;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::lab::{Lab, Ran, fifo, finished, ran};
@@ -42,6 +44,11 @@ impl Serving {
 
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
+        self.wait();
+    }
+
+    /// Returns once it has ended.
+    pub fn wait(&mut self) {
         self.child.wait().unwrap();
     }
 }
@@ -53,7 +60,7 @@ impl Drop for Serving {
     }
 }
 
-fn unix(lab: &Lab) -> Serving {
+pub fn unix(lab: &Lab) -> Serving {
     Serving::start(lab, &format!("unix://{}", lab.path("run/lockd.sock").display()))
 }
 
@@ -189,37 +196,52 @@ fn the_next_server_is_asked_when_one_is_gone() {
     assert_eq!(lab.run(["get", "k"]).out, "1\n");
 }
 
+/// A command of this lab that waits over a server, once it has said so.
+pub fn waiting(lab: &Lab, server: &str, args: &[&str]) -> Child {
+    let mut child = lab
+        .plain()
+        .env("LOCKD_SERVER", server)
+        .args(args)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = String::new();
+    if args[0] == "watch" {
+        // It is watching once it has shown what is there.
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut first).unwrap();
+    } else {
+        BufReader::new(child.stderr.as_mut().unwrap()).read_line(&mut first).unwrap();
+        assert!(first.contains("waiting for k"), "{first}");
+    }
+    child
+}
+
 /// A command that waits, over a server that hangs or is well.
 #[test]
 fn a_signal_ends_a_wait_at_once() {
     let lab = Lab::new();
     let server = unix(&lab);
-    lab.acquire("k", &[]);
-    for args in [&["acquire", "k", "--ttl", "1h"][..], &["exec", "k", "--", "true"], &["watch", "k"]] {
-        let mut child = lab
-            .plain()
-            .env("LOCKD_SERVER", &server.url)
-            .args(args)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        if args[0] == "watch" {
-            // It is watching once it has shown what is there.
-            let mut first = String::new();
-            BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut first).unwrap();
-        } else {
-            // It says that it waits.
-            let mut first = String::new();
-            BufReader::new(child.stderr.as_mut().unwrap()).read_line(&mut first).unwrap();
-            assert!(first.contains("waiting for k"), "{first}");
+    lab.acquire("k", &["--ttl", "1h"]);
+    for hangs in [false, true] {
+        for args in
+            [&["acquire", "k", "--ttl", "1h"][..], &["exec", "k", "--", "true"], &["remove", "k"], &["watch", "k"]]
+        {
+            let child = waiting(&lab, &server.url, args);
+            if hangs {
+                server.signal(Signal::STOP);
+            }
+            let began = SystemClock.boot();
+            kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+            let ran = finished(&child.wait_with_output().unwrap());
+            let took = SystemClock.boot().since(began);
+            server.signal(Signal::CONT);
+            assert_eq!(ran.code, 130, "{args:?}: {}", ran.err);
+            assert!(took < RELEASE_TRY, "{args:?}: a server that hangs was waited for, {took:?}");
+            println!("{args:?}, a server that {}: {took:?}", if hangs { "hangs" } else { "is well" });
         }
-        kill_process(Pid::from_child(&child), Signal::INT).unwrap();
-        let ran = finished(&child.wait_with_output().unwrap());
-        assert_eq!(ran.code, 130, "{args:?}: {}", ran.err);
     }
-    let status: serde_json::Value = serde_json::from_str(&run(&lab, &server, &["status", "--json", "k"]).out).unwrap();
-    assert_eq!(status["waiters"], 0, "nobody is left in the queue");
+    while run(&lab, &server, &["status", "--json", "k"]).out.contains("\"waiters\":1") {}
 }
 
 #[test]

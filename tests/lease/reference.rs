@@ -6,7 +6,8 @@ use std::time::Duration;
 use lockd::clock::UnixMillis;
 use lockd::lease::{Acquire, Change, Outcome, Refusal, Release, Request, Update};
 use lockd::model::{
-    FencingToken, How, Lease, LeaseId, Record, RequestId, Stamp, StateEtag, StateRef, Ttl, TxnId, Unknown, Version,
+    EditsHash, FencingToken, How, Lease, LeaseId, Record, RequestId, Stamp, StateEtag, StateRef, Ttl, TxnId, Unknown,
+    Version,
 };
 use lockd::service::{Proof, Released};
 
@@ -18,7 +19,7 @@ pub enum Event {
     /// Its holder gave a sign of life.
     Alive(Ttl, Option<Stamp>, UnixMillis),
     /// Its holder changed the state, at once or in its transaction.
-    Changed { id: RequestId, state: Option<StateRef>, in_txn: bool },
+    Changed { id: RequestId, state: Option<StateRef>, edits: Option<EditsHash>, in_txn: bool },
     /// It ended; with what was staged committed, or not.
     Ended(How),
     /// Its holder told that what it did under the lease succeeded, and when that began.
@@ -162,6 +163,14 @@ impl Log {
     }
 
     /// The changes, each with its version: they are counted.
+    /// What the last change of this id was asked for as, when it was an edit.
+    fn edits_of(&self, wanted: &RequestId) -> Option<&EditsHash> {
+        self.0.iter().rev().find_map(|e| match e {
+            Event::Changed { id, edits, .. } if id == wanted => Some(edits.as_ref()),
+            _ => None,
+        })?
+    }
+
     fn changes(&self) -> Vec<(Version, &RequestId, Option<&StateRef>)> {
         let changes = self.0.iter().filter_map(|e| match e {
             Event::Changed { id, state, .. } => Some((id, state.as_ref())),
@@ -334,7 +343,10 @@ impl Log {
             Change::Remove => None,
         };
         if let Some((version, _, state)) = self.changes().into_iter().rev().take(8).find(|(_, id, _)| **id == r.id) {
-            let same = state.map(|s| &s.etag) == wanted.map(|s| &s.etag);
+            let same = match (self.edits_of(&r.id), &r.edits) {
+                (None, None) => state.map(|s| &s.etag) == wanted.map(|s| &s.etag),
+                (before, now) => before == now.as_ref(),
+            };
             let again = updated(version, state, true);
             return (if same { Ok(again) } else { Err(Refusal::RequestIdReused) }, vec![]);
         }
@@ -346,7 +358,8 @@ impl Log {
             return (Ok(updated(version, None, false)), vec![]);
         }
         let version = Version(self.changes().len() as u64 + 1);
-        let happens = Event::Changed { id: r.id.clone(), state: wanted.cloned(), in_txn: r.proof.txn.is_some() };
+        let (state, edits, in_txn) = (wanted.cloned(), r.edits.clone(), r.proof.txn.is_some());
+        let happens = Event::Changed { id: r.id.clone(), state, edits, in_txn };
         (Ok(updated(version, wanted, true)), vec![happens])
     }
 

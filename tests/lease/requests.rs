@@ -8,8 +8,8 @@ use lockd::entropy::Entropy;
 use lockd::lease::{Acquire, Admit, Break, Change, Expire, Knock, Release, Renew, Request, Update};
 use lockd::limits::takeover_age;
 use lockd::model::{
-    BlobId, Body, FencingToken, Holder, Key, KeyHash, LeaseId, Namespace, Owner, Reason, Record, RequestId, Stamp,
-    StateEtag, StateRef, Ttl, TxnId, Version, WriteId,
+    BlobId, Body, EditsHash, FencingToken, Holder, Key, KeyHash, LeaseId, Namespace, Owner, Reason, Record, RequestId,
+    Stamp, StateEtag, StateRef, Ttl, TxnId, Version, WriteId,
 };
 use lockd::service::{Guards, Proof};
 
@@ -89,6 +89,8 @@ pub enum What {
     OldBlob(u8),
     /// A blob of another key.
     ForeignBlob,
+    /// What these edits make, which is another state at each version.
+    Edit(u8),
     Remove,
 }
 
@@ -225,8 +227,14 @@ fn change(record: &Record, what: What) -> Change {
             let other = Key::new(Namespace::default(), "other").unwrap();
             Change::Put(blob(other.hash(), record.token, 0))
         }
+        What::Edit(n) => Change::Put(inline(n.wrapping_add(record.visible().version.0 as u8))),
         What::Remove => Change::Remove,
     }
+}
+
+pub fn edits(what: What) -> Option<EditsHash> {
+    let What::Edit(n) = what else { return None };
+    Some(EditsHash::of(&[format!("/n+={n}")]))
 }
 
 fn guarded(record: &Record, guard: Guard) -> (Guards, Option<Version>) {
@@ -289,7 +297,7 @@ pub fn request(op: Op, record: &Record, past: &[Request], at: u64) -> Option<Req
         Op::Update { who, token, txn, id, what, guard } => {
             let (guards, bound) = guarded(record, guard);
             let (proof, change) = (proof(record, who, token, txn), change(record, what));
-            Request::Update(Update { proof, id: request_id(id), change, guards, bound, at: now })
+            Request::Update(Update { proof, id: request_id(id), change, edits: edits(what), guards, bound, at: now })
         }
         Op::Expire { who: lease } => Request::Expire(Expire { lease_id: who(record, lease), at: now }),
         Op::Break { who: lease, epoch } => {

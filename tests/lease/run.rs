@@ -152,6 +152,7 @@ fn what() -> impl Strategy<Value = What> {
         3 => (0..4u8).prop_map(What::Blob),
         1 => (0..2u8).prop_map(What::OldBlob),
         1 => Just(What::ForeignBlob),
+        3 => (0..3u8).prop_map(What::Edit),
         3 => Just(What::Remove),
     ]
 }

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use lockd::lease::{Outcome, Refusal, step};
+use lockd::lease::{Outcome, Refusal, edited_before, step};
 use lockd::limits::NUMBER_MAX;
 use lockd::model::{FencingToken, How, Version};
 use lockd::service::Released;
 
-use super::requests::{Age, Guard, Op, Shown, What, Who, inline, write_id};
+use super::requests::{Age, Guard, Op, Shown, What, Who, edits, inline, request_id, write_id};
 use super::run::{Nets, Run};
 
 type Answer = Result<Outcome, Refusal>;
@@ -105,6 +105,33 @@ fn an_update_is_answered_from_memory_when_its_lease_is_over() {
         "put, then remove"
     );
     assert_eq!(ask(&mut run, update(0, Shown::Not, 1, What::Remove)), Err(Refusal::LeaseReleased), "a new request");
+}
+
+#[test]
+fn an_edit_is_remembered_by_what_it_asked_for() {
+    let edit = |id, n| update(0, Shown::Not, id, What::Edit(n));
+    let mut run = after(&[acquire(0), PUT]);
+    let first = ask(&mut run, edit(1, 2));
+    let Ok(Outcome::Updated { version: Version(2), etag: Some(made), .. }) = first.clone() else { panic!("{first:?}") };
+    // By now it would make another state, and it gets its first answer all the same, when its lease is over too.
+    for over in [None, Some(release(0, false)), Some(acquire(1))] {
+        over.map(|op| ask(&mut run, op));
+        assert_eq!(ask_at(&mut run, edit(1, 2), Age::Zero), (first.clone(), false));
+        assert_eq!(ask(&mut run, edit(1, 3)), Err(Refusal::RequestIdReused), "other edits");
+        let same_state = update(0, Shown::Not, 1, What::Inline(3));
+        assert_eq!(inline(3).etag, made);
+        assert_eq!(ask(&mut run, same_state), Err(Refusal::RequestIdReused), "the state that they made");
+        assert_eq!(ask(&mut run, edit(0, 0)), Err(Refusal::RequestIdReused), "edits after a put");
+        for (id, n, wanted) in [
+            (1, 2, first.clone().map(Some)),
+            (1, 3, Err(Refusal::RequestIdReused)),
+            (0, 2, Err(Refusal::RequestIdReused)),
+            (9, 2, Ok(None)),
+        ] {
+            let asked = edits(What::Edit(n)).unwrap();
+            assert_eq!(edited_before(&run.record, &request_id(id), &asked), wanted, "before they are made: {id} {n}");
+        }
+    }
 }
 
 #[test]

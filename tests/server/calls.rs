@@ -1,8 +1,15 @@
 //! Each call of the API.
 
+use std::time::Duration;
+
+use lockd::http::server::Config;
+use lockd::limits::MUTATE_BYTES;
+use lockd::service::{Expected, LeaseService};
 use serde_json::json;
 
 use super::lab::{Held, Lab};
+use crate::support::faulty::Faulty;
+use crate::support::world::{World, body, change};
 
 #[tokio::test(start_paused = true)]
 async fn a_lease_from_acquire_to_release() {
@@ -149,6 +156,48 @@ async fn the_state_and_its_guards() {
     assert_eq!(lab.call("GET", "/v1/get?key=k", &[], "").await.json(), json!({ "n": 1, "who": "me" }));
 }
 
+/// Size, JSON, integrity, then the lease.
+#[tokio::test(start_paused = true)]
+async fn what_is_sent_is_looked_at_before_whose_it_is() {
+    let lab = Lab::new().await;
+    let held = lab.acquire("k").await;
+    let [id, token] = held.proof();
+    let strange = ("X-Lease-ID", "somebody-else");
+    let short = ("X-Expected-Bytes", "7");
+    let refused = (403, "lease_required".to_owned());
+    for proof in [&[][..], &[strange, token]] {
+        for (body, more, wanted) in [
+            ("{", None, (400, "invalid_body".to_owned())),
+            ("1", Some(short), (409, "expected_bytes_mismatch".to_owned())),
+            ("1", None, refused.clone()),
+        ] {
+            let headers: Vec<_> = proof.iter().copied().chain(more).collect();
+            assert_eq!(lab.call("POST", "/v1/update?key=k", &headers, body).await.refusal(), wanted, "{headers:?}");
+        }
+        let mut client = lab.connect().await;
+        let lines: String = proof.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        client
+            .write(format!("POST /v1/update?key=k HTTP/1.1\r\nHost: t\r\nContent-Length: 1000000000\r\n{lines}\r\n"))
+            .await;
+        assert_eq!(client.reply().await.refusal(), (413, "document_too_large".into()));
+        let mut client = lab.connect().await;
+        client
+            .write(format!(
+                "POST /v1/update?key=k HTTP/1.1\r\nHost: t\r\nContent-Length: 1\r\nExpect: 100-continue\r\n{lines}\r\n"
+            ))
+            .await;
+        assert_eq!(client.reply().await.refusal(), refused, "who asks before it sends is told what is known");
+        assert_eq!(lab.call("POST", "/v1/remove?key=k", proof, "").await.refusal(), refused);
+    }
+    for (body, wanted) in [("{", (400, "invalid_body".to_owned())), (r#"{"mutations":["/n++"]}"#, refused.clone())] {
+        assert_eq!(lab.call("POST", "/v1/mutate?key=k", &[], body).await.refusal(), wanted);
+    }
+    // An answer that was given before is given to who shows the lease.
+    let mine = ("X-Request-ID", "mine");
+    assert_eq!(lab.call("POST", "/v1/update?key=k", &[id, token, mine], "1").await.status, 200);
+    assert_eq!(lab.call("POST", "/v1/update?key=k", &[mine], "1").await.refusal(), refused);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_repeated_change_gets_the_same_answer() {
     let lab = Lab::new().await;
@@ -159,6 +208,80 @@ async fn a_repeated_change_gets_the_same_answer() {
     assert_eq!(lab.call("POST", "/v1/update?key=k", &headers, "1").await.json(), first);
     let other = lab.call("POST", "/v1/update?key=k", &headers, "2").await;
     assert_eq!(other.refusal(), (409, "request_id_reused".into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repeated_edit_gets_the_same_answer_and_is_made_once() {
+    let lab = Lab::new().await;
+    let held = lab.acquire("k").await;
+    let [id, token] = held.proof();
+    let headers = [id, token, ("X-Request-ID", "mine")];
+    let edit = async |texts: &[&str]| {
+        let body = json!({ "mutations": texts }).to_string();
+        lab.call("POST", "/v1/mutate?key=k", &headers, &body).await
+    };
+    let first = edit(&["/n++", "time:/at=NOW"]).await;
+    assert_eq!((first.status, first.header("x-key-version")), (200, Some("1")), "{first:?}");
+    lab.w.pass(Duration::from_secs(5)).await;
+    let again = edit(&["/n++", "time:/at=NOW"]).await;
+    assert_eq!((again.json(), again.header("etag")), (first.json(), first.header("etag")));
+    for other in [&["/n++"][..], &["/n+=1"], &["time:/at=NOW", "/n++"]] {
+        assert_eq!(edit(other).await.refusal(), (409, "request_id_reused".into()), "{other:?}");
+    }
+    let replaced = lab.call("POST", "/v1/update?key=k", &headers, first.text()).await;
+    assert_eq!(replaced.refusal(), (409, "request_id_reused".into()), "an edit is no update");
+    assert_eq!(lab.call("GET", "/v1/get?key=k", &[], "").await.json()["n"], 1);
+    assert_eq!(lab.call("POST", "/v1/release", &held.proof(), &held.body()).await.status, 200);
+    assert_eq!(edit(&["/n++", "time:/at=NOW"]).await.json(), first.json(), "when its lease is over, too");
+}
+
+/// What met a conflict was certainly not applied: it is made anew, under the caller's id still.
+#[tokio::test(start_paused = true)]
+async fn an_edit_that_met_another_change_keeps_its_id() {
+    let mut w = World::memory();
+    let unhindered = w.store.clone();
+    let faulty = Faulty::wrap(&mut w.store);
+    let lab = Lab::on(w, Config::default()).await;
+    let held = lab.acquire("k").await;
+    let [id, token] = held.proof();
+    let headers = [id, token, ("X-Request-ID", "mine")];
+    let edit = r#"{"mutations":["/n++"]}"#;
+    faulty.counted();
+    faulty.hang(true);
+    let mut editing = lab.connect().await;
+    editing.send("POST", "/v1/mutate?key=k", &headers, edit).await;
+    while faulty.counted().puts == 0 {
+        tokio::task::yield_now().await;
+    }
+    let elsewhere = World::over(unhindered, lab.w.clock.clone()).engine();
+    elsewhere.update(change("k", held.as_proof()), Expected::default(), body(r#"{"n":10}"#)).await.unwrap();
+    faulty.hang(false);
+    let first = editing.reply().await;
+    assert_eq!((first.status, &first.json()["new_version"]), (200, &json!(2)), "{first:?}");
+    let again = lab.call("POST", "/v1/mutate?key=k", &headers, edit).await;
+    assert_eq!(again.json(), first.json());
+    assert_eq!(lab.call("GET", "/v1/get?key=k", &[], "").await.json(), json!({ "n": 11 }));
+}
+
+/// An edit holds the state in memory, so that there is a limit of its own; an update streams, and has none but that of states.
+#[tokio::test(start_paused = true)]
+async fn a_state_that_is_too_large_to_edit_here_is_refused() {
+    let lab = Lab::new().await;
+    let held = lab.acquire("k").await;
+    let edit = async || lab.call("POST", "/v1/mutate?key=k", &held.proof(), r#"{"mutations":["/0=1"]}"#).await;
+    let most = usize::try_from(MUTATE_BYTES).unwrap();
+    for len in [most, most + 1] {
+        let large = format!("[\"{}\"]", "x".repeat(len - 4));
+        assert_eq!(lab.call("POST", "/v1/update?key=k", &held.proof(), &large).await.status, 200);
+        let edited = edit().await;
+        if len == most {
+            assert_eq!((edited.status, &edited.json()["bytes"]), (200, &json!(3)), "{edited:?}");
+        } else {
+            assert_eq!(edited.refusal(), (413, "document_too_large".into()));
+            assert!(edited.text().contains(&MUTATE_BYTES.to_string()), "it says what the limit is: {edited:?}");
+        }
+    }
+    assert_eq!(lab.call("GET", "/v1/get?key=k", &[], "").await.body.len(), most + 1, "it stands as it was");
 }
 
 #[tokio::test(start_paused = true)]
@@ -237,25 +360,4 @@ async fn leases_are_broken_and_effects_admitted() {
     }
     let check = lab.call("GET", "/v1/fence/check?resource=disk&token=9", &[], "").await;
     assert_eq!(check.status, 200, "{check:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn health_and_metrics() {
-    let lab = Lab::new().await;
-    assert_eq!(lab.call("GET", "/healthz", &[], "").await.text(), "ok\n");
-    assert_eq!(lab.call("GET", "/readyz", &[], "").await.text(), "ok\n");
-    let held = lab.acquire("k").await;
-    let metrics = |text: &str, name: &str| {
-        let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{name} in {text}"));
-        line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()
-    };
-    let before = lab.call("GET", "/metrics", &[], "").await;
-    assert_eq!((metrics(before.text(), "lockd_grants_total"), metrics(before.text(), "lockd_held")), (1.0, 1.0));
-    assert_eq!(metrics(before.text(), "lockd_calls_total{call=\"acquire\",status=\"2xx\"}"), 1.0);
-    lab.call("POST", "/v1/release", &held.proof(), &held.body()).await;
-    let after = lab.call("GET", "/metrics", &[], "").await;
-    assert_eq!((metrics(after.text(), "lockd_hold_seconds_count"), metrics(after.text(), "lockd_held")), (1.0, 0.0));
-    for name in ["lockd_wait_seconds", "lockd_call_seconds", "lockd_breaks", "lockd_expiries", "lockd_waiters"] {
-        assert!(after.text().contains(name), "{name}");
-    }
 }

@@ -8,6 +8,8 @@ use lockd::entropy::{Entropy, KernelEntropy};
 use lockd::http::server::address::Address;
 use lockd::http::server::metrics::Metrics;
 use lockd::http::server::{Config, Server};
+use lockd::model::{FencingToken, LeaseId};
+use lockd::service::Proof;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
@@ -116,6 +118,12 @@ impl Held {
         let text = |name: &str| body[name].as_str().unwrap().to_owned();
         let token = body["fencing_token"].as_u64().unwrap().to_string();
         Self { key: text("key"), id: text("lease_id"), token, txn: text("txn_id") }
+    }
+
+    /// The same for an engine.
+    pub fn as_proof(&self) -> Proof {
+        let lease_id = LeaseId::new(&self.id).unwrap();
+        Proof { lease_id, token: FencingToken(self.token.parse().unwrap()), txn: None }
     }
 
     /// The headers that prove it, without its transaction.

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use lockd::http::server::{Caps, Config};
-use lockd::limits::{FIRST_BYTE, HEAD_TIME, HEADERS, LANE_BULK, LANE_WAIT, WRITE_STALL};
+use lockd::limits::{FIRST_BYTE, HEAD_TIME, HEADERS, LANE_BULK, LANE_GENERAL, LANE_WAIT, WRITE_STALL};
 use tokio::time::Instant;
 
 use super::lab::{Client, Lab};
+use crate::support::faulty::Faulty;
+use crate::support::world::World;
 
 async fn hangs_up_after(client: &mut Client, least: Duration, most: Duration) {
     let began = Instant::now();
@@ -103,6 +105,38 @@ async fn no_flood_keeps_a_renewal_out() {
     assert!(began.elapsed() < Duration::from_millis(100), "{:?}", began.elapsed());
     assert_eq!(lab.call("POST", "/v1/release", &held.proof(), &held.body()).await.status, 200);
     assert_eq!(uploads.len(), LANE_BULK + 200);
+}
+
+/// Short calls over a store that does not answer: one more is told to come again, and health is answered all the same.
+#[tokio::test(start_paused = true)]
+async fn more_short_calls_than_there_is_room_for_are_told_to_come_again() {
+    let mut w = World::memory();
+    let faulty = Faulty::wrap(&mut w.store);
+    let lab = Lab::on(w, Config::default()).await;
+    let held = lab.acquire("k").await;
+    assert_eq!(lab.call("POST", "/v1/update?key=k", &held.proof(), "1").await.status, 200);
+    faulty.hang(true);
+    let mut removes = Vec::new();
+    for _ in 0..LANE_GENERAL {
+        let mut client = lab.connect().await;
+        client.send("POST", "/v1/remove?key=k", &held.proof(), "").await;
+        removes.push(client);
+    }
+    // All have begun once the count of calls under way says so, this one included.
+    let wanted = format!("lockd_calls_under_way {}", LANE_GENERAL + 1);
+    while !lab.call("GET", "/metrics", &[], "").await.text().contains(&wanted) {
+        tokio::task::yield_now().await;
+    }
+    let began = Instant::now();
+    let one_more = lab.call("GET", "/v1/describe?key=k", &[], "").await;
+    assert_eq!(one_more.refusal(), (503, "unavailable".into()));
+    assert!(began.elapsed() >= LANE_WAIT && one_more.header("retry-after").is_some(), "{one_more:?}");
+    assert_eq!(lab.call("GET", "/healthz", &[], "").await.status, 200);
+    faulty.hang(false);
+    for mut remove in removes {
+        assert_eq!(remove.reply().await.status, 200);
+    }
+    assert_eq!(lab.call("GET", "/v1/describe?key=k", &[], "").await.status, 200);
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,4 +11,5 @@ mod for_update;
 mod http2;
 mod lab;
 mod limits;
+mod metrics;
 mod waiting;

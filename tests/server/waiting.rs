@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use lockd::entropy::{Entropy, KernelEntropy};
 use lockd::http::server::Config;
-use lockd::limits::{PLACE_KEPT, WAIT_POLL, confirm_within};
+use lockd::limits::{PLACE_KEPT, WAIT_POLL, confirm_within, takeover_age};
 use lockd::service::LeaseService;
 use serde_json::json;
 
@@ -179,4 +179,70 @@ async fn a_dead_holder_is_taken_over_by_the_first_in_line() {
     assert_ne!(granted.id, held.id);
     let late = lab.call("POST", "/v1/keepalive", &held.proof(), &held.keepalive()).await;
     assert_eq!(late.refusal(), (403, "lease_expired".into()));
+}
+
+/// What stands behind a request is not read while it waits; that the client has gone is seen all the same.
+#[tokio::test(start_paused = true)]
+async fn who_hung_up_behind_more_bytes_leaves_the_queue_and_is_never_granted() {
+    let lab = Lab::new().await;
+    let mut held = lab.acquire("k").await;
+    let request =
+        |body: &str| format!("POST /v1/acquire HTTP/1.1\r\nHost: t\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    for behind in ["\r\n", "GET /healthz HTTP/1.1\r\nHost: t\r\n\r\n", &request(&wait(&json!({})))] {
+        for on_tcp in [false, true] {
+            let mut gone = if on_tcp { lab.connect_tcp().await } else { lab.connect().await };
+            gone.write(request(&wait(&json!({})))).await;
+            while lab.waiters().await == 0 {
+                tokio::task::yield_now().await;
+            }
+            gone.write(behind).await;
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(lab.waiters().await, 1, "more bytes are no end");
+            drop(gone);
+            while lab.waiters().await > 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+    let mut next = lab.waiting(&wait(&json!({}))).await;
+    lab.release(&held).await;
+    held = Held::of(&next.reply().await);
+    assert_eq!(held.token, "2", "nobody who had gone was granted anything");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listing_of_those_that_are_waited_for_leaves_the_others_out() {
+    let lab = Lab::new().await;
+    let (_waited_for, _other) = (lab.acquire("k").await, lab.acquire("l").await);
+    let waits = lab.waiting(&wait(&json!({}))).await;
+    let names = async |query: &str| {
+        let listed = lab.call("GET", &format!("/v1/list?{query}"), &[], "").await.json();
+        let keys = listed["keys"].as_array().unwrap();
+        keys.iter().map(|entry| entry["known"]["key"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(names("waiters=1").await, ["k"]);
+    assert_eq!(names("waiters=0").await.len(), 2);
+    drop(waits);
+    while lab.waiters().await > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(names("waiters=true").await, [""; 0]);
+}
+
+/// The answer of a break that drains comes when its holder has stopped by its own rules; that of another at once.
+#[tokio::test(start_paused = true)]
+async fn a_break_that_drains_is_answered_when_the_holder_has_stopped() {
+    let lab = Lab::new().await;
+    for drain in [false, true] {
+        let _holder = lab.acquire("k").await;
+        let began = tokio::time::Instant::now();
+        let body = json!({ "key": "k", "reason": "test", "drain": drain }).to_string();
+        let broke = lab.call("POST", "/v1/break", &[], &body).await;
+        assert_eq!((broke.status, &broke.json()["broken"]), (200, &json!(true)), "{broke:?}");
+        let (took, over) = (began.elapsed(), takeover_age(TTL));
+        assert_eq!(took >= over, drain, "{took:?}");
+        assert!(took <= over + Duration::from_secs(1), "{took:?}");
+    }
 }

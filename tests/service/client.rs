@@ -1,13 +1,15 @@
 //! The client: deadline, renewal, loss, release.
 
+use std::cell::Cell;
 use std::time::Duration;
 
+use lockd::client::Delay;
 use lockd::clock::{Clock, UnixMillis};
 use lockd::error::ErrorKind;
-use lockd::limits::holder_belief;
+use lockd::limits::{HANDSHAKE_TRIES, holder_belief};
 use lockd::service::{LeaseService, Released, Wait};
 
-use crate::support::faulty::Faulty;
+use crate::support::faulty::{Fault, Faulty};
 use crate::support::world::{TTL, World, ask, key, options};
 
 #[tokio::test(start_paused = true)]
@@ -33,9 +35,9 @@ async fn a_lease_that_came_late_is_renewed_before_any_work() {
             w.pass(TTL * 3 / 4).await;
             a.release(&key("k"), &held.lease_id, None, false).await.unwrap();
         };
-        let ask = waiting.acquire(options("k", None), |busy| {
+        let ask = waiting.acquire(options("k", None), |delay| {
             told += 1;
-            assert_eq!(busy.lease_id, held.lease_id);
+            assert!(matches!(delay, Delay::Held(busy) if busy.lease_id == held.lease_id), "{delay:?}");
         });
         futures_util::future::join(ask, give_back).await.0.unwrap()
     };
@@ -126,4 +128,34 @@ async fn a_success_is_told_by_the_release_and_to_the_next_holder() {
     let e = a.release_after_success(&key("k"), &proof, UnixMillis(11)).await.unwrap();
     assert!(matches!(e, Released::Released { .. }), "{e:?}");
     assert_eq!(a.describe(&key("k")).await.unwrap().last_success, Some(UnixMillis(3)));
+}
+
+/// Taking the lease and reading the state is tried again, the work is not.
+#[tokio::test(start_paused = true)]
+async fn a_change_tries_only_what_comes_before_the_work_again() {
+    let mut w = World::memory();
+    let faulty = Faulty::wrap(&mut w.store);
+    let client = w.client(&w.engine());
+    let (worked, refused) = (Cell::new(0), Fault::Failed(ErrorKind::Io));
+    let change = async || {
+        let work = |_token, n: Option<u64>| {
+            worked.set(worked.get() + 1);
+            async move { Ok(Some(n.unwrap_or(0) + 1)) }
+        };
+        client.change(options("k", None), work).await
+    };
+    let most = usize::try_from(HANDSHAKE_TRIES).unwrap();
+    for (tries, works) in [(1, 1), (most - 1, 2)] {
+        faulty.next(&vec![refused; tries]);
+        change().await.unwrap();
+        assert_eq!(worked.get(), works, "after {tries} refusals");
+    }
+    faulty.next(&vec![refused; most]);
+    assert_eq!(change().await.unwrap_err().kind(), ErrorKind::Io);
+    assert_eq!(worked.get(), 2, "without a lease there is no work");
+    // The commit is refused: the work is not done again.
+    faulty.clear();
+    faulty.next(&[Fault::None, refused]);
+    assert_eq!(change().await.unwrap_err().kind(), ErrorKind::Io);
+    assert_eq!(worked.get(), 3);
 }

@@ -8,7 +8,7 @@ use lockd::client::edit::edit;
 use lockd::clock::Clock;
 use lockd::error::ErrorKind;
 use lockd::json::edit::Edit;
-use lockd::limits::takeover_age;
+use lockd::limits::{STATE_BYTES, takeover_age};
 use lockd::model::{FencingToken, How, Key, Namespace, Owner, Reason, Version};
 use lockd::service::{
     BreakRequest, Broke, ChangeRequest, Event, EventKind, Expected, FenceRequest, LeaseService, ListRequest, Wait,
@@ -294,7 +294,7 @@ fn edits(texts: &[&str]) -> Vec<Edit> {
 }
 
 async fn edited(service: &dyn LeaseService, request: ChangeRequest, texts: &[&str]) -> lockd::error::Result<Version> {
-    edit(service, world::entropy(), request, &edits(texts), "now").await.map(|changed| changed.version)
+    edit(service, request, &edits(texts), "now", STATE_BYTES).await.map(|changed| changed.version)
 }
 
 /// Many under one lease, each through an engine of its own: nobody's sum is lost.

@@ -154,6 +154,7 @@ impl Actor {
                 proof: proof.clone(),
                 request_id: id.clone(),
                 guards: guards.clone(),
+                edits: None,
             };
             let result = self.change(rng, key, request, body.as_ref()).await;
             let open = matches!(&result, Err(e) if e.kind() == ErrorKind::OutcomeUnknown);
@@ -178,6 +179,7 @@ impl Actor {
             proof: proof.clone(),
             request_id: id.clone(),
             guards: Guards { version: Some(made), etag: None },
+            edits: None,
         };
         let other = Bytes::from_static(b"\"something else\"");
         let result = self.engine.update(request, Expected::default(), stream_of(&other, false)).await;

@@ -248,7 +248,8 @@ pub fn staged(grant: &Grant) -> Proof {
 }
 
 pub fn change(name: &str, proof: Proof) -> ChangeRequest {
-    ChangeRequest { key: key(name), proof, request_id: RequestId::random(entropy()), guards: Guards::default() }
+    let request_id = RequestId::random(entropy());
+    ChangeRequest { key: key(name), proof, request_id, guards: Guards::default(), edits: None }
 }
 
 pub fn body(bytes: impl Into<Bytes>) -> ByteStream {

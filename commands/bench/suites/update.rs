@@ -59,7 +59,8 @@ impl States {
 /// Why it was not replaced.
 pub async fn replace(place: &Place, client: usize, key: &Key, lease: &Lease, state: ByteStream) -> Result<()> {
     let request_id = RequestId::random(&*place.entropy);
-    let request = ChangeRequest { key: key.clone(), proof: lease.proof(), request_id, guards: Guards::default() };
+    let request =
+        ChangeRequest { key: key.clone(), proof: lease.proof(), request_id, guards: Guards::default(), edits: None };
     place.client(client).service().update(request, Expected::default(), state).await.map(drop)
 }
 

@@ -89,21 +89,26 @@ pub fn with(mut answer: Answer, headers: HeaderMap) -> Answer {
     answer
 }
 
-/// The answer to what failed; and the error's kind, where it has one.
-pub fn failed(failure: Failure, entropy: &dyn Entropy) -> (Answer, Option<ErrorKind>) {
+/// The answer to what failed, and its code.
+pub fn failed(failure: Failure, entropy: &dyn Entropy) -> (Answer, &'static str) {
     match failure {
-        Failure::Unknown => (refused(StatusCode::NOT_FOUND, "not_found", "there is no such call"), None),
+        Failure::Unknown => {
+            const CODE: &str = "not_found";
+            (refused(StatusCode::NOT_FOUND, CODE, "there is no such call"), CODE)
+        }
         Failure::WrongMethod(call) => {
-            let mut answer = refused(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "use another method");
+            const CODE: &str = "method_not_allowed";
+            let mut answer = refused(StatusCode::METHOD_NOT_ALLOWED, CODE, "use another method");
             answer.headers_mut().insert(ALLOW, HeaderValue::from_static(call.allow()));
-            (answer, None)
+            (answer, CODE)
         }
         Failure::Range(len) => {
-            let mut answer = refused(StatusCode::RANGE_NOT_SATISFIABLE, "range_not_satisfiable", "no such bytes");
+            const CODE: &str = "range_not_satisfiable";
+            let mut answer = refused(StatusCode::RANGE_NOT_SATISFIABLE, CODE, "no such bytes");
             if let Ok(value) = HeaderValue::from_str(&format!("bytes */{len}")) {
                 answer.headers_mut().insert(hyper::header::CONTENT_RANGE, value);
             }
-            (answer, None)
+            (answer, CODE)
         }
         Failure::Error(error) => {
             let later = matches!(
@@ -111,12 +116,12 @@ pub fn failed(failure: Failure, entropy: &dyn Entropy) -> (Answer, Option<ErrorK
                 ErrorKind::Unavailable | ErrorKind::Throttled | ErrorKind::TooManyStreams | ErrorKind::Draining
             );
             let again = later.then(|| 1 + entropy.below(RETRY_SPREAD + 1));
-            (of_error(&error, again), Some(error.kind()))
+            (of_error(&error, again), error.kind().wire_code())
         }
         Failure::Later(error, after) => {
             let seconds =
                 after.map(|after| u64::try_from(after.as_millis().div_ceil(1_000)).unwrap_or(u64::MAX).max(1));
-            (of_error(&error, seconds), Some(error.kind()))
+            (of_error(&error, seconds), error.kind().wire_code())
         }
     }
 }

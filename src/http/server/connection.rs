@@ -1,10 +1,11 @@
 //! One connection: which protocol it speaks, its limits, its end.
 
 use std::convert::Infallible;
+use std::future::pending;
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -20,6 +21,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use super::accept::Pass;
 use super::answer::Answer;
 use super::farewell::Farewell;
+use super::hangup::HangUp;
 use super::line::{Line, Socket};
 use super::streams::Client;
 use super::{Phase, Shared, dispatch};
@@ -44,6 +46,8 @@ pub struct Connection {
     quiet: AtomicU64,
     /// Grants that are still to be confirmed, until when.
     provisional: Mutex<Vec<(Key, LeaseId, BootTime)>>,
+    /// Where the protocol's own code may overlook the end.
+    line: OnceLock<Weak<HangUp>>,
 }
 
 /// Counts a call while it is under way.
@@ -61,7 +65,8 @@ impl Connection {
     pub fn new(shared: Arc<Shared>, peer: String, client: Client, pass: Pass) -> Arc<Self> {
         let quiet = AtomicU64::new(shared.clock.boot().0);
         shared.metrics.opened();
-        Arc::new(Self { shared, peer, client, pass, calls: AtomicUsize::new(0), quiet, provisional: Mutex::default() })
+        let (calls, provisional, line) = Default::default();
+        Arc::new(Self { shared, peer, client, pass, calls, quiet, provisional, line })
     }
 
     /// A call begins.
@@ -84,6 +89,18 @@ impl Connection {
         provisional.push((key, lease_id, now + within));
     }
 
+    /// Returns once the client has hung up, also behind bytes that are not read yet. Over HTTP/2, which is read all the time, never:
+    /// there each call is dropped with its stream.
+    pub fn hung_up(&self) -> impl Future<Output = ()> + Send + use<> {
+        let line = self.line.get().and_then(Weak::upgrade);
+        async move {
+            match line {
+                Some(line) => line.heard().await,
+                None => pending().await,
+            }
+        }
+    }
+
     async fn withdraw(&self) {
         let unconfirmed = std::mem::take(&mut *self.provisional.lock().unwrap_or_else(PoisonError::into_inner));
         for (key, lease_id, _) in unconfirmed {
@@ -104,6 +121,11 @@ pub async fn serve(connection: Arc<Connection>, mut socket: Socket) {
     let told = clock.timeout_at(clock.boot() + FIRST_BYTE, sniff(&mut socket)).await;
     if let Some(Some((protocol, ahead))) = told {
         let farewell = matches!(protocol, Protocol::Http2).then(|| Farewell::after_preface(PREFACE.len()));
+        // The second handle ends with this function, and the connection with both.
+        let hang_up = matches!(protocol, Protocol::Http1).then(|| HangUp::of(&socket).ok()).flatten().map(Arc::new);
+        if let Some(hang_up) = &hang_up {
+            let _is_set_once = connection.line.set(Arc::downgrade(hang_up));
+        }
         let line = TokioIo::new(Line::new(socket, ahead, clock, farewell));
         let serving = async {
             match protocol {

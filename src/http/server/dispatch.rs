@@ -8,8 +8,10 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use hyper::header::{CONTENT_LENGTH, HeaderMap, HeaderValue};
 use hyper::{Request, StatusCode};
+use tracing::field::display;
 
 use super::answer::{Answer, Failure, failed};
+use super::calls::Subject;
 use super::connection::Connection;
 use super::route::{Call, Lane, Route, route};
 use super::{Phase, calls};
@@ -31,14 +33,18 @@ pub async fn answer(connection: &Arc<Connection>, request: Request<Incoming>) ->
         Route::Call(call) | Route::WrongMethod(call) => call.name(),
         Route::Unknown => "unknown",
     };
+    let subject = Subject::default();
     let result = match route {
-        Route::Call(call) => admitted(connection, call, request, &correlation).await,
+        Route::Call(call) => admitted(connection, call, request, &correlation, &subject).await,
         Route::WrongMethod(call) => Err(Failure::WrongMethod(call)),
         Route::Unknown => Err(Failure::Unknown),
     };
-    let (mut answer, kind) = match result {
+    let (mut answer, error) = match result {
         Ok(answer) => (answer, None),
-        Err(failure) => failed(failure, &*shared.entropy),
+        Err(failure) => {
+            let (answer, code) = failed(failure, &*shared.entropy);
+            (answer, Some(code))
+        }
     };
     if let Ok(value) = HeaderValue::from_str(&correlation) {
         answer.headers_mut().insert(CORRELATION_ID, value);
@@ -48,25 +54,29 @@ pub async fn answer(connection: &Arc<Connection>, request: Request<Incoming>) ->
     }
     let (status, took) = (answer.status().as_u16(), shared.clock.boot().since(began));
     shared.metrics.called(name, status, took);
-    let error = kind.map_or("", ErrorKind::wire_code);
     let (took_us, peer) = (u64::try_from(took.as_micros()).unwrap_or(u64::MAX), connection.peer.as_str());
+    // What a call has none of is left out of its line.
+    let namespace = subject.key.get().map(|key| display(key.namespace()));
+    let (key, request) = (subject.key.get().map(display), subject.request.get().map(display));
     if status >= 500 {
-        tracing::warn!(call = name, status, error, took_us, correlation, peer, "answered");
+        tracing::warn!(call = name, status, error, namespace, key, request, took_us, correlation, peer, "answered");
     } else if matches!(route, Route::Call(call) if call.is_health()) {
         tracing::debug!(call = name, status, took_us, correlation, peer, "answered");
     } else {
-        tracing::info!(call = name, status, error, took_us, correlation, peer, "answered");
+        tracing::info!(call = name, status, error, namespace, key, request, took_us, correlation, peer, "answered");
     }
     // What looks at each frame hides their length.
     if let Some(len) = answer.body().size_hint().exact().filter(|_| answer.status() != StatusCode::NO_CONTENT) {
         answer.headers_mut().entry(CONTENT_LENGTH).or_insert_with(|| len.into());
     }
     // The call is over when its answer's last byte is.
-    answer.map(|body| body.map_frame(move |frame| kept(&busy, frame)).boxed_unsync())
+    keeping(answer, busy)
 }
 
-fn kept<T, K>(_alive: &K, frame: T) -> T {
-    frame
+/// The answer, which keeps something until its last byte is sent or its client has gone.
+fn keeping(answer: Answer, kept: impl Send + 'static) -> Answer {
+    let passed = |_: &_, frame| frame;
+    answer.map(|body| body.map_frame(move |frame| passed(&kept, frame)).boxed_unsync())
 }
 
 /// The caller's own id for this exchange, where it is one.
@@ -81,23 +91,33 @@ async fn admitted(
     call: Call,
     request: Request<Incoming>,
     correlation: &str,
+    subject: &Subject,
 ) -> Result<Answer, Failure> {
     let shared = &connection.shared;
     if connection.pass.health_only && !call.is_health() {
         let full = Error::new(ErrorKind::Unavailable, "the server has too many connections").with_hint("try again");
         return Err(full.into());
     }
-    let _permit = shared.lanes.enter(call.lane(), &*shared.clock).await?;
-    let work = pin!(calls::call(connection, call, request, correlation));
+    let permit = shared.lanes.enter(call.lane(), &*shared.clock).await?;
+    let work = pin!(calls::call(connection, call, request, correlation, subject));
     if call.lane() != Lane::Waiting {
         return work.await;
     }
     // Who waits is turned away by the service when the server drains, and what it has sent to the store is answered. What is
-    // under way still when the connections close is cut short.
-    match select(pin!(shared.reached(Phase::Closing)), work).await {
-        Either::Left(_) => Err(closing(call).into()),
+    // under way still when the connections close is cut short, and so is a wait whose client has gone.
+    let (closes, gone) = (pin!(shared.reached(Phase::Closing)), pin!(connection.hung_up()));
+    match select(select(closes, gone), work).await {
+        Either::Left((Either::Left(_), _)) => Err(closing(call).into()),
+        Either::Left((Either::Right(_), _)) => Err(client_has_gone().into()),
+        // A watch goes on after its head.
+        Either::Right((answer, _)) if call == Call::Watch => answer.map(|answer| keeping(answer, permit)),
         Either::Right((answer, _)) => answer,
     }
+}
+
+/// Nobody reads this but the log.
+fn client_has_gone() -> Error {
+    Error::new(ErrorKind::Unavailable, "the client has gone").with_hint("repeat the call with the same ids")
 }
 
 /// The answer to who is cut short: an acquire was perhaps granted, anything else that waits changes nothing.

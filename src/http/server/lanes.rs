@@ -51,7 +51,7 @@ impl Lanes {
         }
     }
 
-    /// How many wait, or could be told as waiting.
+    /// How many calls are under way that may wait: acquires, breaks, and watches to their end.
     pub fn waiting(&self) -> usize {
         LANE_WAITERS - self.waiters.available_permits()
     }

@@ -1,7 +1,7 @@
 //! Metrics, in the text format of Prometheus.
 
 use std::fmt;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use prometheus_client::encoding::text::encode;
@@ -10,6 +10,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+
+use crate::service::Tally;
 
 type Label<const N: usize> = [(&'static str, &'static str); N];
 
@@ -22,11 +24,13 @@ pub struct Metrics {
     waits: Histogram,
     holds: Histogram,
     grants: Counter,
-    takeovers: Counter,
+    expiries: Counter<u64, AtomicU64>,
+    takeovers: AtomicU64,
     breaks: Counter,
     refused: Counter,
     connections: Gauge,
     waiters: Gauge<u64, AtomicU64>,
+    waiting: Gauge<u64, AtomicU64>,
     held: Gauge<u64, AtomicU64>,
     for_update: Gauge<u64, AtomicU64>,
     parted: Counter,
@@ -37,8 +41,10 @@ pub struct Metrics {
 /// What is counted when it is asked for.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Standing {
-    /// Calls that wait.
-    pub waiters: usize,
+    /// What the service counts.
+    pub tally: Tally,
+    /// Calls that may wait.
+    pub waiting: usize,
     /// Leases that may be held.
     pub held: usize,
     /// Leases for update that are followed, those that wait included.
@@ -74,11 +80,13 @@ impl Default for Metrics {
             waits: long(),
             holds: long(),
             grants: Counter::default(),
-            takeovers: Counter::default(),
+            expiries: Counter::default(),
+            takeovers: AtomicU64::default(),
             breaks: Counter::default(),
             refused: Counter::default(),
             connections: Gauge::default(),
             waiters: Gauge::default(),
+            waiting: Gauge::default(),
             held: Gauge::default(),
             for_update: Gauge::default(),
             parted: Counter::default(),
@@ -103,13 +111,22 @@ impl Metrics {
             self.holds.clone(),
         );
         r.register("grants", "Leases granted", self.grants.clone());
-        r.register("expiries", "Grants that took a lease over whose holder was not heard of", self.takeovers.clone());
+        r.register(
+            "expiries",
+            "Leases whose holder was not heard of: taken over by a grant here, or recorded as expired",
+            self.expiries.clone(),
+        );
         r.register("breaks", "Leases ended by force", self.breaks.clone());
         r.register("connections_refused", "Connections closed because there were too many", self.refused.clone());
         r.register("connections", "Open connections", self.connections.clone());
         r.register("calls_under_way", "Calls whose answers have not ended, this one included", self.under_way.clone());
         r.register("tasks", "Tasks of the runtime that have not ended", self.tasks.clone());
-        r.register("waiters", "Acquires and watches under way", self.waiters.clone());
+        r.register("waiters", "Acquires that have a place in the queue of a key here", self.waiters.clone());
+        r.register(
+            "waiting_calls",
+            "Calls under way that may wait: acquires and breaks, whether they do or not, and watches to their end",
+            self.waiting.clone(),
+        );
         r.register("for_update", "Leases for update that are followed or waited for", self.for_update.clone());
         r.register("for_update_lost", "Leases for update whose client went away before their end", self.parted.clone());
         r.register("held", "Leases granted or renewed here that may still be held", self.held.clone());
@@ -136,7 +153,7 @@ impl Metrics {
     /// A lease was granted after so long.
     pub fn granted(&self, waited: Duration, taken_over: bool) {
         self.grants.inc();
-        self.takeovers.inc_by(u64::from(taken_over));
+        self.takeovers.fetch_add(u64::from(taken_over), Ordering::Relaxed);
         self.waits.observe(waited.as_secs_f64());
     }
 
@@ -182,7 +199,9 @@ impl Metrics {
 
     /// All of it as text.
     pub fn text(&self, now: Standing) -> String {
-        self.waiters.set(now.waiters as u64);
+        self.expiries.inner().store(self.takeovers.load(Ordering::Relaxed) + now.tally.expired, Ordering::Relaxed);
+        self.waiters.set(now.tally.waiters);
+        self.waiting.set(now.waiting as u64);
         self.held.set(now.held as u64);
         self.for_update.set(now.for_update as u64);
         self.tasks.set(now.tasks as u64);

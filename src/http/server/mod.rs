@@ -1,6 +1,6 @@
 //! The server: the API of a [`LeaseService`] over TCP and unix sockets.
 //!
-//! - [`address`]: where it listens. `accept`, `connection`, `line`, `farewell`: connections, their limits
+//! - [`address`]: where it listens. `accept`, `connection`, `line`, `farewell`, `hangup`: connections, their limits
 //!   and their end.
 //! - `dispatch`: from a request to an answer. `route`: the calls. `calls`: one function for each.
 //! - `lanes`: permits, so that no flood starves renewals. `held`: the leases that a drain waits for.
@@ -15,6 +15,7 @@ mod calls;
 mod connection;
 mod dispatch;
 mod farewell;
+mod hangup;
 mod held;
 mod lanes;
 mod line;

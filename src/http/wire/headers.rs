@@ -196,6 +196,7 @@ mod tests {
             },
             request_id: RequestId::new("r").unwrap(),
             guards: Guards { version: Some(Version(0)), etag: Some(StateEtag::of(b"1")) },
+            edits: None,
         };
         let sent = change_headers(&request).unwrap();
         assert_eq!(ProofHeaders::read(&sent).unwrap().required(&request.key).unwrap(), request.proof);

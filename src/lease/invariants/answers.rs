@@ -144,8 +144,9 @@ fn not_released(before: &Record, request: &Request, r: &Release, answer: &Result
 /// refusal.
 fn not_changed(before: &Record, request: &Request, r: &Update, answer: &Result<Outcome, Refusal>) -> Result<(), B> {
     if let Some(done) = before.done.iter().find(|done| done.id == r.id) {
-        let wanted =
-            if done.etag.as_ref() == r.change.etag() { Ok(first_answer(done)) } else { Err(Refusal::RequestIdReused) };
+        let asked = |done: &Done| (done.edits.clone(), done.etag.clone().filter(|_| done.edits.is_none()));
+        let same = asked(done) == (r.edits.clone(), r.change.etag().cloned().filter(|_| r.edits.is_none()));
+        let wanted = if same { Ok(first_answer(done)) } else { Err(Refusal::RequestIdReused) };
         return B::unless(*answer == wanted, "a repeated change does not get its first answer");
     }
     let Ok(outcome) = answer else {

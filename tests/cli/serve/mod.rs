@@ -44,6 +44,35 @@ fn it_serves_on_tcp_and_a_socket_and_drains_on_term() {
     assert!(!lab.path("run/lockd.sock").exists(), "its socket goes with it");
 }
 
+/// Every line of the example of an env-file, those that are commented out too, is a setting of this command, and none is missing.
+#[test]
+fn it_serves_as_the_example_of_an_env_file_says() {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/.env.serve.example")).unwrap();
+    let live = text.replace("\n#LOCKD_", "\nLOCKD_");
+    let names: Vec<String> = dotenvy::from_read_iter(live.as_bytes()).map(|entry| entry.unwrap().0).collect();
+    let lab = Lab::new();
+    let (flags, known) = (lab.run(["serve", "--help"]).out, lab.run(["help", "env"]).out);
+    for name in &names {
+        assert!(known.contains(&format!("  {name} ")), "{name} is no setting");
+    }
+    for setting in ["listen", "insecure", "max-ttl", "drain", "log"] {
+        assert!(flags.contains(&format!("--{setting}")), "{setting} is no flag any more");
+        let name = format!("LOCKD_{}", setting.replace('-', "_").to_uppercase());
+        assert!(names.contains(&name), "{name} is missing");
+    }
+    assert_eq!(lab.run(["list", "--store", &lab.store()]).code, 0);
+    let here = live
+        .replace("disk:///var/lib/lockd", &lab.store())
+        .replace("127.0.0.1:9341,unix:///run/lockd", &format!("{ANY},unix://{}", lab.path("run").display()));
+    let file = lab.file("serve.env", here);
+    let mut command = lab.plain();
+    command.args(["--env-file", file.to_str().unwrap(), "serve"]);
+    let server = Server::from(command, 2);
+    assert_eq!(server.call("GET", "/readyz", &[], "").status, 200);
+    server.signal(Signal::TERM);
+    assert_eq!(server.ended().code, 0);
+}
+
 #[test]
 fn a_second_signal_ends_the_drain() {
     let lab = Lab::new();
@@ -149,7 +178,19 @@ fn logs_say_what_was_asked_and_no_secrets() {
         let held = Held::of(&reply);
         let line = server.says("of-mine");
         assert!(line.contains("acquire") && line.contains("200"), "{line}");
-        server.call("POST", "/v1/update?key=k", &held.proof(), "\"the state itself\"");
+        let [id, token] = held.proof();
+        server.call("POST", "/v1/update?key=k", &[id, token], "\"the state itself\"");
+        let named = [id, token, ("X-Request-ID", "change-7"), ("X-Correlation-Id", "of-the-change")];
+        server.call("POST", "/v1/update?key=k&namespace=jobs", &named, "\"the state itself\"");
+        let line = server.says("of-the-change");
+        assert!(line.contains("jobs") && line.contains("change-7") && line.contains("lease_required"), "{line}");
+        for (method, target, code) in
+            [("GET", "/v1/nowhere", "not_found"), ("GET", "/v1/acquire", "method_not_allowed")]
+        {
+            server.call(method, target, &[("X-Correlation-Id", code)], "");
+            let line = server.says("correlation");
+            assert!(line.matches(code).count() >= 2 && !line.contains("error=\"\""), "{line}");
+        }
         server.call("POST", "/v1/update?key=k", &held.proof(), "the state itself");
         server.call("POST", "/v1/release", &held.proof(), &held.body());
         server.signal(Signal::TERM);

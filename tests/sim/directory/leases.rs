@@ -228,7 +228,7 @@ impl Holding {
         let before = self.actor.world().lease_call(key);
         let request_id = RequestId::random(&*self.actor.entropy);
         let (proof, guards) = (proof.clone(), Guards::default());
-        let request = ChangeRequest { key: self.key(key), proof, request_id, guards };
+        let request = ChangeRequest { key: self.key(key), proof, request_id, guards, edits: None };
         let body = stream::iter([Ok(body)]).boxed();
         match self.engine.update(request, Expected::default(), body).await {
             Ok(changed) => {

@@ -27,7 +27,7 @@ pub async fn acquire(asked: Asked<'_>) -> Result<Answer, Failure> {
     let shared = &asked.connection.shared;
     let seat = shared.streams.enter(&asked.connection.client, &shared.config.caps)?;
     let on_disconnect = on_disconnect_from(asked.request.headers())?;
-    let wanted = Wanted::read(shared, asked.request.into_body()).await?;
+    let wanted = Wanted::read(shared, asked.subject, asked.request.into_body()).await?;
     let began = shared.clock.boot();
     let granted = shared.service.acquire_for_update(wanted.request.clone(), on_disconnect).await;
     let ForUpdate { grant, state, following } = granted.map_err(|error| wanted.refused(error))?;
@@ -43,7 +43,7 @@ pub async fn acquire(asked: Asked<'_>) -> Result<Answer, Failure> {
     };
     // The stream is driven beside the connection, so that the client's end is seen before a byte of the state is sent.
     let (send, sent) = mpsc::channel(1);
-    tokio::spawn(stream.run(state, send));
+    tokio::spawn(stream.run(state, send, asked.connection.hung_up()));
     let body = stream::unfold(sent, |mut sent| async { sent.recv().await.map(|chunk| (chunk, sent)) });
     let mut answer = with(endless("application/octet-stream", body.boxed()), headers);
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -75,12 +75,12 @@ enum Over {
 impl Stream {
     /// Sends the state, then shows from time to time that the connection stands, until the lease ends. That the client goes away
     /// or reads no more, or the server closes, is what dropping the lease's `following` means.
-    async fn run(mut self, state: Option<State>, send: Chunks) {
-        let (gone, shared) = (send.clone(), Arc::clone(&self.shared));
+    async fn run(mut self, state: Option<State>, send: Chunks, hung_up: impl Future<Output = ()>) {
+        let (dropped, shared) = (send.clone(), Arc::clone(&self.shared));
         let over = {
-            let (work, gone, closing) =
-                (pin!(self.work(state, &send)), pin!(gone.closed()), pin!(shared.reached(Phase::Closing)));
-            match select(work, select(gone, closing)).await {
+            let (dropped, hung_up) = (pin!(dropped.closed()), pin!(hung_up));
+            let (work, closing) = (pin!(self.work(state, &send)), pin!(shared.reached(Phase::Closing)));
+            match select(work, select(select(dropped, hung_up), closing)).await {
                 Either::Left((over, _)) => over,
                 Either::Right(_) => Over::Gone,
             }

@@ -5,14 +5,14 @@ use futures_util::StreamExt;
 use super::Asked;
 use crate::error::Result;
 use crate::http::server::answer::{Answer, Failure, json, with};
-use crate::http::wire::{DescribeReply, KeyQuery, ListEntry, ListQuery, ListReply, state_headers};
+use crate::http::wire::{DescribeReply, ListEntry, ListQuery, ListReply, state_headers};
 use crate::limits::LIST_PAGE;
 use crate::service::Listed;
 
 /// What is known of a key.
 pub async fn describe(asked: Asked<'_>) -> Result<Answer, Failure> {
     let shared = &asked.connection.shared;
-    let key = asked.query::<KeyQuery>()?.key()?;
+    let key = asked.key()?;
     let known = shared.service.describe(&key).await?;
     let headers = state_headers(known.version, known.etag.as_ref())?;
     Ok(with(json(&DescribeReply::new(&known, shared.clock.wall()))?, headers))

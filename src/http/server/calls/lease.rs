@@ -5,7 +5,7 @@ use std::time::Duration;
 use hyper::body::Incoming;
 use hyper::header::HeaderMap;
 
-use super::Asked;
+use super::{Asked, Subject};
 use crate::clock::{BootTime, UnixMillis};
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind, Result};
@@ -30,7 +30,7 @@ pub struct Wanted {
 
 impl Wanted {
     /// Reads it.
-    pub async fn read(shared: &Shared, body: Incoming) -> Result<Self> {
+    pub async fn read(shared: &Shared, subject: &Subject, body: Incoming) -> Result<Self> {
         let body: AcquireBody = document(body, &shared.clock).await?;
         let made = MadeHere {
             key: uuid_v7(shared.clock.wall(), &*shared.entropy),
@@ -39,7 +39,9 @@ impl Wanted {
             max_ttl: shared.config.max_ttl,
         };
         let polls = body.polls();
-        Ok(Self { request: body.request(made)?, polls })
+        let request = body.request(made)?;
+        subject.is(&request.key);
+        Ok(Self { request, polls })
     }
 
     /// A refusal, with when to ask again.
@@ -67,7 +69,7 @@ impl Wanted {
 /// Takes a lease.
 pub async fn acquire(asked: Asked<'_>) -> Result<Answer, Failure> {
     let shared = &asked.connection.shared;
-    let wanted = Wanted::read(shared, asked.request.into_body()).await?;
+    let wanted = Wanted::read(shared, asked.subject, asked.request.into_body()).await?;
     let began = shared.clock.boot();
     let grant = shared.service.acquire(wanted.request.clone()).await.map_err(|error| wanted.refused(error))?;
     wanted.granted(asked.connection, &grant, began);
@@ -87,6 +89,7 @@ pub async fn keepalive(asked: Asked<'_>) -> Result<Answer, Failure> {
     let headers = ProofHeaders::read(asked.request.headers())?;
     let body: KeepaliveBody = document(asked.request.into_body(), &shared.clock).await?;
     let key = body.key()?;
+    asked.subject.is(&key);
     let proof = proof(&body.lease_id, body.txn_id.as_deref(), headers)?;
     let renewed = shared.service.keepalive(&key, &proof, body.ttl(shared.config.max_ttl)).await?;
     shared.held.goes_on(&proof.lease_id, renewed.ttl, shared.clock.boot());
@@ -100,6 +103,7 @@ pub async fn release(asked: Asked<'_>) -> Result<Answer, Failure> {
     let shown = headers.token.is_some() || headers.txn.is_some();
     let body: ReleaseBody = document(asked.request.into_body(), &shared.clock).await?;
     let key = body.key()?;
+    asked.subject.is(&key);
     let shown = shown || body.txn_id.as_ref().is_some_and(|txn| !txn.is_empty());
     let proof = proof(&body.lease_id, body.txn_id.as_deref(), headers)?;
     let began = body.succeeded_unix_ms.map(UnixMillis).filter(|_| !body.rollback);

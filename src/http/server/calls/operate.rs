@@ -21,7 +21,9 @@ pub async fn break_lease(asked: Asked<'_>) -> Result<Answer, Failure> {
     let body: BreakBody = document(asked.request.into_body(), &shared.clock).await?;
     let drain = body.drain;
     let caller = Owner::new(&asked.connection.peer)?;
-    let broke = shared.service.break_lease(body.request(caller)?).await?;
+    let request = body.request(caller)?;
+    asked.subject.is(&request.key);
+    let broke = shared.service.break_lease(request).await?;
     let until = shared.clock.boot();
     if let Broke::Broken { lease_id, over_in, .. } = &broke {
         shared.metrics.broken();
@@ -39,6 +41,7 @@ pub async fn admit(asked: Asked<'_>) -> Result<Answer, Failure> {
     let shared = &asked.connection.shared;
     let body: FenceBody = document(asked.request.into_body(), &shared.clock).await?;
     let request = body.request()?;
+    asked.subject.is(&request.resource);
     let token = request.token;
     let fence = shared.service.fence_admit(request).await?;
     Ok(json(&FenceReply::new(fence, token))?)
@@ -48,6 +51,7 @@ pub async fn admit(asked: Asked<'_>) -> Result<Answer, Failure> {
 pub async fn check(asked: Asked<'_>) -> Result<Answer, Failure> {
     let query: FenceQuery = asked.query()?;
     let request = FenceBody::from(query).request()?;
+    asked.subject.is(&request.resource);
     let token = request.token;
     let fence = asked.connection.shared.service.fence_check(request).await?;
     Ok(json(&FenceReply::new(fence, token))?)
@@ -77,7 +81,8 @@ pub async fn ready(asked: Asked<'_>) -> Result<Answer, Failure> {
 pub fn metrics(asked: Asked<'_>) -> Answer {
     let shared = &asked.connection.shared;
     let text = shared.metrics.text(Standing {
-        waiters: shared.lanes.waiting(),
+        tally: shared.service.tally(),
+        waiting: shared.lanes.waiting(),
         held: shared.held.count(shared.clock.boot()),
         for_update: shared.streams.count(),
         tasks: Handle::current().metrics().num_alive_tasks(),

@@ -10,13 +10,13 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::http::server::answer::{Answer, Failure, empty, json, streamed, with};
 use crate::http::server::body::{document, part, range, stream, too_large};
 use crate::http::wire::{
-    FENCING_TOKEN, KeyQuery, MutateBody, ProofHeaders, RemoveReply, UpdateReply, expected_from, guards_from,
-    request_id_from, state_headers,
+    FENCING_TOKEN, MutateBody, ProofHeaders, RemoveReply, UpdateReply, expected_from, guards_from, request_id_from,
+    state_headers,
 };
 use crate::json::edit::Edit;
-use crate::limits::UPDATE_BYTES;
-use crate::model::RequestId;
-use crate::service::{ChangeRequest, State};
+use crate::limits::{MUTATE_BYTES, UPDATE_BYTES};
+use crate::model::{EditsHash, FencingToken, LeaseId, RequestId};
+use crate::service::{ChangeRequest, Proof, State};
 
 /// Whether a read wants what everyone sees, whatever lease is shown.
 #[derive(Deserialize)]
@@ -28,7 +28,7 @@ struct View {
 /// The state.
 pub async fn get(asked: Asked<'_>) -> Result<Answer, Failure> {
     let shared = &asked.connection.shared;
-    let key = asked.query::<KeyQuery>()?.key()?;
+    let key = asked.key()?;
     let public = matches!(asked.query::<View>()?.public.as_str(), "1" | "true");
     let proof = ProofHeaders::read(asked.request.headers())?.shown().filter(|_| !public);
     let wanted = asked.request.headers().get(RANGE).and_then(|value| value.to_str().ok());
@@ -59,14 +59,42 @@ fn sent(state: State, wanted: Option<&str>) -> Result<Answer, Failure> {
     Ok(answer)
 }
 
-/// The request of a change, from query and headers.
-fn change(asked: &Asked<'_>) -> Result<ChangeRequest> {
-    let key = asked.query::<KeyQuery>()?.key()?;
-    let headers = asked.request.headers();
-    let proof = ProofHeaders::read(headers)?.required(&key)?;
-    let made = || RequestId::random(&*asked.connection.shared.entropy);
-    let request_id = request_id_from(headers)?.unwrap_or_else(made);
-    Ok(ChangeRequest { key, proof, request_id, guards: guards_from(headers)? })
+/// A change as query and headers ask for it.
+struct Change {
+    request: ChangeRequest,
+    /// No lease was shown. What is sent is looked at before that is said, and until then an id that no lease has stands for it.
+    unproven: Option<Error>,
+}
+
+impl Change {
+    fn read(asked: &Asked<'_>) -> Result<Self> {
+        let key = asked.key()?;
+        let (headers, entropy) = (asked.request.headers(), &*asked.connection.shared.entropy);
+        let shown = ProofHeaders::read(headers)?;
+        let (proof, unproven) = match shown.required(&key) {
+            Ok(proof) => (proof, None),
+            Err(e) => (Proof { lease_id: LeaseId::random(entropy), token: FencingToken(0), txn: None }, Some(e)),
+        };
+        let own = request_id_from(headers)?;
+        own.iter().for_each(|own| asked.subject.is_called(own));
+        let request_id = own.unwrap_or_else(|| RequestId::random(entropy));
+        let request = ChangeRequest { key, proof, request_id, guards: guards_from(headers)?, edits: None };
+        Ok(Self { request, unproven })
+    }
+
+    /// The request, with the lease that it needs.
+    fn proven(self) -> Result<ChangeRequest> {
+        self.unproven.map_or(Ok(self.request), Err)
+    }
+}
+
+/// The answer to a change: without a lease it is no other than that, unless what was sent is wrong already.
+fn settled<T>(unproven: Option<Error>, answer: Result<T>) -> Result<T> {
+    match (unproven, answer) {
+        (Some(unproven), Ok(_)) => Err(unproven),
+        (Some(unproven), Err(e)) if e.kind() == ErrorKind::LeaseRequired => Err(unproven),
+        (_, answer) => answer,
+    }
 }
 
 /// The length that a body announces.
@@ -78,37 +106,40 @@ fn announced(headers: &HeaderMap) -> Option<u64> {
 /// body is first read.
 pub async fn update(asked: Asked<'_>) -> Result<Answer, Failure> {
     let shared = &asked.connection.shared;
-    let request = change(&asked)?;
+    let Change { request, unproven } = Change::read(&asked)?;
     let expected = expected_from(asked.request.headers())?;
     if announced(asked.request.headers()).is_some_and(|len| len > UPDATE_BYTES) {
         return Err(too_large(UPDATE_BYTES).into());
     }
     if asked.request.headers().contains_key(EXPECT) {
-        shared.service.would_change(&request).await?;
+        settled(unproven.clone(), shared.service.would_change(&request).await)?;
     }
     let body = stream(asked.request.into_body(), UPDATE_BYTES, &shared.clock)?;
-    let changed = shared.service.update(request, expected, body).await?;
+    let changed = settled(unproven, shared.service.update(request, expected, body).await)?;
     let headers = state_headers(changed.version, changed.etag.as_ref())?;
     Ok(with(json(&UpdateReply::new(&changed))?, headers))
 }
 
 /// Removes it.
 pub async fn remove(asked: Asked<'_>) -> Result<Answer, Failure> {
-    let changed = asked.connection.shared.service.remove(change(&asked)?).await?;
+    let request = Change::read(&asked)?.proven()?;
+    let changed = asked.connection.shared.service.remove(request).await?;
     Ok(with(json(&RemoveReply::new(&changed))?, state_headers(changed.version, None)?))
 }
 
-/// Edits it.
+/// Edits it, up to a size: what is there and what comes of it are held in memory.
 pub async fn mutate(asked: Asked<'_>) -> Result<Answer, Failure> {
     let shared = &asked.connection.shared;
-    let request = change(&asked)?;
+    let change = Change::read(&asked)?;
     let body: MutateBody = document(asked.request.into_body(), &shared.clock).await?;
     if body.mutations.is_empty() {
         return Err(Error::new(ErrorKind::Usage, "no mutation was given").with_hint("say what to change").into());
     }
     let edits = body.mutations.iter().map(|text| Edit::parse(text)).collect::<Result<Vec<_>>>()?;
+    let mut request = change.proven()?;
+    request.edits = Some(EditsHash::of(&body.mutations));
     let now = shared.clock.wall().rfc3339();
-    let changed = edit(&*shared.service, &*shared.entropy, request, &edits, &now).await?;
+    let changed = edit(&*shared.service, request, &edits, &now, MUTATE_BYTES).await?;
     let headers = state_headers(changed.version, changed.etag.as_ref())?;
     Ok(with(json(&UpdateReply::new(&changed))?, headers))
 }

@@ -14,20 +14,22 @@ use super::Asked;
 use crate::error::{Error, Result};
 use crate::http::server::answer::{Answer, Failure, endless};
 use crate::http::server::{Phase, Shared};
-use crate::http::wire::{KeyQuery, sse, sse_error};
+use crate::http::wire::{sse, sse_error};
 use crate::limits::{EVENT_SILENCE, EVENTS_AHEAD};
 use crate::model::Key;
 
 /// Watches a key until the client goes or the server closes.
 pub fn watch(asked: Asked<'_>) -> Result<Answer, Failure> {
-    let key = asked.query::<KeyQuery>()?.key()?;
+    let key = asked.key()?;
     let (events, sent) = mpsc::channel(EVENTS_AHEAD);
     let shared = Arc::clone(&asked.connection.shared);
+    let hung_up = asked.connection.hung_up();
     tokio::spawn(async move {
-        let gone = events.clone();
+        let dropped = events.clone();
         let following = pin!(follow(&shared, &key, &events));
-        let (gone, closing) = (pin!(gone.closed()), pin!(shared.reached(Phase::Closing)));
-        let _nobody_listens = select(following, select(gone, closing)).await;
+        let (dropped, hung_up) = (pin!(dropped.closed()), pin!(hung_up));
+        let closing = pin!(shared.reached(Phase::Closing));
+        let _nobody_listens = select(following, select(select(dropped, hung_up), closing)).await;
     });
     let body =
         stream::unfold(sent, |mut sent| async { sent.recv().await.map(|event| (Ok::<Bytes, Error>(event), sent)) });
