@@ -52,7 +52,7 @@ impl Client {
                 break error;
             }
         };
-        if outage.was_in_doubt(&last) {
+        if outage.doubt.is_some() || last.kind() == ErrorKind::OutcomeUnknown {
             self.abandon(&options.key, &options.lease_id).await;
         }
         Err(outage.verdict(last))
@@ -82,16 +82,14 @@ struct Outage {
     waited: bool,
     /// Tries without an answer, one after the other.
     tries: u32,
-    /// What such a try may have done, as long as no answer tells more.
+    /// What a try may have done that had no answer: no later refusal speaks for it.
     doubt: Option<Error>,
-    /// Whether there ever was such a doubt: a late grant may come of it still.
-    doubted: bool,
 }
 
 impl Outage {
     /// An answer came.
     fn is_over(&mut self) {
-        (self.waited, self.tries, self.doubt) = (true, 0, None);
+        (self.waited, self.tries) = (true, 0);
     }
 
     /// How long to pause before the same is asked again, with the same ids; `None` when the error is the last word. Nobody waits for
@@ -102,7 +100,7 @@ impl Outage {
             return None;
         }
         if unknown {
-            (self.doubt, self.doubted) = (Some(error.clone()), true);
+            self.doubt = Some(error.clone());
         }
         let longest = OUTAGE_PAUSE_FIRST.saturating_mul(1 << self.tries.min(10)).min(OUTAGE_PAUSE_MAX);
         self.tries += 1;
@@ -111,14 +109,11 @@ impl Outage {
         Some(half + Duration::from_micros(entropy.below(u64::try_from(half.as_micros()).unwrap_or(0))))
     }
 
-    fn was_in_doubt(&self, last: &Error) -> bool {
-        self.doubted || last.kind() == ErrorKind::OutcomeUnknown
-    }
-
-    /// That somebody is away does not tell what it did before.
+    /// A refusal speaks for one send only (`design.md`, section 4): what an earlier one may have done stays unknown, unless the lease
+    /// is known to have ended.
     fn verdict(self, last: Error) -> Error {
         match self.doubt {
-            Some(doubt) if is_away(&last) => doubt,
+            Some(doubt) if last.kind() != ErrorKind::LeaseEnded => doubt,
             _ => last,
         }
     }
