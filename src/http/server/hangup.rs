@@ -3,19 +3,17 @@
 
 use std::future::pending;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 
-use tokio::io::{Interest, Ready};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::io::Interest;
+use tokio::net::unix::pipe;
 
 use super::line::Socket;
 
-/// A second handle on a socket, only to look out for its end.
+/// A second handle on a socket, only to look out for its end. tokio's pipe stands for any descriptor whose readiness is waited for,
+/// without unsafe code.
 #[derive(Debug)]
-pub enum HangUp {
-    Tcp(OwnedFd),
-    Unix(OwnedFd),
-}
+pub struct HangUp(pipe::Receiver);
 
 impl HangUp {
     /// Of this socket, which stays open as long as this is kept.
@@ -23,45 +21,23 @@ impl HangUp {
     /// # Errors
     /// When the process has no file descriptor left.
     pub fn of(socket: &Socket) -> io::Result<Self> {
-        match socket {
-            Socket::Tcp(stream) => stream.as_fd().try_clone_to_owned().map(Self::Tcp),
-            Socket::Unix(stream) => stream.as_fd().try_clone_to_owned().map(Self::Unix),
-        }
+        let socket = match socket {
+            Socket::Tcp(stream) => stream.as_fd(),
+            Socket::Unix(stream) => stream.as_fd(),
+        };
+        pipe::Receiver::from_owned_fd_unchecked(socket.try_clone_to_owned()?).map(Self)
     }
 
     /// Returns once the peer will send nothing more, or the connection is broken. What it has sent before stays where it is.
     pub async fn heard(&self) {
-        if self.ended().await.is_err() {
-            // Without a handle more, only what is read and written tells.
-            pending().await
-        }
-    }
-
-    /// A handle of its own for each look-out: the kernel reports the present state to it first, then each change.
-    async fn ended(&self) -> io::Result<()> {
-        match self {
-            Self::Tcp(socket) => {
-                let stream = TcpStream::from_std(socket.try_clone()?.into())?;
-                while !is_over(stream.ready(Interest::READABLE).await?) {
-                    let _only_the_next_change_is_news = stream.try_io(Interest::READABLE, not_now);
-                }
+        while let Ok(ready) = self.0.ready(Interest::READABLE).await {
+            if ready.is_read_closed() {
+                return;
             }
-            Self::Unix(socket) => {
-                let stream = UnixStream::from_std(socket.try_clone()?.into())?;
-                while !is_over(stream.ready(Interest::READABLE).await?) {
-                    let _only_the_next_change_is_news = stream.try_io(Interest::READABLE, not_now);
-                }
-            }
+            // Takes no byte: those are for others, and only the next change is news. An end stays.
+            let _not_now = self.0.try_io(|| Err::<(), _>(io::ErrorKind::WouldBlock.into()));
         }
-        Ok(())
+        // The runtime ends.
+        pending().await
     }
-}
-
-fn is_over(ready: Ready) -> bool {
-    ready.is_read_closed()
-}
-
-/// Takes no byte, and lets tokio wait for more of them.
-fn not_now() -> io::Result<()> {
-    Err(io::ErrorKind::WouldBlock.into())
 }
