@@ -1,6 +1,7 @@
 //! The randomness seam: ids come from here and nowhere else.
 
 use std::fmt;
+use std::time::Duration;
 
 /// A source of random bytes.
 pub trait Entropy: Send + Sync + fmt::Debug {
@@ -21,6 +22,12 @@ impl dyn Entropy + '_ {
     #[must_use]
     pub fn below(&self, bound: u64) -> u64 {
         u64::from_le_bytes(self.bytes()).checked_rem(bound).unwrap_or(0)
+    }
+
+    /// A time shorter than `longest`, to the microsecond: so that not all who failed together come back together.
+    #[must_use]
+    pub fn within(&self, longest: Duration) -> Duration {
+        Duration::from_micros(self.below(u64::try_from(longest.as_micros()).unwrap_or(u64::MAX)))
     }
 }
 

@@ -71,6 +71,14 @@ pub const RESOLVE_BUDGET: Duration = Duration::from_secs(10);
 pub const BACKOFF_FIRST: Duration = Duration::from_millis(1);
 /// See [`BACKOFF_FIRST`].
 pub const BACKOFF_MAX: Duration = Duration::from_millis(100);
+
+/// The longest pause after so many tries, between a first and a longest one: doubled each time. What is slept is drawn below it
+/// ("full jitter": Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015).
+#[must_use]
+pub fn backoff(tried: u32, first: Duration, longest: Duration) -> Duration {
+    first.saturating_mul(1 << tried.min(10)).min(longest)
+}
+
 /// Requests waiting for one key's task.
 pub const KEY_QUEUE: usize = 1_024;
 /// Waiters of one key in one engine; more are turned away.

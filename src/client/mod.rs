@@ -49,6 +49,7 @@ pub use lease::{Belief, Lease, Plain};
 pub use state::{get, release, update};
 pub use update::{Streamed, UpdateLease};
 pub use waiting::Delay;
+use waiting::is_away;
 
 /// Takes leases over a service. Cheap to clone.
 #[derive(Clone)]
@@ -183,18 +184,7 @@ fn unanswered(before: Option<&Error>) -> Error {
 /// An error that may be gone at the next try, and says nothing about whose the lease is.
 fn passing(e: &Error) -> bool {
     use ErrorKind as K;
-    matches!(
-        e.kind(),
-        K::Unavailable
-            | K::Throttled
-            | K::TooManyStreams
-            | K::Draining
-            | K::OutcomeUnknown
-            | K::Io
-            | K::StoreFull
-            | K::NotPermitted
-            | K::Internal
-    )
+    is_away(e) || matches!(e.kind(), K::Io | K::StoreFull | K::NotPermitted | K::Internal)
 }
 
 fn request(options: &AcquireOptions, txn: TxnId, wait: Wait) -> AcquireRequest {

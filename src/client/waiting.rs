@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{AcquireOptions, Client, request};
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind, Result};
-use crate::limits::{HURRIED_TRY, OUTAGE_PAUSE_FIRST, OUTAGE_PAUSE_MAX, RELEASE_TRY, WAIT_POLL};
+use crate::limits::{HURRIED_TRY, OUTAGE_PAUSE_FIRST, OUTAGE_PAUSE_MAX, RELEASE_TRY, WAIT_POLL, backoff};
 use crate::model::{Key, LeaseId, TxnId};
 use crate::mutants::{Mutant, on};
 use crate::service::{AcquireRequest, Busy, Released, Wait};
@@ -102,11 +102,9 @@ impl Outage {
         if unknown {
             self.doubt = Some(error.clone());
         }
-        let longest = OUTAGE_PAUSE_FIRST.saturating_mul(1 << self.tries.min(10)).min(OUTAGE_PAUSE_MAX);
+        let half = backoff(self.tries, OUTAGE_PAUSE_FIRST, OUTAGE_PAUSE_MAX) / 2;
         self.tries += 1;
-        // By chance, so that not all who waited for a server come back at the same moment.
-        let half = longest / 2;
-        Some(half + Duration::from_micros(entropy.below(u64::try_from(half.as_micros()).unwrap_or(0))))
+        Some(half + entropy.within(half))
     }
 
     /// A refusal speaks for one send only (`design.md`, section 4): what an earlier one may have done stays unknown, unless the lease
@@ -120,7 +118,7 @@ impl Outage {
 }
 
 /// What a restart looks like from outside, and an overload after one.
-fn is_away(error: &Error) -> bool {
+pub(super) fn is_away(error: &Error) -> bool {
     use ErrorKind as K;
     matches!(error.kind(), K::Unavailable | K::Draining | K::Throttled | K::TooManyStreams | K::OutcomeUnknown)
 }

@@ -15,7 +15,7 @@ use super::task::KeyTask;
 use crate::clock::{BootTime, Clock};
 use crate::error::{Error, ErrorKind, Result};
 use crate::lease::{Outcome, Refusal, Request, Step, step};
-use crate::limits::{BACKOFF_FIRST, BACKOFF_MAX, COMMIT_ATTEMPTS, COMMIT_BUDGET, RESOLVE_BUDGET};
+use crate::limits::{BACKOFF_FIRST, BACKOFF_MAX, COMMIT_ATTEMPTS, COMMIT_BUDGET, RESOLVE_BUDGET, backoff};
 use crate::model::{BlobId, Ended, Key, Record, WriteId};
 use crate::mutants::{Mutant, on};
 use crate::store::{Etag, Precondition, PutError};
@@ -426,9 +426,8 @@ impl KeyTask {
 
     /// A jittered, growing pause.
     async fn pause(&self, tried: u32) {
-        let longest = BACKOFF_FIRST.saturating_mul(1 << tried.min(10)).min(BACKOFF_MAX);
-        let micros = self.shared.entropy.below(u64::try_from(longest.as_micros()).unwrap_or(u64::MAX));
-        self.clock().sleep(Duration::from_micros(micros)).await;
+        let longest = backoff(tried, BACKOFF_FIRST, BACKOFF_MAX);
+        self.clock().sleep(self.shared.entropy.within(longest)).await;
     }
 }
 

@@ -19,7 +19,7 @@ use object_store::{BackoffConfig, ObjectStore, ObjectStoreExt, RetryConfig};
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::error::Result;
-use crate::limits::{OBJECT_BACKOFF_FIRST, OBJECT_BACKOFF_MAX, OBJECT_REQUEST, OBJECT_TRANSFER, OBJECT_TRIES};
+use crate::limits::{OBJECT_BACKOFF_FIRST, OBJECT_BACKOFF_MAX, OBJECT_REQUEST, OBJECT_TRANSFER, OBJECT_TRIES, backoff};
 
 #[cfg(feature = "azure")]
 pub mod azure;
@@ -133,9 +133,8 @@ impl Objects {
 
     /// A jittered, growing pause.
     async fn pause(&self, tried: u32) {
-        let longest = OBJECT_BACKOFF_FIRST.saturating_mul(1 << tried.min(10)).min(OBJECT_BACKOFF_MAX);
-        let micros = self.entropy.below(u64::try_from(longest.as_micros()).unwrap_or(u64::MAX));
-        self.clock().sleep(Duration::from_micros(micros)).await;
+        let longest = backoff(tried, OBJECT_BACKOFF_FIRST, OBJECT_BACKOFF_MAX);
+        self.clock().sleep(self.entropy.within(longest)).await;
     }
 
     /// Deletes an object; one that is not there is no error.
