@@ -64,6 +64,8 @@ struct Change {
     request: ChangeRequest,
     /// No lease was shown. What is sent is looked at before that is said, and until then an id that no lease has stands for it.
     unproven: Option<Error>,
+    /// The caller gave it its id, and may send it again.
+    named: bool,
 }
 
 impl Change {
@@ -77,9 +79,10 @@ impl Change {
         };
         let own = request_id_from(headers)?;
         own.iter().for_each(|own| asked.subject.is_called(own));
+        let named = own.is_some();
         let request_id = own.unwrap_or_else(|| RequestId::random(entropy));
         let request = ChangeRequest { key, proof, request_id, guards: guards_from(headers)?, edits: None };
-        Ok(Self { request, unproven })
+        Ok(Self { request, unproven, named })
     }
 
     /// The request, with the lease that it needs.
@@ -106,7 +109,7 @@ fn announced(headers: &HeaderMap) -> Option<u64> {
 /// body is first read.
 pub async fn update(asked: Asked<'_>) -> Result<Answer, Failure> {
     let shared = &asked.connection.shared;
-    let Change { request, unproven } = Change::read(&asked)?;
+    let Change { request, unproven, .. } = Change::read(&asked)?;
     let expected = expected_from(asked.request.headers())?;
     if announced(asked.request.headers()).is_some_and(|len| len > UPDATE_BYTES) {
         return Err(too_large(UPDATE_BYTES).into());
@@ -136,8 +139,9 @@ pub async fn mutate(asked: Asked<'_>) -> Result<Answer, Failure> {
         return Err(Error::new(ErrorKind::Usage, "no mutation was given").with_hint("say what to change").into());
     }
     let edits = body.mutations.iter().map(|text| Edit::parse(text)).collect::<Result<Vec<_>>>()?;
+    let named = change.named;
     let mut request = change.proven()?;
-    request.edits = Some(EditsHash::of(&body.mutations));
+    request.edits = named.then(|| EditsHash::of(&body.mutations));
     let now = shared.clock.wall().rfc3339();
     let changed = edit(&*shared.service, request, &edits, &now, MUTATE_BYTES).await?;
     let headers = state_headers(changed.version, changed.etag.as_ref())?;
