@@ -22,8 +22,9 @@ struct Present {
 /// a state of more than `most` bytes is refused.
 ///
 /// # Errors
-/// `TooLarge`; `RequestIdReused` when its id stood for something else; `InvalidState` when the edits do not fit what is there; those of [`LeaseService::update`]. After `OutcomeUnknown` it was
-/// tried again with the same ids, and nobody can say whether the edits were applied.
+/// `TooLarge`; `RequestIdReused` when its id stood for something else; `InvalidState` when the edits do not fit what is there; those
+/// of [`LeaseService::update`]. After `OutcomeUnknown` it was tried again with the same ids, and nobody can say whether the edits
+/// were applied.
 pub async fn edit(
     service: &dyn LeaseService,
     request: ChangeRequest,

@@ -35,17 +35,17 @@ struct Queue {
 /// Those of this process; `None` where the kernel gives no timer or no thread. The thread starts with the first sleeper, so
 /// that a process which has not slept has one thread.
 pub fn sleepers() -> Option<&'static Sleepers> {
-    static SLEEPERS: OnceLock<Option<Sleepers>> = OnceLock::new();
-    static THREAD: OnceLock<bool> = OnceLock::new();
-    let sleepers = SLEEPERS.get_or_init(|| Sleepers::new().ok()).as_ref()?;
-    let started = || std::thread::Builder::new().name("lockd-clock".to_owned()).spawn(|| sleepers.wake()).is_ok();
-    THREAD.get_or_init(started).then_some(sleepers)
+    static SLEEPERS: OnceLock<Option<&Sleepers>> = OnceLock::new();
+    *SLEEPERS.get_or_init(|| Sleepers::start().ok())
 }
 
 impl Sleepers {
-    fn new() -> io::Result<Self> {
+    /// With their thread, which lives as long as the process.
+    fn start() -> io::Result<&'static Self> {
         let timer = rustix::time::timerfd_create(TimerfdClockId::Boottime, TimerfdFlags::CLOEXEC)?;
-        Ok(Self { timer, queue: Mutex::default() })
+        let sleepers: &Self = Box::leak(Box::new(Self { timer, queue: Mutex::default() }));
+        std::thread::Builder::new().name("lockd-clock".to_owned()).spawn(|| sleepers.wake())?;
+        Ok(sleepers)
     }
 
     /// Until then. Cancel-safe.

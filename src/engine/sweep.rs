@@ -60,8 +60,11 @@ impl Engine {
 impl Shared {
     /// A blob of this key may stay without a name: the next release here looks for it.
     pub(super) fn may_litter(&self, key: KeyHash) {
+        if !self.store.blobs.lists_are_paid_for() {
+            return;
+        }
         let mut littered = lock(&self.littered);
-        if self.store.blobs.lists_are_paid_for() && littered.len() < LITTERED_KEYS {
+        if littered.len() < LITTERED_KEYS {
             littered.insert(key);
         }
     }

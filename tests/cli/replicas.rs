@@ -57,14 +57,17 @@ impl Pair {
     }
 }
 
+/// Over each kind of calls, a server that is killed and one that drains.
+const ENDS: [(Carrier, Signal); 4] = [
+    (Carrier::Runtime, Signal::KILL),
+    (Carrier::Runtime, Signal::TERM),
+    (Carrier::Threads, Signal::KILL),
+    (Carrier::Threads, Signal::TERM),
+];
+
 #[tokio::test]
 async fn a_server_that_ends_before_or_during_any_call_is_not_missed() {
-    for (carrier, end) in [
-        (Carrier::Runtime, Signal::KILL),
-        (Carrier::Runtime, Signal::TERM),
-        (Carrier::Threads, Signal::KILL),
-        (Carrier::Threads, Signal::TERM),
-    ] {
+    for (carrier, end) in ENDS {
         for phase in 0..9 {
             one_cycle(carrier, end, phase).await;
         }
@@ -104,12 +107,7 @@ async fn one_cycle(carrier: Carrier, end: Signal, phase: u32) {
 
 #[tokio::test]
 async fn who_waits_at_a_server_that_ends_gets_the_key_from_the_other() {
-    for (carrier, end) in [
-        (Carrier::Runtime, Signal::KILL),
-        (Carrier::Runtime, Signal::TERM),
-        (Carrier::Threads, Signal::KILL),
-        (Carrier::Threads, Signal::TERM),
-    ] {
+    for (carrier, end) in ENDS {
         let lab = Lab::new();
         let pair = Pair::start(&lab, carrier, end);
         let client = pair.client.clone();
