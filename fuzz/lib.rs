@@ -3,6 +3,13 @@
 #[path = "../tests/fuzzing/mod.rs"]
 mod fuzzing;
 
+/// What those functions share with other tests.
+#[path = "../tests/support"]
+#[allow(dead_code)]
+mod support {
+    pub mod clock;
+}
+
 /// Runs the function of this name.
 ///
 /// # Panics

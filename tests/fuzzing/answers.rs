@@ -20,8 +20,8 @@ use lockd::service::{
     OnDisconnect, Proof, State, Wait,
 };
 
-use super::clock::TestClock;
 use super::{pieces, split};
+use crate::support::clock::TestClock;
 
 /// Divides the answers: no header has it.
 const MARK: u8 = 0x1e;

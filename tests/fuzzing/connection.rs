@@ -20,8 +20,8 @@ use lockd::store::{Store, memory};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
-use super::clock::TestClock;
 use super::{pieces, split};
+use crate::support::clock::TestClock;
 
 /// When the client hangs up: the server has waited in vain for a request by then.
 const LISTENS: Duration = Duration::from_secs(12);

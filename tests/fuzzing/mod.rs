@@ -26,10 +26,6 @@ mod commands {
     pub mod text;
 }
 
-#[path = "../support/clock.rs"]
-#[allow(dead_code, reason = "shared with other tests")]
-mod clock;
-
 /// A function that is given bytes and panics when something is not as it must be.
 pub type Target = fn(&[u8]);
 
