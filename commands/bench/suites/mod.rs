@@ -107,7 +107,7 @@ impl Suite {
                 let put = named("raw put", raw::Put::new(place, clients)?);
                 let mut all = vec![put, named("raw get", raw::Get::new(place, clients)?)];
                 for bytes in blobs(plan) {
-                    all.push(named(format!("raw blob {}", exact(bytes)), raw::Blob::new(place, clients, bytes)?));
+                    all.push(named(format!("raw {}", exact(bytes)), raw::Blob::new(place, clients, bytes)?));
                 }
                 all
             }
