@@ -56,7 +56,7 @@ fn ids(text: &str) {
 fn hashes(text: &str) {
     assert!(WriteId::from_hex(text).is_none_or(|id| id.hex() == text));
     assert!(KeyHash::from_hex(text).is_none_or(|hash| hash.hex() == text));
-    assert!(BlobId::try_from(text.to_owned()).is_ok_and(|id| id.to_string() != text) == false);
+    assert!(!BlobId::try_from(text.to_owned()).is_ok_and(|id| id.to_string() != text));
     let key = Key::new(Namespace::default(), "key").unwrap().hash();
     assert!(BlobId::from_name(key, text).is_none_or(|id| id.name() == text && id.key() == key));
     let quoted = serde_json::to_string(text).unwrap();
