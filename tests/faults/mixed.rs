@@ -87,10 +87,9 @@ impl Place {
         assert_eq!(code, Some(WELL), "{name} lost its lease: {said}");
     }
 
-    /// Restarts servers and holders in turn.
-    fn restart(&self, length: Duration, rng: &mut Rng) -> (u64, u64) {
+    /// Restarts servers, of which the first is of this version, and holders in turn.
+    fn restart(&self, mut servers: Vec<Process>, length: Duration, rng: &mut Rng) -> (u64, u64) {
         let (mut restarts, mut holders, mut versions) = (0, 0, [0, 1]);
-        let mut servers: Vec<_> = (0..2).map(|n| self.server(n, versions[n], n as u64)).collect();
         let mut held: Vec<_> = (0..3).map(|n| (format!("h{n}"), self.holder(&format!("h{n}"), rng))).collect();
         let end = SystemClock.boot() + length;
         while SystemClock.boot() < end {
@@ -126,9 +125,8 @@ impl Place {
         let wanted = ["LOCKD_KEY", "LOCKD_LEASE_ID", "LOCKD_FENCING_TOKEN"];
         let lease: Vec<_> = lease.into_iter().filter(|(name, _)| wanted.contains(&name.as_str())).collect();
         assert_eq!(lease.len(), wanted.len());
-        let once = |rng: &mut Rng, what: &str| {
-            finished(&self.any(rng, &[what]).envs(lease.iter().cloned()).output().unwrap())
-        };
+        let once =
+            |rng: &mut Rng, what: &str| finished(&self.any(rng, &[what]).envs(lease.iter().cloned()).output().unwrap());
         let (mut renewed, mut again) = (0, 0);
         while !over.load(Ordering::Relaxed) {
             let mut ran = once(rng, "keepalive");
@@ -160,6 +158,7 @@ impl Place {
     /// All of that at the same time.
     fn load(&self, length: Duration, rng: &mut Rng) -> (u64, u64, (u64, u64), Vec<Codes>) {
         let over = &AtomicBool::new(false);
+        let servers: Vec<_> = (0..2).map(|n| self.server(n, n, n as u64)).collect();
         std::thread::scope(|scope| {
             let mut renewer = Rng::new(rng.next());
             let renewing = scope.spawn(move || self.renew(over, &mut renewer));
@@ -170,7 +169,8 @@ impl Place {
                 })
                 .collect();
             // Whatever it finds, the others end.
-            let restarted = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.restart(length, rng)));
+            let restarted =
+                std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.restart(servers, length, rng)));
             over.store(true, Ordering::Relaxed);
             let codes = counting.into_iter().map(|thread| thread.join().unwrap()).collect();
             let ((restarts, holders), renewals) = (restarted.unwrap(), renewing.join().unwrap());

@@ -114,7 +114,8 @@ fn survives(kind: Kind, servers: usize, direct: usize, kills: u64) {
 
 #[test]
 fn killed_servers_of_a_directory_lose_nothing() {
-    let kills = number("LOCKD_TEST_KILLS").unwrap_or_else(|| if full("40 kills of servers instead of 4") { 40 } else { 4 });
+    let kills =
+        number("LOCKD_TEST_KILLS").unwrap_or_else(|| if full("40 kills of servers instead of 4") { 40 } else { 4 });
     survives(Kind::Disk, 3, 1, kills);
 }
 
