@@ -88,7 +88,7 @@ impl Place {
     }
 
     /// Restarts servers, of which the first is of this version, and holders in turn.
-    fn restart(&self, mut servers: Vec<Process>, length: Duration, rng: &mut Rng) -> (u64, u64) {
+    fn restart(&self, servers: &mut Vec<Process>, length: Duration, rng: &mut Rng) -> (u64, u64) {
         let (mut restarts, mut holders, mut versions) = (0, 0, [0, 1]);
         let mut held: Vec<_> = (0..3).map(|n| (format!("h{n}"), self.holder(&format!("h{n}"), rng))).collect();
         let end = SystemClock.boot() + length;
@@ -157,11 +157,11 @@ impl Place {
 
     /// All of that at the same time.
     fn load(&self, length: Duration, rng: &mut Rng) -> (u64, u64, (u64, u64), Vec<Codes>) {
-        let over = &AtomicBool::new(false);
-        let servers: Vec<_> = (0..2).map(|n| self.server(n, n, n as u64)).collect();
+        let (renewed, over) = (&AtomicBool::new(false), &AtomicBool::new(false));
+        let mut servers: Vec<_> = (0..2).map(|n| self.server(n, n, n as u64)).collect();
         std::thread::scope(|scope| {
             let mut renewer = Rng::new(rng.next());
-            let renewing = scope.spawn(move || self.renew(over, &mut renewer));
+            let renewing = scope.spawn(move || self.renew(renewed, &mut renewer));
             let counting: Vec<_> = (0..COUNTERS)
                 .map(|n| {
                     let mut counter = Rng::new(rng.next());
@@ -169,11 +169,16 @@ impl Place {
                 })
                 .collect();
             // Whatever it finds, the others end.
-            let restarted =
-                std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.restart(servers, length, rng)));
+            let work = std::panic::AssertUnwindSafe(|| self.restart(&mut servers, length, rng));
+            let restarted = std::panic::catch_unwind(work);
+            renewed.store(true, Ordering::Relaxed);
+            let renewing = renewing.join();
+            // In the end no server answers: what was under way is in doubt, and is told so.
+            drop(servers);
+            pause(Duration::from_millis(500));
             over.store(true, Ordering::Relaxed);
             let codes = counting.into_iter().map(|thread| thread.join().unwrap()).collect();
-            let ((restarts, holders), renewals) = (restarted.unwrap(), renewing.join().unwrap());
+            let ((restarts, holders), renewals) = (restarted.unwrap(), renewing.unwrap());
             (restarts, holders, renewals, codes)
         })
     }
