@@ -91,10 +91,16 @@ impl Shared {
     /// What the service says instead of making a write, the `tried`-th time.
     pub fn answered_early(&mut self, when: &Precondition, tried: u32) -> Early {
         let Answers::Object { service, trouble } = self.mix.answers else { return Early::Through };
-        if self.calm || !self.rng.chance(trouble) {
+        // Whoever was asked for another try meets the same writers again.
+        let crowded = tried > 0 && self.rng.chance(7_000);
+        if self.calm || !(crowded || self.rng.chance(trouble)) {
             return Early::Through;
         }
-        let status = self.rng.pick(if matches!(service, Service::S3) { NOT_MADE_S3 } else { NOT_MADE_AZURE });
+        let status = match service {
+            Service::S3 if crowded => NOT_MADE_S3[0],
+            Service::S3 => self.rng.pick(NOT_MADE_S3),
+            Service::Azure => self.rng.pick(NOT_MADE_AZURE),
+        };
         match read(service, when, status) {
             Verdict::Again if tried + 1 < OBJECT_TRIES => {
                 self.count(C::Again);
