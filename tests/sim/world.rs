@@ -12,6 +12,7 @@ use super::counters::{Counter, Counters};
 use super::history::History;
 use super::mix::Mix;
 use super::rng::{Rng, mix};
+use super::services::Commits;
 use super::time::{Boot, Nanos};
 use crate::history;
 
@@ -74,6 +75,7 @@ pub struct Shared {
     pub told: Vec<history::Event>,
     pub calls: u64,
     pub blobs: Blobs,
+    pub commits: Commits,
     pub beliefs: Beliefs,
     pub trace: bool,
 }
@@ -107,6 +109,7 @@ impl Shared {
             told: Vec::new(),
             calls: 0,
             blobs: Blobs::default(),
+            commits: Commits::default(),
             beliefs: Beliefs::default(),
             trace,
         }
