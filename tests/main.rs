@@ -3,6 +3,7 @@
 mod cli;
 #[cfg(target_os = "linux")]
 mod faults;
+mod fuzzing;
 mod history;
 mod lease;
 mod models;

@@ -37,6 +37,7 @@ fn forged(record: &Record, edit: impl FnOnce(&mut Value)) -> Bytes {
 fn unknown() -> impl Strategy<Value = Unknown> {
     let value = prop_oneof![
         any::<i64>().prop_map(Value::from),
+        prop::num::f64::NORMAL.prop_map(Value::from),
         ".{0,12}".prop_map(Value::from),
         any::<bool>().prop_map(Value::from),
         prop::collection::vec(any::<u64>(), 0..4).prop_map(Value::from),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Seconds, key_on_acquire, millis, namespace, unix_after};
+use super::{Seconds, key_on_acquire, millis, named_on_acquire, namespace, unix_after};
 use crate::clock::UnixMillis;
 use crate::error::Result;
 use crate::limits::{TTL_MAX, TTL_MIN, WAIT_MAX, WAIT_POLL};
@@ -100,7 +100,7 @@ impl AcquireBody {
     pub fn new(request: &AcquireRequest) -> Self {
         Self {
             namespace: Some(request.key.namespace().to_string()),
-            key: Some(request.key.name().to_owned()),
+            key: Some(named_on_acquire(&request.key)),
             owner: request.owner.to_string(),
             ttl_seconds: Some(request.ttl.duration().into()),
             block_seconds: Some(match request.wait {

@@ -32,7 +32,7 @@ pub use headers::{
 };
 pub use known::{DescribeReply, EndedBody, HolderBody, ListEntry, ListQuery, ListReply, Metadata};
 pub use lease::{BreakBody, BreakReply, KeepaliveBody, KeepaliveReply, ReleaseBody, ReleaseReply, same_lease};
-pub use names::{key, key_on_acquire, namespace};
+pub use names::{key, key_on_acquire, named_on_acquire, namespace};
 pub use seconds::Seconds;
 pub use state::{KeyQuery, MutateBody, RemoveReply, UpdateReply, state_headers, state_headers_from};
 

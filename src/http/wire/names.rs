@@ -36,6 +36,14 @@ pub fn key_on_acquire(namespace: Namespace, text: &str) -> Result<Key> {
     Key::new(namespace, &name)
 }
 
+/// A key for an acquire, so that [`key_on_acquire`] makes this very key of it.
+#[must_use]
+pub fn named_on_acquire(key: &Key) -> String {
+    let (namespace, name) = (key.namespace(), key.name());
+    let own = name.strip_prefix(namespace.as_str()).is_some_and(|rest| rest.starts_with('/'));
+    if own { format!("{namespace}/{name}") } else { name.to_owned() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,6 +59,10 @@ mod tests {
         assert_eq!(key_on_acquire(ns(), "prod/a").unwrap().name(), "a");
         assert_eq!(key_on_acquire(ns(), "/prod/prod/a").unwrap().name(), "prod/a");
         assert_eq!(key_on_acquire(ns(), "production").unwrap().name(), "production");
+        for name in ["a", "prod", "production", "prod/a", "prod/prod/a"] {
+            let key = key(ns(), name).unwrap();
+            assert_eq!(key_on_acquire(ns(), &named_on_acquire(&key)).unwrap(), key, "the acquire of another key");
+        }
         for bad in ["//a", "a//b", "", "/", "a/../b", "a b"] {
             assert_eq!(key(ns(), bad).unwrap_err().kind(), ErrorKind::InvalidKey, "{bad:?}");
         }
