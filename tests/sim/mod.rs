@@ -25,6 +25,7 @@ mod proc;
 mod records;
 mod rng;
 mod run;
+mod stack;
 mod suite;
 mod time;
 mod worker;

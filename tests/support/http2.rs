@@ -1,5 +1,7 @@
 //! What carries requests over HTTP/2, each on a connection of its own: lockd's own clients speak HTTP/1.1.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::{Either, select};
@@ -8,11 +10,14 @@ use h2::SendStream;
 use http::Request;
 use lockd::error::{Error, ErrorKind, Result};
 use lockd::http::client::{Address, Body, Failure, Head, Reply, Wire};
+use lockd::http::network::Dial;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinHandle;
 
-pub struct Http2;
+/// Over the kernel's network, or another.
+#[derive(Default)]
+pub struct Http2(pub Option<Arc<dyn Dial>>);
 
 /// A connection, closed when it is dropped.
 struct Line(JoinHandle<()>);
@@ -28,7 +33,7 @@ impl Wire for Http2 {
     async fn send(&self, to: &Address, head: Head, body: Body<'_>) -> Result<Reply, Failure> {
         let not_sent = |e: &dyn std::error::Error| Failure { sent: false, why: e.to_string() };
         let broke = |e: h2::Error| Failure { sent: true, why: e.to_string() };
-        let stream = connect(to).await.map_err(|e| not_sent(&e))?;
+        let stream = connect(to, self.0.as_deref()).await.map_err(|e| not_sent(&e))?;
         let (send, connection) = h2::client::handshake(stream).await.map_err(|e| not_sent(&e))?;
         let line = Line(tokio::spawn(async move {
             let _told = connection.await;
@@ -63,10 +68,11 @@ impl Wire for Http2 {
 trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Socket for T {}
 
-async fn connect(to: &Address) -> std::io::Result<Box<dyn Socket>> {
-    Ok(match to {
-        Address::Tcp { host, port } => Box::new(TcpStream::connect((host.as_str(), *port)).await?),
-        Address::Unix(path) => Box::new(UnixStream::connect(path).await?),
+async fn connect(to: &Address, dial: Option<&dyn Dial>) -> std::io::Result<Box<dyn Socket>> {
+    Ok(match (to, dial) {
+        (Address::Tcp { host, port }, Some(dial)) => Box::new(dial.dial(host, *port).await?),
+        (Address::Tcp { host, port }, None) => Box::new(TcpStream::connect((host.as_str(), *port)).await?),
+        (Address::Unix(path), _) => Box::new(UnixStream::connect(path).await?),
     })
 }
 

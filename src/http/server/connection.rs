@@ -161,6 +161,7 @@ async fn sniff(socket: &mut Socket) -> Option<(Protocol, Bytes)> {
             let poll = match socket {
                 Socket::Tcp(stream) => Pin::new(stream).poll_read(cx, &mut buf),
                 Socket::Unix(stream) => Pin::new(stream).poll_read(cx, &mut buf),
+                Socket::Other(stream) => Pin::new(stream).poll_read(cx, &mut buf),
             };
             poll.map(|result| result.map(|()| buf.filled().len()))
         });
