@@ -169,9 +169,7 @@ impl World {
         });
         let service: Arc<dyn LeaseService> = match over.into() {
             Over::Http1(carrier) => connect::servers([&url], carrier, clock).unwrap(),
-            Over::Http2 => {
-                Arc::new(HttpClient::new(vec![Address::parse(&url).unwrap()], Box::new(Http2::default()), clock))
-            }
+            Over::Http2 => Arc::new(HttpClient::new(vec![Address::parse(&url).unwrap()], Box::new(Http2), clock)),
         };
         (url, Peer { service, engine, server: Some(running) })
     }

@@ -241,7 +241,7 @@ async fn case(seed: u64) -> (Vec<Event>, Figures) {
     for _ in 0..WORKERS {
         let proxy = Proxy::before(server).await;
         let hyper = || -> Box<dyn Wire> { Box::new(Nonblocking::new(Arc::new(w.clock.clone()))) };
-        let wires = [hyper(), Box::new(Blocking::default()), Box::new(Http2::default()), Box::new(Http2::default())];
+        let wires = [hyper(), Box::new(Blocking::default()), Box::new(Http2), Box::new(Http2)];
         let services = wires.map(|wire| client(&proxy.at, wire, &w, &seen)).into();
         let (rng, w, seen) = (Rng::new(rng.next()), w.clone(), Arc::clone(&seen));
         let mut worker = Worker { rng, w, proxy, services, seen, figures: Figures::default() };
@@ -260,7 +260,7 @@ async fn case(seed: u64) -> (Vec<Event>, Figures) {
         figures.dropped += one.dropped;
     }
     // All is free in the end, and what is there is whole.
-    let plain = client(server, Box::new(Http2::default()), &w, &seen);
+    let plain = client(server, Box::new(Http2), &w, &seen);
     for name in KEYS {
         let held = plain.acquire(ask(name, Wait::For(Duration::from_secs(30)))).await.unwrap();
         if let Some(state) = plain.get(&key(name), None).await.unwrap() {

@@ -20,7 +20,7 @@ use crate::sim::actor::{Actor, Seat};
 use crate::sim::rng::mix;
 use crate::sim::worker;
 use crate::sim::world::{ProcId, Shared};
-use crate::support::http2::Http2;
+use crate::support::http2::Multiplexed;
 
 /// What a host is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +103,7 @@ impl Host {
             Role::Client(protocol, workers) => {
                 let wire: Box<dyn Wire> = match protocol {
                     Protocol::Http1 => Box::new(Nonblocking::over(seat.clock.clone(), card.clone())),
-                    Protocol::Http2 => Box::new(Http2(Some(card.clone()))),
+                    Protocol::Http2 => Box::new(Multiplexed::over(card.clone())),
                 };
                 let wire = Counted { wire, world: Arc::clone(&self.world), proc, tally: Arc::clone(&self.tally) };
                 let servers = self.servers.iter().map(|name| Address::Tcp { host: name.clone(), port: PORT });

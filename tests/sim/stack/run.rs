@@ -53,7 +53,7 @@ fn shorter(mix: &mut Mix) {
     mix.ttl = mix.ttl.min(Duration::from_secs(5));
     mix.other_ttl = mix.other_ttl.min(Duration::from_secs(8));
     mix.think = mix.think.min(Duration::from_millis(500));
-    mix.active = 40 * SECOND;
+    mix.active = mix.active.min(120 * SECOND);
     mix.timeout = mix.timeout.min(5 * SECOND);
     mix.tail_longest = mix.tail_longest.min(3 * SECOND);
     mix.longest_trouble = mix.longest_trouble.min(15 * SECOND);
