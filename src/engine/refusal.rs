@@ -39,6 +39,11 @@ pub(super) fn to_error(key: &Key, refusal: Refusal, age: Duration, now: UnixMill
             Error::new(K::LeaseExpired, format!("the lease of {key} was not renewed in time and is over"))
                 .with_hint("acquire the key again")
         }
+        // Another's key: the code that clients of the Go service take for that, and repeat their handshake on.
+        Refusal::LeasePassedOn => {
+            let message = format!("the lease of {key} was not renewed in time, and the key is held by another one");
+            Error::new(K::LeaseRequired, message).with_hint("acquire the key again")
+        }
         Refusal::LeaseReleased => Error::new(K::LeaseRequired, format!("the lease of {key} was given back before"))
             .with_hint("acquire the key again"),
         Refusal::LeaseBroken => Error::new(K::LeaseBroken, format!("the lease of {key} was broken by an operator"))

@@ -192,6 +192,7 @@ pub fn held<'a>(record: &'a Record, proof: &Proof) -> Result<&'a Lease, Refusal>
             Ok(lease)
         }
         _ => Err(record.ended(&proof.lease_id).map_or(Refusal::LeaseRequired, |ended| match ended.how {
+            How::Expired | How::TakenOver if record.lease.is_some() => Refusal::LeasePassedOn,
             How::Expired | How::TakenOver => Refusal::LeaseExpired,
             How::Broken => Refusal::LeaseBroken,
             How::Released | How::RolledBack => Refusal::LeaseReleased,

@@ -250,8 +250,10 @@ pub enum Refusal {
     LeaseEnded(How),
     /// It is not the present lease, and is not remembered.
     LeaseRequired,
-    /// It was recorded as expired, or taken over.
+    /// It was recorded as expired, or taken over, and nobody holds the key.
     LeaseExpired,
+    /// The same, and the key is held by another lease.
+    LeasePassedOn,
     /// It was given back by its holder.
     LeaseReleased,
     /// An operator broke it.

@@ -288,6 +288,7 @@ impl Log {
         }
         Err(match self.ended(&proof.lease_id).and_then(|life| life.end) {
             None => Refusal::LeaseRequired,
+            Some(How::Expired | How::TakenOver) if self.present().is_some() => Refusal::LeasePassedOn,
             Some(How::Expired | How::TakenOver) => Refusal::LeaseExpired,
             Some(How::Broken) => Refusal::LeaseBroken,
             Some(How::Released | How::RolledBack) => Refusal::LeaseReleased,

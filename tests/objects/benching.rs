@@ -26,7 +26,7 @@ async fn the_suites_run_on_object_stores_and_leave_nothing() {
     let (serving, place) = played().await;
     let results = measured("fake", &place).await;
     let works: Vec<&str> = results.iter().map(|result| result["work"].as_str().unwrap()).collect();
-    assert_eq!(works, ["lease", "handoff", "scale 20", "raw put", "raw get"]);
+    assert_eq!(works, ["lease", "handoff", "scale 20", "raw put", "raw get", "raw 5 MiB"]);
     for result in &results {
         assert_eq!(result["errors"], serde_json::json!({}), "{result}");
     }

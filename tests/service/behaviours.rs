@@ -262,9 +262,13 @@ async fn a_dead_holder_is_taken_over_and_not_before(w: World) {
     assert!(next.taken_over && next.token > held.token);
     assert!(waited >= TTL.mul_f64(1.01) + Duration::from_secs(1), "{waited:?}");
     assert!(waited <= TTL.mul_f64(1.01) + Duration::from_millis(1_500) + w.slack(), "{waited:?}");
+    assert_eq!(b.describe(&key("k")).await.unwrap().ended[0].how, How::TakenOver);
+    // What is another's by now, and what is nobody's.
+    let e = a.keepalive(&key("k"), &proof(&held), held.ttl).await.unwrap_err();
+    assert_eq!(e.kind(), ErrorKind::LeaseRequired);
+    b.release(&key("k"), &next.lease_id, Some(&proof(&next)), false).await.unwrap();
     let e = a.keepalive(&key("k"), &proof(&held), held.ttl).await.unwrap_err();
     assert_eq!(e.kind(), ErrorKind::LeaseExpired);
-    assert_eq!(b.describe(&key("k")).await.unwrap().ended[0].how, How::TakenOver);
 }
 
 async fn a_late_holder_may_go_on_until_somebody_takes_over(w: World) {

@@ -242,7 +242,7 @@ async fn a_silent_holder_is_taken_over(w: World) {
         assert!(next.taken_over && w.clock.boot().since(began) >= takeover_age(TTL), "{how:?}");
         assert_eq!(held.following.end().await, Some(LeaseEnd::Lost));
         let e = a.update(change("k", proof(&held.grant)), Expected::default(), body("1")).await.unwrap_err();
-        assert_eq!(e.kind(), ErrorKind::LeaseExpired);
+        assert_eq!(e.kind(), ErrorKind::LeaseRequired);
         b.release(&key("k"), &next.lease_id, Some(&proof(&next)), false).await.unwrap();
     }
 }

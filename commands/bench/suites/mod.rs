@@ -36,7 +36,7 @@ pub enum Suite {
     Handoff,
     /// Acquire and release among many keys
     Scale,
-    /// The store alone: replace a record, read it
+    /// The store alone: replace a record, read it; a large state up and down
     Raw,
     /// Processes that are killed at random, and what is lost by that
     Crash,
@@ -74,11 +74,11 @@ impl Suite {
     }
 
     /// How many works it has.
-    pub const fn count(self, plan: &Plan) -> usize {
+    pub fn count(self, plan: &Plan) -> usize {
         match self {
             Self::Lease | Self::Stream | Self::Handoff | Self::Crash => 1,
             Self::Update => plan.states.len(),
-            Self::Raw => 2,
+            Self::Raw => 2 + blobs(plan).count(),
             Self::Scale => plan.keys.len(),
         }
     }
@@ -104,10 +104,20 @@ impl Suite {
             }
             Self::Crash => vec![named("crash", Crash::new(place, clients)?)],
             Self::Raw => {
-                vec![named("raw put", raw::Put::new(place, clients)?), named("raw get", raw::Get::new(place, clients)?)]
+                let put = named("raw put", raw::Put::new(place, clients)?);
+                let mut all = vec![put, named("raw get", raw::Get::new(place, clients)?)];
+                for bytes in blobs(plan) {
+                    all.push(named(format!("raw {}", exact(bytes)), raw::Blob::new(place, clients, bytes)?));
+                }
+                all
             }
         })
     }
+}
+
+/// The states that are too large to be in a record.
+fn blobs(plan: &Plan) -> impl Iterator<Item = usize> {
+    plan.states.iter().copied().filter(|bytes| *bytes > INLINE_BYTES)
 }
 
 fn named(name: impl Into<String>, work: impl Work + 'static) -> Named {

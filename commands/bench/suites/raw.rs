@@ -4,12 +4,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use lockd::error::{Error, ErrorKind, Result};
-use lockd::model::{Key, Record, WriteId};
+use lockd::model::{BlobId, FencingToken, Key, Record, WriteId};
 use lockd::store::{Etag, Precondition, PutError, Store};
 
 use super::super::load::{Laps, Work};
 use super::super::place::Place;
-use super::keys;
+use super::{keys, stream, update};
 
 /// Each client replaces its own record by compare-and-swap.
 pub struct Put {
@@ -83,6 +83,52 @@ impl Work for Get {
             let record = Record::new(key.clone()).sealed(WriteId::random(&*self.place.entropy));
             put(store, &record, None).await?;
         }
+        laps.lap();
+        Ok(())
+    }
+}
+
+/// Each client writes a blob, reads it, and deletes it.
+pub struct Blob {
+    place: Place,
+    keys: Vec<Key>,
+    states: update::States,
+    bytes: usize,
+}
+
+impl Blob {
+    /// # Errors
+    /// When a key cannot be made.
+    pub fn new(place: &Place, clients: usize, bytes: usize) -> Result<Self> {
+        let (keys, states) = (keys(place, "blob", clients)?, update::States::new(bytes));
+        Ok(Self { place: place.clone(), keys, states, bytes })
+    }
+
+    async fn up_and_down(&self, store: &Store, id: &BlobId, laps: &mut Laps<'_>) -> Result<()> {
+        store.blobs.write(id, self.states.next()).await?;
+        laps.lap();
+        let body = store.blobs.read(id, 0..self.bytes as u64).await?;
+        let what = || format!("the blob {}", id.name());
+        stream::drained(body, self.bytes, what).await?;
+        laps.lap();
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Work for Blob {
+    fn steps(&self) -> &'static [&'static str] {
+        &["up", "down", "delete"]
+    }
+
+    async fn once(&self, client: usize, laps: &mut Laps<'_>) -> Result<()> {
+        let store = self.place.store(client)?;
+        let id = BlobId::random(self.keys[client].hash(), FencingToken(1), &*self.place.entropy);
+        let done = self.up_and_down(store, &id, laps).await;
+        // Nobody else knows of it.
+        let deleted = store.blobs.delete(&id).await;
+        done?;
+        deleted?;
         laps.lap();
         Ok(())
     }

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use lockd::error::{Error, ErrorKind, Result};
 use lockd::model::Key;
+use lockd::store::ByteStream;
 
 use super::super::load::{Laps, Work};
 use super::super::place::Place;
@@ -38,19 +39,29 @@ impl Work for Stream {
         laps.lap();
         update::replace(&self.place, client, key, &lease, self.states.next()).await?;
         laps.lap();
-        let mut read = 0;
-        if let Some(mut state) = service.get(key, Some(&lease.proof())).await? {
-            while let Some(chunk) = state.body.next().await {
-                read += chunk?.len();
-            }
-        }
-        if read != self.bytes {
-            let what = format!("{key}: {read} bytes came back of {} that were sent", self.bytes);
-            return Err(Error::new(ErrorKind::BytesMismatch, what));
-        }
+        let body = service.get(key, Some(&lease.proof())).await?.map(|state| state.body);
+        drained(body, self.bytes, || key.to_string()).await?;
         laps.lap();
         lease.release().await?;
         laps.lap();
         Ok(())
+    }
+}
+
+/// Reads to its end what `bytes` were sent of; `what` names it.
+///
+/// # Errors
+/// When it cannot be read, or another number of bytes came back.
+pub async fn drained(body: Option<ByteStream>, bytes: usize, what: impl Fn() -> String) -> Result<()> {
+    let (mut body, mut read) = (body.unwrap_or_else(|| futures_util::stream::empty().boxed()), 0);
+    while let Some(chunk) = body.next().await {
+        read += chunk?.len();
+    }
+    match read == bytes {
+        true => Ok(()),
+        false => {
+            let what = format!("{}: {read} bytes came back of {bytes} that were sent", what());
+            Err(Error::new(ErrorKind::BytesMismatch, what))
+        }
     }
 }

@@ -48,7 +48,7 @@ fn every_suite_on_every_store() {
 }
 
 /// What all suites come to.
-const WORKS: [&str; 9] = [
+const WORKS: [&str; 10] = [
     "lease",
     "update 1 KiB",
     "update 5 MiB",
@@ -58,6 +58,7 @@ const WORKS: [&str; 9] = [
     "scale 300",
     "raw put",
     "raw get",
+    "raw 5 MiB",
 ];
 
 /// Every field is there, and they fit each other.
@@ -79,6 +80,7 @@ fn check(result: &Value) {
         "stream" => (&["acquire", "up", "down", "release"], 3.0),
         "handoff" => (&["wait", "release"], 2.0),
         _ if result["work"] == "raw put" => (&[], 1.0),
+        _ if result["work"] == "raw 5 MiB" => (&["up", "down", "delete"], 0.0),
         _ => (&[], 0.0),
     };
     assert_eq!(steps, expected);
@@ -106,8 +108,9 @@ fn a_table_for_people() {
     assert!(lines[0].contains(&lab.store()) && lines[0].ends_with("2 replicas"), "{}", ran.out);
     assert_eq!(lines[1], "2 runs of 50ms for each work, after a warm-up of 25ms");
     let first = |line: &&str| line.split("  ").find(|word| !word.is_empty()).unwrap().to_owned();
-    let words: Vec<String> = lines[3..9].iter().map(first).collect();
-    assert_eq!(words, ["WORK", "lease", "acquire", "release", "raw put", "raw get"]);
+    let words: Vec<String> = lines[3..13].iter().map(first).collect();
+    let blob = ["raw 5 MiB", "up", "down", "delete"];
+    assert_eq!(words, [&["WORK", "lease", "acquire", "release", "raw put", "raw get"][..], &blob].concat());
     assert!(lines.last().unwrap().starts_with("peak memory "), "{}", ran.out);
     assert!(ran.out.lines().skip(2).all(|line| line.chars().count() <= 80), "{}", ran.out);
     assert_eq!(left(&lab), Vec::<String>::new());
@@ -224,8 +227,8 @@ fn a_page_with_plots_that_needs_nothing_else() {
     assert_eq!(ran.code, 0, "{}", ran.err);
     let page = std::fs::read_to_string(page).unwrap();
     assert!(page.starts_with("<!doctype html>") && page.ends_with("</html>\n"), "{page}");
-    // Two numbers of clients and three works: a distribution and its runs for each, and one plot of growth for each work.
-    assert_eq!(page.matches("role=\"img\"").count(), 2 * 2 * 3 + 3);
+    // Two numbers of clients and four works: a distribution and its runs for each, and one plot of growth for each work.
+    assert_eq!(page.matches("role=\"img\"").count(), 2 * 2 * 4 + 4);
     for tag in ["svg", "div", "p", "tr", "span", "details", "table"] {
         let opened = page.matches(&format!("<{tag}>")).count() + page.matches(&format!("<{tag} ")).count();
         assert!(opened > 0);
