@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::future::pending;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -56,6 +56,8 @@ pub struct Life {
     /// A server drains and ends.
     pub stop: Notify,
     pub ended: AtomicBool,
+    /// Workers that are not through yet.
+    pub working: AtomicUsize,
     /// Of a client: who asks, and more work for it.
     pub client: Option<(Actor, mpsc::UnboundedSender<Job>)>,
 }
@@ -93,6 +95,7 @@ impl Host {
                 kill: Notify::new(),
                 stop: Notify::new(),
                 ended: AtomicBool::new(false),
+                working: AtomicUsize::new(0),
                 client,
             });
             *self.life.lock().unwrap() = Some(Arc::clone(&life));
@@ -133,13 +136,17 @@ async fn serve(life: Arc<Life>, seat: Seat, drain: Duration) -> turmoil::Result 
 }
 
 async fn ask(life: Arc<Life>, actor: Actor, workers: usize, mut jobs: mpsc::UnboundedReceiver<Job>) -> turmoil::Result {
-    tokio::spawn(dies(life));
+    tokio::spawn(dies(Arc::clone(&life)));
+    life.working.store(workers, Ordering::Relaxed);
     for n in 0..workers {
-        let rng = actor.world().rng.fork();
-        match n {
-            0 => tokio::spawn(streaming::work(actor.clone(), rng)),
-            _ => tokio::spawn(worker::work(actor.clone(), rng)),
-        };
+        let (life, actor, rng) = (Arc::clone(&life), actor.clone(), actor.world().rng.fork());
+        tokio::spawn(async move {
+            match n {
+                0 => streaming::work(actor, rng).await,
+                _ => worker::work(actor, rng).await,
+            }
+            life.working.fetch_sub(1, Ordering::Relaxed);
+        });
     }
     while let Some(job) = jobs.recv().await {
         tokio::spawn(job);

@@ -201,8 +201,15 @@ impl Stack {
         self.until(now + 5 * SECOND);
         self.world().stopping = true;
         let part = u64::try_from(takeover_age(ttl).as_nanos()).unwrap();
+        let end = self.now() + 10 * part + latest + 200 * SECOND;
+        let working = |host: &Host| host.life().is_some_and(|life| life.working.load(Ordering::Relaxed) > 0);
+        while self.hosts.iter().any(working) && self.now() < end && !self.is_broken() {
+            let now = self.now();
+            self.until(now + SECOND);
+        }
+        // What was sent late arrives.
         let now = self.now();
-        self.until(now + 2 * part + latest + 5 * SECOND);
+        self.until(now + latest);
     }
 
     /// Lets a client that has come late do something; `None` when it takes longer than that.
