@@ -25,7 +25,7 @@ macro_rules! mutants {
             pub const DIRECTORY: &[Self] = &[$(Self::$dir_name,)*];
             /// Those of the `lsm` store.
             pub const LSM: &[Self] = &[$(Self::$lsm_name,)*];
-            /// Those of the server, and of the engine behind it.
+            /// Those of servers, with the engine behind them, and of their clients.
             pub const SERVER: &[Self] = &[$(Self::$served_name,)*];
         }
     };
@@ -217,7 +217,7 @@ mutants! {
     /// After a failed commit the store is used as before.
     FailedCommitForgotten,
 
-    ; // Below: in a server.
+    ; // Below: in servers and their clients.
 
     /// A server renews what its clients hold.
     ServerRenews,
@@ -227,6 +227,10 @@ mutants! {
     UnconfirmedKept,
     /// A release is answered before it is written.
     ReleaseAnsweredFirst,
+    /// A client calls failed what a server may have done that gave no answer.
+    DoubtForgotten,
+    /// A client repeats a change at another server without binding it to a version.
+    RepeatedUnbound,
 }
 
 /// Whether this rule is broken now.

@@ -18,6 +18,7 @@ use crate::http::wire::{
 };
 use crate::limits::{ANSWER_PATIENCE, ANSWER_PATIENCE_SEVERAL, EXPECT_BYTES, IMPLIED_GUARD_TRIES, WAIT_POLL};
 use crate::model::{Key, LeaseId, Ttl, Version};
+use crate::mutants::{Mutant, on};
 use crate::service::{
     AcquireRequest, BreakRequest, Broke, ByteStream, ChangeRequest, Changed, Description, Expected, Fence,
     FenceRequest, ForUpdate, Grant, LeaseService, ListRequest, Listed, OnDisconnect, Proof, Released, Renewed, State,
@@ -160,8 +161,9 @@ impl HttpClient {
         payload: &mut Payload,
         read: impl Fn(&[u8]) -> Result<Changed>,
     ) -> Result<Changed> {
-        let implied = self.servers.len() > 1 && request.guards.version.is_none();
+        let implied = self.servers.len() > 1 && request.guards.version.is_none() && !on(Mutant::RepeatedUnbound);
         let lease = request.proof.lease_id.clone();
+        call.forgotten = true;
         if implied {
             request.guards.version = Some(self.version_under(&request.key, &lease).await?);
         }

@@ -48,7 +48,7 @@ impl Shape {
 
 /// The mix of the other runs, made shorter: a step of the network costs more than an event there.
 fn shorter(mix: &mut Mix) {
-    mix.serves = true;
+    (mix.serves, mix.remote) = (true, true);
     (mix.stamps, mix.notes) = (false, false);
     mix.ttl = mix.ttl.min(Duration::from_secs(5));
     mix.other_ttl = mix.other_ttl.min(Duration::from_secs(8));

@@ -15,7 +15,7 @@ use crate::sim::suite::{number, threads};
 use crate::support;
 
 /// What a full run amounts to.
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 250;
 const REQUESTS: u64 = 100_000;
 
 /// Totals over many seeds.
@@ -123,7 +123,7 @@ fn sample() {
 /// The full amount, with every fault and every rare path of the network reached.
 #[test]
 fn full() {
-    if !support::full("the whole stack in simulation, 200 seeds (3 minutes)") {
+    if !support::full("the whole stack in simulation, 250 seeds (2 minutes)") {
         return;
     }
     let (totals, took) = run_all(number("LOCKD_SIM_FIRST").unwrap_or(0), SEEDS);
