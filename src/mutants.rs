@@ -229,8 +229,6 @@ mutants! {
     ReleaseAnsweredFirst,
     /// A client calls failed what a server may have done that gave no answer.
     DoubtForgotten,
-    /// A client repeats a change at another server without binding it to a version.
-    RepeatedUnbound,
 }
 
 /// Whether this rule is broken now.

@@ -18,7 +18,6 @@ use crate::http::wire::{
 };
 use crate::limits::{ANSWER_PATIENCE, ANSWER_PATIENCE_SEVERAL, EXPECT_BYTES, IMPLIED_GUARD_TRIES, WAIT_POLL};
 use crate::model::{Key, LeaseId, Ttl, Version};
-use crate::mutants::{Mutant, on};
 use crate::service::{
     AcquireRequest, BreakRequest, Broke, ByteStream, ChangeRequest, Changed, Description, Expected, Fence,
     FenceRequest, ForUpdate, Grant, LeaseService, ListRequest, Listed, OnDisconnect, Proof, Released, Renewed, State,
@@ -161,7 +160,7 @@ impl HttpClient {
         payload: &mut Payload,
         read: impl Fn(&[u8]) -> Result<Changed>,
     ) -> Result<Changed> {
-        let implied = self.servers.len() > 1 && request.guards.version.is_none() && !on(Mutant::RepeatedUnbound);
+        let implied = self.servers.len() > 1 && request.guards.version.is_none();
         let lease = request.proof.lease_id.clone();
         call.forgotten = true;
         if implied {

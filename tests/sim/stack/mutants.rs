@@ -7,7 +7,7 @@ use lockd::mutants::{Mutant, turn};
 use super::run::run;
 
 /// Seeds that each mutant is given.
-const SEEDS: u64 = 40;
+const SEEDS: u64 = 10;
 
 #[test]
 fn every_mutant_is_caught() {
