@@ -36,6 +36,9 @@ pub const RECORD_BYTES: usize = 256 * 1024;
 /// Chunk in which large states are moved.
 pub const CHUNK_BYTES: usize = 256 * 1024;
 
+/// What of a large state has to be written before the disk is asked to begin with it.
+pub const WRITE_BACK_BYTES: u64 = 4 * 1024 * 1024;
+
 /// Write ids that a record remembers.
 pub const RECENT_WRITES: usize = 32;
 /// State-changing requests that a record remembers.

@@ -163,13 +163,15 @@ fn checked(record: &Record, version: u64, state: &StateRef, body: ByteStream) ->
     .boxed()
 }
 
-/// A body on its way in: the JSON scanner drops what is between the values' parts, both forms are hashed and counted.
+/// A body on its way in: the JSON scanner drops what is between the values' parts, what is stored is hashed and counted.
 struct Intake {
     body: Option<ByteStream>,
     scanner: Option<Scanner>,
     expected: Expected,
-    /// As sent.
-    sent: (Sha256, u64),
+    /// The length as sent.
+    sent: u64,
+    /// The hash as sent, where one was announced: it costs as much as all the rest.
+    sent_hash: Option<Sha256>,
     /// As stored.
     stored: (Sha256, u64),
     /// Hash and length as stored, once the body was read to its end and found good.
@@ -178,11 +180,13 @@ struct Intake {
 
 impl Intake {
     fn new(body: ByteStream, expected: Expected) -> Self {
+        let sent_hash = expected.sha256.is_some().then(Sha256::new);
         Self {
             body: Some(body),
             scanner: Some(Scanner::default()),
             expected,
-            sent: (Sha256::new(), 0),
+            sent: 0,
+            sent_hash,
             stored: (Sha256::new(), 0),
             sum: Arc::default(),
         }
@@ -200,8 +204,10 @@ impl Intake {
                 self.finish()?;
                 return Ok(None);
             };
-            self.sent.0.update(&chunk);
-            self.sent.1 += chunk.len() as u64;
+            self.sent += chunk.len() as u64;
+            if let Some(hash) = &mut self.sent_hash {
+                hash.update(&chunk);
+            }
             let mut out = Vec::with_capacity(chunk.len());
             if let Some(scanner) = &mut self.scanner {
                 scanner.feed(&chunk, &mut out)?;
@@ -231,14 +237,14 @@ impl Intake {
         if let Some(scanner) = self.scanner.take() {
             scanner.finish()?;
         }
-        let sent = hex::encode(self.sent.0.finalize_reset());
         if let Some(bytes) = self.expected.bytes
-            && bytes != self.sent.1
+            && bytes != self.sent
         {
-            let message = format!("{bytes} bytes were announced and {} came", self.sent.1);
+            let message = format!("{bytes} bytes were announced and {} came", self.sent);
             return Err(Error::new(ErrorKind::BytesMismatch, message).with_hint("send it again"));
         }
-        if let Some(sha256) = &self.expected.sha256
+        let sent = self.sent_hash.take().map(|hash| hex::encode(hash.finalize()));
+        if let (Some(sha256), Some(sent)) = (&self.expected.sha256, sent)
             && !sha256.eq_ignore_ascii_case(&sent)
         {
             let message = format!("the body's SHA-256 is {sent}, announced was another");

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::try_join;
 use futures_util::stream::{self, StreamExt};
 
 use super::fs::{Errno, Fs};
@@ -14,7 +16,7 @@ use super::identity::link_error;
 use super::layout::{self, Place};
 use super::{Disk, Shared, io_error};
 use crate::error::{Error, ErrorKind, Result};
-use crate::limits::CHUNK_BYTES;
+use crate::limits::{CHUNK_BYTES, WRITE_BACK_BYTES};
 use crate::model::{BlobId, KeyHash};
 use crate::mutants::{Mutant, on};
 use crate::store::ByteStream;
@@ -95,18 +97,27 @@ pub async fn write<F: Fs>(disk: &Disk<F>, id: &BlobId, mut body: ByteStream) -> 
     let wanted = id.clone();
     let mut guard = disk.run(move |s| begin(s, wanted)).await?;
     let Some(draft) = guard.0.as_ref().map(Arc::clone) else { return Ok(()) };
-    let mut offset = 0;
-    while let Some(chunk) = body.next().await {
+    let (mut offset, mut next) = (0, body.next().await);
+    while let Some(chunk) = next {
         let chunk = chunk?;
         let (draft, at) = (Arc::clone(&draft), offset);
         offset += chunk.len() as u64;
-        disk.run(move |s| async move {
-            s.fs.write_at(&draft.file, &chunk, at).await.map_err(|e| io_error(format!("write blob {}", draft.id), e))
-        })
-        .await?;
+        let written = disk.run(move |s| async move { append(&s, &draft, &chunk, at).await });
+        // The next chunk is scanned and hashed meanwhile.
+        ((), next) = try_join(written, body.next().map(Ok)).await?;
     }
     disk.run(move |_| async move { draft.finish().await }).await?;
     guard.0 = None;
+    Ok(())
+}
+
+/// Writes a chunk; each time that enough has come together the disk begins with it, so that the sync at the end has little left.
+async fn append<F: Fs>(s: &Shared<F>, draft: &Draft<F>, chunk: &Bytes, at: u64) -> Result<()> {
+    s.fs.write_at(&draft.file, chunk, at).await.map_err(|e| io_error(format!("write blob {}", draft.id), e))?;
+    let (before, now) = (at / WRITE_BACK_BYTES, (at + chunk.len() as u64) / WRITE_BACK_BYTES);
+    if now > before {
+        s.fs.write_back(&draft.file, before * WRITE_BACK_BYTES, (now - before) * WRITE_BACK_BYTES);
+    }
     Ok(())
 }
 

@@ -65,6 +65,10 @@ pub trait Fs: Send + Sync + fmt::Debug + 'static {
     fn write_at(&self, file: &Self::File, bytes: &[u8], offset: u64) -> impl Future<Output = Result<(), Errno>> + Send;
     /// Reads up to `len` bytes at `offset`; fewer only at the end of the file.
     fn read_at(&self, file: &Self::File, offset: u64, len: usize) -> impl Future<Output = Result<Bytes, Errno>> + Send;
+    /// Has the kernel begin to write a part of a file to the disk. Promises nothing, and changes nothing but when that is done.
+    fn write_back(&self, file: &Self::File, offset: u64, len: u64) {
+        let _ = (file, offset, len);
+    }
     /// Makes content and length durable (`fdatasync(2)`). After a failure nothing may be tried again on this file.
     fn sync_data(&self, file: &Self::File) -> impl Future<Output = Result<(), Errno>> + Send;
     /// Makes the file durable with its attributes (`fsync(2)`).

@@ -2,13 +2,14 @@
 //! polled, and a whole operation is driven on one blocking thread.
 
 use std::future::Future;
+use std::num::NonZeroU64;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use rustix::fs::{AtFlags, CWD, Dir, FallocateFlags, FileType, Mode, OFlags};
+use rustix::fs::{Advice, AtFlags, CWD, Dir, FallocateFlags, FileType, Mode, OFlags};
 use tokio::runtime::Handle;
 
 use super::fs::{Errno, Fs, Stat, Whole};
@@ -148,6 +149,11 @@ impl Fs for RealFs {
 
     async fn read_at(&self, file: &OwnedFd, offset: u64, len: usize) -> Result<Bytes, Errno> {
         read_some(file, offset, len)
+    }
+
+    /// For pages that are not written yet `POSIX_FADV_DONTNEED` begins to write them, and they stay (`mm/fadvise.c` in Linux).
+    fn write_back(&self, file: &OwnedFd, offset: u64, len: u64) {
+        let _advice = rustix::fs::fadvise(file, offset, NonZeroU64::new(len), Advice::DontNeed);
     }
 
     async fn sync_data(&self, file: &OwnedFd) -> Result<(), Errno> {
