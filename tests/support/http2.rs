@@ -42,15 +42,17 @@ impl Wire for Http2 {
 /// is used no more.
 pub struct Multiplexed {
     dial: Arc<dyn Dial>,
-    open: Mutex<HashMap<Address, (SendRequest<Bytes>, Arc<Line>)>>,
+    open: Mutex<HashMap<Address, Open>>,
 }
+
+type Open = (SendRequest<Bytes>, Arc<Line>);
 
 impl Multiplexed {
     pub fn over(dial: Arc<dyn Dial>) -> Self {
         Self { dial, open: Mutex::default() }
     }
 
-    async fn line(&self, to: &Address) -> Result<(SendRequest<Bytes>, Arc<Line>), Failure> {
+    async fn line(&self, to: &Address) -> Result<Open, Failure> {
         if let Some(open) = self.open.lock().unwrap().get(to) {
             return Ok(open.clone());
         }
