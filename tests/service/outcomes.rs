@@ -5,7 +5,7 @@ use std::time::Duration;
 use lockd::error::ErrorKind;
 use lockd::limits::RECENT_WRITES;
 use lockd::model::Version;
-use lockd::service::{Expected, LeaseService, Released, Wait};
+use lockd::service::{AcquireRequest, Expected, LeaseService, OnDisconnect, Released, Wait};
 use lockd::store::Precondition;
 
 use crate::support::faulty::{Counts, Fault, Faulty};
@@ -55,6 +55,29 @@ async fn a_lost_reply_is_not_a_lost_lease() {
     faulty.next(&[Fault::LostReply]);
     let released = a.release(&key("k"), &held.lease_id, Some(&proof(&held)), false).await.unwrap();
     assert_eq!(released, Released::Released { version: Version(1) });
+}
+
+/// Found by the simulation of the whole stack: a client took that for "not granted", and was told at its next try, with the same id,
+/// that its lease was over.
+#[tokio::test(start_paused = true)]
+async fn a_lease_for_update_whose_state_cannot_be_read_is_not_called_refused() {
+    let (w, faulty) = world();
+    let engine = w.engine();
+    let warm = engine.acquire(ask("k", Wait::No)).await.unwrap();
+    engine.release(&key("k"), &warm.lease_id, Some(&proof(&warm)), false).await.unwrap();
+    // The grant is one write and no read.
+    faulty.silence(true);
+    let request = ask("k", Wait::No);
+    let id = request.lease_id.clone();
+    let refused = engine.acquire_for_update(request, OnDisconnect::Expire).await.err().unwrap();
+    assert_eq!(refused.kind(), ErrorKind::OutcomeUnknown, "{refused}");
+    faulty.silence(false);
+    let again = ask("k", Wait::No);
+    assert_eq!(
+        engine.acquire(AcquireRequest { lease_id: id, ..again }).await.unwrap_err().kind(),
+        ErrorKind::LeaseEnded
+    );
+    engine.acquire(ask("k", Wait::No)).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

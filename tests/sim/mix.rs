@@ -36,6 +36,8 @@ pub struct Mix {
     pub poll: Nanos,
     /// Processes serve others: a grant that waited is provisional, and time counts from before the write.
     pub serves: bool,
+    /// They are servers indeed, and what asks them is elsewhere: drawn for no other run.
+    pub remote: bool,
     /// ETags are hashes of the body, else numbers.
     pub hashed_etags: bool,
     pub answers: Answers,
@@ -110,6 +112,7 @@ impl Mix {
             notes_shared: r.chance(5_000),
             store_clock,
             serves: r.chance(5_000),
+            remote: false,
             hashed_etags: r.chance(2_000),
             answers: Answers::Any,
             poll: r.pick(&[20, 200, 1_000]) * MILLI,

@@ -26,6 +26,7 @@ mod records;
 mod rng;
 mod run;
 mod services;
+mod stack;
 mod suite;
 mod time;
 mod worker;
