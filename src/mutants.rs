@@ -7,6 +7,7 @@ macro_rules! mutants {
         $($(#[doc = $doc:literal])* $name:ident,)*
         ; $($(#[doc = $dir_doc:literal])* $dir_name:ident,)*
         ; $($(#[doc = $lsm_doc:literal])* $lsm_name:ident,)*
+        ; $($(#[doc = $served_doc:literal])* $served_name:ident,)*
     ) => {
         /// A rule that is broken, named by how.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +15,7 @@ macro_rules! mutants {
             $($(#[doc = $doc])* $name,)*
             $($(#[doc = $dir_doc])* $dir_name,)*
             $($(#[doc = $lsm_doc])* $lsm_name,)*
+            $($(#[doc = $served_doc])* $served_name,)*
         }
 
         impl Mutant {
@@ -23,6 +25,8 @@ macro_rules! mutants {
             pub const DIRECTORY: &[Self] = &[$(Self::$dir_name,)*];
             /// Those of the `lsm` store.
             pub const LSM: &[Self] = &[$(Self::$lsm_name,)*];
+            /// Those of servers, with the engine behind them, and of their clients.
+            pub const SERVER: &[Self] = &[$(Self::$served_name,)*];
         }
     };
 }
@@ -212,6 +216,19 @@ mutants! {
     BatchUnchecked,
     /// After a failed commit the store is used as before.
     FailedCommitForgotten,
+
+    ; // Below: in servers and their clients.
+
+    /// A server renews what its clients hold.
+    ServerRenews,
+    /// A waiter whose connection is gone is granted the key.
+    VanishedWaiterGranted,
+    /// A grant that its client never confirmed is kept.
+    UnconfirmedKept,
+    /// A release is answered before it is written.
+    ReleaseAnsweredFirst,
+    /// A client calls failed what a server may have done that gave no answer.
+    DoubtForgotten,
 }
 
 /// Whether this rule is broken now.

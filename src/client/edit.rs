@@ -6,7 +6,7 @@ use futures_util::stream::{self, StreamExt};
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::edit::{Edit, apply};
 use crate::limits::{EDIT_REPEATS, EDIT_TRIES};
-use crate::model::{StateEtag, Version};
+use crate::model::{Key, StateEtag, Version};
 use crate::service::{ChangeRequest, Changed, Expected, LeaseService};
 
 /// What is there.
@@ -47,7 +47,12 @@ pub async fn edit(
         };
         let mut attempt = request.clone();
         attempt.guards.version = Some(present.version);
-        match insisted(service, attempt, &new.into()).await {
+        let new = Bytes::from(new);
+        let send = || {
+            let body = new.clone();
+            service.update(attempt.clone(), Expected::default(), stream::once(async { Ok(body) }).boxed())
+        };
+        match insisted(&request.key, send).await {
             // What met a conflict was certainly not applied, so the next try is the same request still.
             Err(e) if e.kind() == ErrorKind::VersionConflict && !own_guards => {}
             answer => return answer,
@@ -109,23 +114,51 @@ fn guarded(request: &ChangeRequest, present: &Present) -> Result<()> {
         .with_details(details))
 }
 
-/// Sends the same request again while nobody can say what became of it: it is applied once.
-async fn insisted(service: &dyn LeaseService, request: ChangeRequest, new: &Bytes) -> Result<Changed> {
-    let mut tried = 0;
-    loop {
-        let body = new.clone();
-        let answer =
-            service.update(request.clone(), Expected::default(), stream::once(async { Ok(body) }).boxed()).await;
-        tried += 1;
-        match answer {
-            Err(e) if e.kind() == ErrorKind::OutcomeUnknown && tried < EDIT_REPEATS => {}
-            Err(e) if e.kind() == ErrorKind::OutcomeUnknown => {
-                return Err(Error::new(e.kind(), e.message()).with_hint(format!(
-                    "see what `lockd get {}` says before you repeat it: a sum would be added twice",
-                    request.key
-                )));
-            }
+/// Sends the same request again while nobody can say what became of it: it is applied once. A refusal speaks for its own try only,
+/// never for an earlier one that is in doubt.
+async fn insisted<F>(key: &Key, mut send: impl FnMut() -> F) -> Result<Changed>
+where
+    F: Future<Output = Result<Changed>>,
+{
+    let mut doubt = None;
+    for _ in 0..EDIT_REPEATS {
+        match send().await {
+            Err(e) if doubt.is_none() && e.kind() == ErrorKind::OutcomeUnknown => doubt = Some(e),
+            Err(_) if doubt.is_some() => {}
             answer => return answer,
         }
+    }
+    let message = doubt.map_or_else(String::new, |e| e.message().to_owned());
+    Err(Error::new(ErrorKind::OutcomeUnknown, message)
+        .with_hint(format!("see what `lockd get {key}` says before you repeat it: a sum would be added twice")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Namespace;
+
+    /// What is told of a change whose tries had these answers.
+    async fn told(answers: &[std::result::Result<(), ErrorKind>]) -> std::result::Result<Version, ErrorKind> {
+        let key = Key::new(Namespace::default(), "k").unwrap();
+        let mut answers = answers.iter().copied();
+        let send = || {
+            let answer = answers.next().expect("one try more than there are answers");
+            let changed = Changed { version: Version(2), etag: None, bytes: 1, changed: true };
+            std::future::ready(answer.map(|()| changed).map_err(|kind| Error::new(kind, "as told")))
+        };
+        insisted(&key, send).await.map(|changed| changed.version).map_err(|e| e.kind())
+    }
+
+    #[tokio::test]
+    async fn a_refusal_of_a_later_try_says_nothing_of_one_in_doubt() {
+        use ErrorKind::{LeaseExpired, OutcomeUnknown, Unavailable, VersionConflict};
+        for refusal in [Unavailable, VersionConflict, LeaseExpired] {
+            assert_eq!(told(&[Err(refusal)]).await, Err(refusal), "nothing was in doubt");
+            let tries = [Err(OutcomeUnknown), Err(refusal), Err(refusal)];
+            assert_eq!(told(&tries).await, Err(OutcomeUnknown), "the first try may have been applied");
+            assert_eq!(told(&[Err(OutcomeUnknown), Err(refusal), Ok(())]).await, Ok(Version(2)));
+        }
+        assert_eq!(told(&[Err(OutcomeUnknown); EDIT_REPEATS as usize]).await, Err(OutcomeUnknown));
     }
 }

@@ -10,7 +10,7 @@ use super::turn::Provisional;
 use crate::clock::BootTime;
 use crate::error::{Error, Result};
 use crate::lease::{Outcome, Refusal, Release, Request, Step, held, step};
-use crate::limits::{confirm_from_memory, confirm_within};
+use crate::limits::{TTL_MAX, confirm_from_memory, confirm_within};
 use crate::model::{LeaseId, Record};
 use crate::mutants::{Mutant, on};
 
@@ -66,7 +66,8 @@ impl KeyTask {
             if let Some(written) = answer.written.filter(|_| confirms) {
                 let within = confirm_within(lease.ttl.duration());
                 answer.confirm_within = Some(within);
-                let until = self.shared.clock.boot() + within;
+                let kept = if on(Mutant::UnconfirmedKept) { TTL_MAX } else { within };
+                let until = self.shared.clock.boot() + kept;
                 self.turn.provisional = Some(Provisional { lease_id: lease.id.clone(), beat, written, until });
             }
             self.turn.grants(&lease.id);
@@ -100,7 +101,7 @@ impl KeyTask {
 
     /// A grant that was not confirmed goes to the next one.
     pub(super) fn withdraw(&mut self, lease_id: &LeaseId) {
-        if let Some(unconfirmed) = self.turn.settle(lease_id) {
+        if let Some(unconfirmed) = self.turn.settle(lease_id).filter(|_| !on(Mutant::UnconfirmedKept)) {
             self.returns.push_back((unconfirmed.lease_id, unconfirmed.beat));
         }
     }

@@ -86,7 +86,7 @@ struct Shared {
     tickets: AtomicU64,
     /// Collection that goes on after answers.
     background: Mutex<JoinSet<()>>,
-    /// Keys that may have blobs without a name, where lists are paid for.
+    /// Keys that may have blobs without a name.
     littered: Mutex<HashSet<KeyHash>>,
 }
 

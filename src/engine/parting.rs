@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 
 use super::Engine;
 use crate::clock::Clock;
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::lease::{Expire, Parting, Request, end_of, parting};
 use crate::limits::{BACKOFF_MAX, RELEASE_TRY, TTL_MAX};
 use crate::model::{Key, LeaseId, Record};
@@ -34,7 +34,7 @@ impl Engine {
                 // Nobody has begun to work.
                 let _runs_out_by_itself = self.release(&key, &proof.lease_id, Some(&proof), true).await;
                 following.settle();
-                Err(error)
+                Err(in_vain(&key, error))
             }
         }
     }
@@ -113,5 +113,19 @@ impl Engine {
         }
         self.collect_soon(&answer.record);
         Ok(())
+    }
+}
+
+/// What kept the state from being read says of most calls that nothing was done: but this lease was granted, and its id is used up.
+fn in_vain(key: &Key, error: Error) -> Error {
+    use ErrorKind as K;
+    match error.kind() {
+        K::Unavailable | K::Throttled | K::StoreFull | K::NotPermitted | K::Draining => {
+            let why = error.message();
+            let message =
+                format!("{key} was granted and given back at once, because its state could not be read: {why}");
+            Error::new(K::OutcomeUnknown, message).with_hint("acquire again with a new lease id")
+        }
+        _ => error,
     }
 }

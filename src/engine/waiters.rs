@@ -127,8 +127,10 @@ impl Engine {
     /// A grant whose put is under way is answered; whoever only waits is turned away, as is who comes to wait after this.
     pub(super) async fn turn_all_away(&self) {
         self.shared.drains.store(true, Ordering::SeqCst);
-        let doors: Vec<Door> = lock(&self.shared.keys).values().cloned().collect();
-        let told = doors.iter().map(|door| door.urgent.send(Urgent::TurnAway));
+        let mut doors: Vec<_> = lock(&self.shared.keys).iter().map(|(key, door)| (key.clone(), door.clone())).collect();
+        // In one order each time, for simulations.
+        doors.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let told = doors.iter().map(|(_, door)| door.urgent.send(Urgent::TurnAway));
         let _tasks_that_ended_have_no_waiters = futures_util::future::join_all(told).await;
     }
 

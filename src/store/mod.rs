@@ -126,11 +126,6 @@ pub trait BlobStore: Send + Sync + fmt::Debug {
 
     /// The blobs of a key.
     async fn list(&self, key: KeyHash) -> Result<Vec<BlobId>>;
-
-    /// Whether each list is a request that somebody pays for and waits for.
-    fn lists_are_paid_for(&self) -> bool {
-        false
-    }
 }
 
 /// A pair of the two, and what is known of it.

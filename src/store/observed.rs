@@ -101,8 +101,4 @@ impl BlobStore for Observed<dyn BlobStore> {
     async fn list(&self, key: KeyHash) -> Result<Vec<BlobId>> {
         self.eyes.on("blob_list", self.inner.list(key), Result::is_ok).await
     }
-
-    fn lists_are_paid_for(&self) -> bool {
-        self.inner.lists_are_paid_for()
-    }
 }

@@ -26,7 +26,7 @@ use crate::support::{full, left_out};
 const KEYS: [&str; 2] = ["one", "two"];
 /// On this file system, and with changes that move into files all the time.
 #[cfg(feature = "lsm")]
-const SMALL: Settings = Settings { memtable_bytes: 8 * 1024, anywhere: true };
+pub const SMALL: Settings = Settings { memtable_bytes: 8 * 1024, anywhere: true };
 /// Losses of power that one disk goes through before a new one is taken.
 const LIVES: u64 = 8;
 

@@ -33,14 +33,20 @@ impl Crew {
         let journal_dir = tempfile::tempdir().unwrap();
         let task = Task::Cycles { keys, cycles: None, abandon: true, at_once };
         let journal = journal_dir.path().join("journal");
-        let orders = Orders { task, kind, store: store.to_owned(), journal, name: String::new(), seed, ttl_ms };
+        let (store, servers) = (store.to_owned(), Vec::new());
+        let orders = Orders { task, kind, store, servers, journal, name: String::new(), seed, ttl_ms };
         Self { orders, _journal_dir: journal_dir, keys, rng: Rng::new(seed), started: 0 }
     }
 
     pub fn start(&mut self) -> Running {
+        self.start_over(&[])
+    }
+
+    /// A worker that asks these servers of the store, and not the store itself.
+    pub fn start_over(&mut self, servers: &[String]) -> Running {
         self.started += 1;
-        let orders = Orders { name: format!("w{}", self.started), seed: self.rng.next(), ..self.orders.clone() };
-        orders.spawn(&[])
+        let (name, seed, servers) = (format!("w{}", self.started), self.rng.next(), servers.to_vec());
+        Orders { name, seed, servers, ..self.orders.clone() }.spawn(&[])
     }
 
     pub fn rng(&mut self) -> &mut Rng {

@@ -63,6 +63,7 @@ impl Phase {
             task,
             kind: Kind::Disk,
             store: host.mount.join(self.name),
+            servers: Vec::new(),
             journal: self.journal.clone(),
             name: format!("{}-{}", host.name, self.started),
             seed: self.rng.next(),

@@ -5,11 +5,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lockd::clock::{Clock, SystemClock};
+use lockd::engine::Engine;
+#[cfg(feature = "lsm")]
+use lockd::engine::Options;
 use lockd::error::{ErrorKind, Result};
 use lockd::service::LeaseService;
+#[cfg(feature = "lsm")]
+use lockd::store::{lsm, open::OpenOptions};
 use rustix::io::Errno;
 
 use super::clock::JumpClock;
+#[cfg(feature = "lsm")]
+use super::crash_points::SMALL;
 use super::cycle::Worker;
 use super::fast_clock::FastClock;
 use super::journal::{Fact, Journal, check};
@@ -17,7 +25,7 @@ use super::lossy_fs::faults::{Fault, How, Op};
 use super::lossy_fs::{Caching, Disk, LossyFs, unavailable};
 use super::rng::Rng;
 use super::seed;
-use super::worker::{block_on, engine};
+use super::worker::{Kind, block_on, engine_of};
 use crate::support::world::proof;
 use crate::support::{full, left_out};
 
@@ -48,10 +56,24 @@ enum Told {
     Unknown,
 }
 
-async fn work(mount: &LossyFs, journal: &Journal, pad: usize) -> (Told, Result<()>) {
+/// A process of its own on the store of a mount.
+async fn engine(kind: Kind, mount: &LossyFs, clock: Arc<dyn Clock>) -> Result<Engine> {
+    match kind {
+        Kind::Disk => engine_of(kind, &mount.store_path(), clock).await,
+        #[cfg(feature = "lsm")]
+        Kind::Lsm => {
+            let options = OpenOptions { clock: clock.clone(), ..OpenOptions::system() };
+            let (path, entropy) = (mount.store_path(), options.entropy.clone());
+            let opened = lsm::root::open(path.clone(), kind.url(&path), options, SMALL).await?;
+            Ok(Engine::new(opened.store, clock, entropy, Options::default()))
+        }
+    }
+}
+
+async fn work(kind: Kind, mount: &LossyFs, journal: &Journal, pad: usize) -> (Told, Result<()>) {
     let mut told = Told::Nothing;
     let done = async {
-        let engine = engine(&mount.store_path(), Arc::new(FastClock::new())).await?;
+        let engine = engine(kind, mount, Arc::new(FastClock::new())).await?;
         let worker = Worker { engine: &engine, journal, name: "a", ttl: LONG };
         let grant = worker.acquire(KEY).await?;
         let updated = worker.count_up_padded(KEY, &proof(&grant), pad).await;
@@ -70,16 +92,16 @@ async fn work(mount: &LossyFs, journal: &Journal, pad: usize) -> (Told, Result<(
 }
 
 /// One fault, from a store that has been used before or not. What the fault struck, and whether it was felt.
-fn one(fault: Fault, pad: usize, used: bool, seed: u64) -> std::result::Result<(bool, bool), String> {
+fn one(kind: Kind, fault: Fault, pad: usize, used: bool, seed: u64) -> std::result::Result<(bool, bool), String> {
     let disk = Disk::new();
     let mount = disk.mount(Caching::default()).map_err(|e| e.to_string())?;
     let journal = Journal::in_memory();
     if used {
-        let (_, done) = block_on(work(&mount, &journal, pad));
+        let (_, done) = block_on(work(kind, &mount, &journal, pad));
         done.map_err(|e| format!("before the fault: {e}"))?;
     }
     disk.fail(fault);
-    let (told, done) = block_on(work(&mount, &journal, pad));
+    let (told, done) = block_on(work(kind, &mount, &journal, pad));
     let struck = disk.heal() > 0;
     if !struck {
         done.as_ref().map_err(|e| format!("without a fault: {e}"))?;
@@ -90,17 +112,24 @@ fn one(fault: Fault, pad: usize, used: bool, seed: u64) -> std::result::Result<(
             disk.cut_power();
             disk.power_up(&mut rng);
         }
-        afterwards(&mount, &journal, told, &mut rng).map_err(|why| format!("{told:?}, power cut: {cut}: {why}"))?;
+        afterwards(kind, &mount, &journal, told, &mut rng)
+            .map_err(|why| format!("{told:?}, power cut: {cut}: {why}"))?;
     }
     Ok((struck, done.is_err()))
 }
 
 /// Another process: every answer stands, and it goes on without help.
-fn afterwards(mount: &LossyFs, journal: &Journal, told: Told, rng: &mut Rng) -> std::result::Result<(), String> {
+fn afterwards(
+    kind: Kind,
+    mount: &LossyFs,
+    journal: &Journal,
+    told: Told,
+    rng: &mut Rng,
+) -> std::result::Result<(), String> {
     let clock = JumpClock::default();
     block_on(async {
         let text = |e: lockd::error::Error| format!("the next process: {e}");
-        let engine = engine(&mount.store_path(), Arc::new(clock.clone())).await.map_err(text)?;
+        let engine = engine(kind, mount, Arc::new(clock.clone())).await.map_err(text)?;
         let worker = Worker { engine: &engine, journal, name: "next", ttl: LONG };
         let facts = journal.facts();
         let finals = worker.finals([KEY]).await.map_err(text)?;
@@ -118,25 +147,38 @@ fn afterwards(mount: &LossyFs, journal: &Journal, told: Told, rng: &mut Rng) -> 
 
 #[test]
 fn the_nth_operation_of_each_kind_fails() {
+    let every = if full("each failing operation instead of every fifth") { 1 } else { 5 };
+    each_operation_fails(Kind::Disk, &OPS, every);
+}
+
+#[cfg(feature = "lsm")]
+#[test]
+fn the_nth_operation_of_each_kind_fails_under_an_lsm_store() {
+    let every = if full("every eighth failing operation under an lsm store instead of every 40th") { 8 } else { 40 };
+    // It makes no links.
+    let ops: Vec<Op> = OPS.into_iter().filter(|op| *op != Op::Link).collect();
+    each_operation_fails(Kind::Lsm, &ops, every);
+}
+
+fn each_operation_fails(kind: Kind, ops: &[Op], every: u64) {
     if let Some(why) = unavailable() {
         return left_out("failing operations", &why);
     }
-    let every = full("each failing operation instead of every fifth");
-    let seed = seed();
+    let (seed, began) = (seed(), SystemClock.boot());
     let mut figures = BTreeMap::new();
     let mut count = seed;
-    for op in OPS {
+    for op in ops.iter().copied() {
         for how in ways(op) {
             for (pad, used) in [(100, false), (100, true), (40_000, true)] {
                 for nth in 1.. {
-                    // In the short form the first one, so that each kind is struck, and then some.
+                    // Of others than the first one, so that each kind is struck, and then some.
                     count += 1;
-                    if !every && nth > 1 && !count.is_multiple_of(5) && nth < 40 {
+                    if nth > 1 && !count.is_multiple_of(every) {
                         continue;
                     }
                     let fault = Fault { op, nth, times: 1, how };
-                    let (struck, felt) = one(fault, pad, used, count).unwrap_or_else(|why| {
-                        panic!("LOCKD_TEST_SEED={seed}: {fault:?}, pad {pad}, used {used}: {why}")
+                    let (struck, felt) = one(kind, fault, pad, used, count).unwrap_or_else(|why| {
+                        panic!("LOCKD_TEST_SEED={seed}: {kind:?}: {fault:?}, pad {pad}, used {used}: {why}")
                     });
                     if !struck {
                         break;
@@ -148,8 +190,9 @@ fn the_nth_operation_of_each_kind_fails() {
             }
         }
     }
-    println!("operations struck, and how often the caller felt it: {figures:?}, seed {seed}");
-    assert!(figures.len() == OPS.len(), "some kind of operation was never struck: {figures:?}");
+    let took = SystemClock.boot().since(began).as_secs();
+    println!("{kind:?}: operations struck, and how often the caller felt it: {figures:?}, seed {seed}, {took} s");
+    assert!(figures.len() == ops.len(), "some kind of operation was never struck: {figures:?}");
 }
 
 /// Two clients of one file server, each answering from a cache that may be old: nothing is lost and no token is granted twice.
@@ -168,11 +211,10 @@ fn old_caches_of_two_clients_lose_nothing() {
     block_on(async {
         let clock: Arc<dyn lockd::clock::Clock> = Arc::new(JumpClock::default());
         let mut rngs = [Rng::new(seed), Rng::new(!seed)];
-        let paths = [mounts[0].store_path(), mounts[1].store_path()];
         // The second opens what the first has made.
         let engines = [
-            engine(&paths[0], Arc::clone(&clock)).await.unwrap(),
-            engine(&paths[1], Arc::clone(&clock)).await.unwrap(),
+            engine(Kind::Disk, &mounts[0], Arc::clone(&clock)).await.unwrap(),
+            engine(Kind::Disk, &mounts[1], Arc::clone(&clock)).await.unwrap(),
         ];
         let workers = [0, 1].map(|n| Worker { engine: &engines[n], journal: &journal, name: ["a", "b"][n], ttl: LONG });
         for _ in 0..60 {

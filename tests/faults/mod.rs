@@ -1,4 +1,4 @@
-//! What must survive: kill -9, loss of power, failing and full disks, real NFS, a network that misbehaves.
+//! What must survive: kill -9, loss of power, failing and full disks, real NFS, a network that misbehaves, another version beside.
 //!
 //! Random choices come from `LOCKD_TEST_SEED` where it is set; each test prints the seed that it used.
 
@@ -14,11 +14,16 @@ mod guest;
 mod injected;
 mod journal;
 mod kill;
+mod lock_set;
 pub mod lossy_fs;
 #[cfg(feature = "lsm")]
 mod lsm;
+mod mixed;
 mod network;
+mod process;
+mod replicas;
 pub mod rng;
+mod skewed_clock;
 mod syscalls;
 mod wall_clock;
 mod worker;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
+use lockd::clock::{Clock, SystemClock};
 use lockd::entropy::KernelEntropy;
 use lockd::model::{BlobId, FencingToken};
 use lockd::service::{Description, LeaseService};
@@ -21,8 +22,8 @@ use super::clock::JumpClock;
 use super::cycle::{Count, Worker};
 use super::journal::{Fact, Journal, check};
 use super::rng::Rng;
-use super::seed;
-use super::worker::{Kind, block_on, engine_of};
+use super::worker::{Kind, Orders, Task, block_on, engine_of};
+use super::{pause, seed};
 use crate::support::world::{key, proof};
 use crate::support::{full, left_out};
 
@@ -44,18 +45,16 @@ enum Flow {
     Release,
     /// A release of a key for which a killed process left blobs.
     Collect,
-    /// An update in an `lsm` store.
-    #[cfg(feature = "lsm")]
-    LsmUpdate,
+    /// An update of a store that it makes.
+    FirstUpdate,
+    /// An update of a store whose last process was killed.
+    UpdateAfterKill,
 }
 
 impl Flow {
-    const fn kind(self) -> Kind {
-        match self {
-            #[cfg(feature = "lsm")]
-            Self::LsmUpdate => Kind::Lsm,
-            _ => Kind::Disk,
-        }
+    /// Whether it makes the store.
+    const fn is_first(self) -> bool {
+        matches!(self, Self::FirstAcquire | Self::FirstUpdate)
     }
 }
 
@@ -68,6 +67,7 @@ struct Seen {
 
 /// A store that every run begins with, and the lease in it.
 struct Template {
+    kind: Kind,
     dir: TempDir,
     lease: Option<(String, u64)>,
     before: Seen,
@@ -88,15 +88,15 @@ fn copy(from: &Path, to: &Path) {
 }
 
 impl Template {
-    fn new(flow: Flow) -> Self {
+    fn new(kind: Kind, flow: Flow) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = dir.path().join("store");
         let journal = Journal::in_memory();
         let (lease, before) = block_on(async {
-            let engine = engine_of(flow.kind(), &store, Arc::new(lockd::clock::SystemClock)).await.unwrap();
+            let engine = engine_of(kind, &store, Arc::new(SystemClock)).await.unwrap();
             let worker = Worker { engine: &engine, journal: &journal, name: "before", ttl: Duration::from_secs(600) };
             let mut lease = None;
-            if flow != Flow::FirstAcquire {
+            if !flow.is_first() {
                 let grant = worker.acquire(KEY).await.unwrap();
                 worker.count_up_padded(KEY, &proof(&grant), 100).await.unwrap();
                 if matches!(flow, Flow::Keepalive | Flow::Release | Flow::Collect) {
@@ -112,17 +112,20 @@ impl Template {
             (lease, look(&worker).await.unwrap())
         });
         // Opened again, it cuts the journal that was made with room to spare, which every copy would have, too.
-        if flow.kind() != Kind::Disk {
-            drop(block_on(engine_of(flow.kind(), &store, Arc::new(lockd::clock::SystemClock))).unwrap());
+        if kind != Kind::Disk {
+            drop(block_on(engine_of(kind, &store, Arc::new(SystemClock))).unwrap());
         }
-        if flow == Flow::FirstAcquire {
+        if flow == Flow::UpdateAfterKill {
+            work_and_be_killed(kind, &store, dir.path());
+        }
+        if flow.is_first() {
             std::fs::remove_dir_all(&store).unwrap();
         }
         let pad = if flow == Flow::LargeUpdate { 10 << 20 } else { 1_000 };
         let count = Count { n: before.n + 1, by: "lockd".into(), pad: "x".repeat(pad) };
         let body = dir.path().join("body.json");
         std::fs::write(&body, serde_json::to_vec(&count).unwrap()).unwrap();
-        Self { dir, lease, before, body }
+        Self { kind, dir, lease, before, body }
     }
 
     /// A fresh copy of the store.
@@ -141,13 +144,13 @@ impl Template {
         command.args(["-f", "-qq"]).args(strace).arg("--").arg(env!("CARGO_BIN_EXE_lockd"));
         match flow {
             Flow::Acquire | Flow::FirstAcquire => command.args(["acquire", "-n", "-o", "json", KEY]),
-            #[cfg(feature = "lsm")]
-            Flow::LsmUpdate => command.args(["update", "-n", KEY]).arg(&self.body),
-            Flow::Update | Flow::LargeUpdate => command.args(["update", "-n", KEY]).arg(&self.body),
+            Flow::Update | Flow::LargeUpdate | Flow::FirstUpdate | Flow::UpdateAfterKill => {
+                command.args(["update", "-n", KEY]).arg(&self.body)
+            }
             Flow::Keepalive => command.args(["keepalive", KEY]),
             Flow::Release | Flow::Collect => command.args(["release", KEY]),
         };
-        command.env_clear().env("HOME", home).env("XDG_RUNTIME_DIR", home).env("LOCKD_STORE", flow.kind().url(store));
+        command.env_clear().env("HOME", home).env("XDG_RUNTIME_DIR", home).env("LOCKD_STORE", self.kind.url(store));
         command.env("RUST_BACKTRACE", "0");
         if let Some((id, token)) = &self.lease {
             command.env("LOCKD_KEY", KEY).env("LOCKD_LEASE_ID", id).env("LOCKD_FENCING_TOKEN", token.to_string());
@@ -201,7 +204,7 @@ async fn leave_blobs(store: &Path) {
 /// The blobs of those attempts that are there after the end of another lease.
 async fn left_after_another_lease(store: &Path) -> lockd::error::Result<Vec<BlobId>> {
     // Its clock does not jump: it waits for what is collected behind the answer.
-    let engine = engine_of(Kind::Disk, store, Arc::new(lockd::clock::SystemClock)).await?;
+    let engine = engine_of(Kind::Disk, store, Arc::new(SystemClock)).await?;
     let journal = Journal::in_memory();
     let worker = Worker { engine: &engine, journal: &journal, name: "last", ttl: Duration::from_secs(600) };
     let grant = worker.acquire(KEY).await?;
@@ -209,6 +212,20 @@ async fn left_after_another_lease(store: &Path) -> lockd::error::Result<Vec<Blob
     engine.close().await;
     let there = pair(store).await.blobs.list(key(KEY).hash()).await?;
     Ok(there.into_iter().filter(|blob| blob.token() == FencingToken(0)).collect())
+}
+
+/// A process works on other keys and is killed at that: it closed nothing.
+fn work_and_be_killed(kind: Kind, store: &Path, home: &Path) {
+    let task = Task::Cycles { keys: 3, cycles: None, abandon: false, at_once: 1 };
+    let (journal, name) = (home.join("journal"), "killed".to_owned());
+    let (store, servers) = (store.to_owned(), Vec::new());
+    let orders = Orders { task, kind, store, servers, journal, name, seed: 1, ttl_ms: 3_000 };
+    let (running, give_up) = (orders.spawn(&[]), SystemClock.boot() + Duration::from_secs(60));
+    while Journal::read(&orders.journal).len() < 20 {
+        assert!(SystemClock.boot() < give_up, "it does nothing");
+        pause(Duration::from_millis(2));
+    }
+    running.kill();
 }
 
 async fn look(worker: &Worker<'_>) -> lockd::error::Result<Seen> {
@@ -222,9 +239,7 @@ fn honest(flow: Flow, status: ExitStatus, said: &str, before: &Seen, now: &Seen)
     let Some(code) = status.code() else { return Ok(()) };
     let applied = match flow {
         Flow::Acquire | Flow::FirstAcquire => now.described.held.is_some(),
-        Flow::Update | Flow::LargeUpdate => now.n > before.n,
-        #[cfg(feature = "lsm")]
-        Flow::LsmUpdate => now.n > before.n,
+        Flow::Update | Flow::LargeUpdate | Flow::FirstUpdate | Flow::UpdateAfterKill => now.n > before.n,
         Flow::Keepalive => now.described.held.is_some(),
         Flow::Release | Flow::Collect => now.described.held.is_none(),
     };
@@ -251,7 +266,7 @@ fn one(template: &Template, flow: Flow, inject: &str, rng: &mut Rng) -> Result<E
     let clock = JumpClock::default();
     block_on(async {
         let text = |e: lockd::error::Error| format!("the next process: {e}");
-        let engine = engine_of(flow.kind(), &store, Arc::new(clock.clone())).await.map_err(text)?;
+        let engine = engine_of(template.kind, &store, Arc::new(clock.clone())).await.map_err(text)?;
         let journal = Journal::in_memory();
         let worker = Worker { engine: &engine, journal: &journal, name: "next", ttl: Duration::from_secs(600) };
         let now = look(&worker).await.map_err(text)?;
@@ -281,10 +296,10 @@ fn injections(call: &str, n: u32) -> Vec<String> {
     all
 }
 
-fn enumerate(flow: Flow, every: u64) {
-    let seed = seed();
+fn enumerate(kind: Kind, flow: Flow, every: u64) {
+    let (seed, began) = (seed(), SystemClock.boot());
     let mut rng = Rng::new(seed);
-    let template = Template::new(flow);
+    let template = Template::new(kind, flow);
     let mut exits: BTreeMap<String, u32> = BTreeMap::new();
     let mut wrong = Vec::new();
     let mut possible = 0;
@@ -304,7 +319,8 @@ fn enumerate(flow: Flow, every: u64) {
             }
         }
     }
-    println!("{flow:?}: of {possible} faults those struck, by exit code: {exits:?}");
+    let took = SystemClock.boot().since(began).as_secs();
+    println!("{kind:?}, {flow:?}: of {possible} faults those struck, by exit code: {exits:?}, {took} s");
     assert!(wrong.is_empty(), "LOCKD_TEST_SEED={seed}: {} of them: {wrong:#?}", wrong.len());
     assert!(possible > 100, "only {possible} faults are possible: the trace is not read right");
 }
@@ -324,8 +340,8 @@ fn acquire_and_update_are_honest_when_any_system_call_fails_or_is_the_last() {
         return left_out("system calls of acquire and update", why);
     }
     let every = if full("every system call of acquire and update instead of every ninth") { 1 } else { 9 };
-    enumerate(Flow::Acquire, every);
-    enumerate(Flow::Update, every);
+    enumerate(Kind::Disk, Flow::Acquire, every);
+    enumerate(Kind::Disk, Flow::Update, every);
 }
 
 #[cfg(feature = "lsm")]
@@ -334,8 +350,30 @@ fn an_update_of_an_lsm_store_is_honest_when_any_system_call_fails_or_is_the_last
     if let Some(why) = unavailable() {
         return left_out("system calls of an update in an lsm store", why);
     }
-    let every = if full("every third system call of an update in an lsm store instead of every ninth") { 3 } else { 9 };
-    enumerate(Flow::LsmUpdate, every);
+    let every = every("every fifth system call of an update in an lsm store instead of every 19th", 5, 19);
+    enumerate(Kind::Lsm, Flow::Update, every);
+}
+
+#[cfg(feature = "lsm")]
+#[test]
+fn the_other_commands_of_an_lsm_store_are_honest_when_a_system_call_fails_or_is_the_last() {
+    if let Some(why) = unavailable() {
+        return left_out("system calls of the other commands in an lsm store", why);
+    }
+    let every = every("every 24th system call of the other commands in an lsm store instead of every 80th", 24, 80);
+    for flow in [Flow::FirstUpdate, Flow::UpdateAfterKill, Flow::LargeUpdate, Flow::Keepalive, Flow::Release] {
+        enumerate(Kind::Lsm, flow, every);
+    }
+}
+
+/// One fault of so many, in the long and the short form; all with `LOCKD_TEST_SYSCALLS=all`.
+fn every(what: &str, long: u64, short: u64) -> u64 {
+    let all = std::env::var_os("LOCKD_TEST_SYSCALLS").is_some_and(|value| value == "all");
+    match (all, full(what)) {
+        (true, _) => 1,
+        (false, true) => long,
+        (false, false) => short,
+    }
 }
 
 #[test]
@@ -343,13 +381,8 @@ fn the_other_commands_are_honest_when_a_system_call_fails_or_is_the_last() {
     if let Some(why) = unavailable() {
         return left_out("system calls of the other commands", why);
     }
-    let all = std::env::var_os("LOCKD_TEST_SYSCALLS").is_some_and(|value| value == "all");
-    let every = match (all, full("every seventh system call of the other commands instead of every fortieth")) {
-        (true, _) => 1,
-        (false, true) => 7,
-        (false, false) => 40,
-    };
+    let every = every("every seventh system call of the other commands instead of every fortieth", 7, 40);
     for flow in [Flow::FirstAcquire, Flow::LargeUpdate, Flow::Keepalive, Flow::Release, Flow::Collect] {
-        enumerate(flow, every);
+        enumerate(Kind::Disk, flow, every);
     }
 }

@@ -9,6 +9,7 @@ use lockd::clock::{Clock, SystemClock};
 use lockd::engine::{Engine, Options};
 use lockd::entropy::KernelEntropy;
 use lockd::error::{ErrorKind, Result};
+use lockd::http::client::{Address, HttpClient, Nonblocking};
 use lockd::service::LeaseService;
 use lockd::store::conformance::{self, Outcome};
 use lockd::store::open::{self, OpenOptions};
@@ -30,6 +31,8 @@ pub struct Orders {
     /// The store's directory.
     pub store: PathBuf,
     pub kind: Kind,
+    /// Addresses of servers of that store, which it asks then; none when it opens the store itself.
+    pub servers: Vec<String>,
     /// Where answers are noted.
     pub journal: PathBuf,
     pub name: String,
@@ -75,24 +78,30 @@ pub enum Task {
 impl Orders {
     /// The command that carries them out, behind a prefix such as `nsenter`.
     pub fn command(&self, prefix: &[String]) -> Command {
-        let me = std::env::current_exe().unwrap();
-        let mut command = match prefix.split_first() {
-            Some((first, rest)) => {
-                let mut command = Command::new(first);
-                command.args(rest).arg(me);
-                command
-            }
-            None => Command::new(me),
-        };
-        command.args(["faults::worker::carries_out_its_orders", "--exact", "--nocapture", "--test-threads=1"]);
-        command.env(ENV, serde_json::to_string(self).unwrap());
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut command = again(prefix, "faults::worker::carries_out_its_orders", ENV, self);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 
     pub fn spawn(&self, prefix: &[String]) -> Running {
         Running { child: Some(self.command(prefix).spawn().unwrap()), name: self.name.clone() }
     }
+}
+
+/// This test binary again, behind a prefix, as a process that carries out the orders which it finds under a name in its environment.
+pub fn again(prefix: &[String], test: &str, name: &str, orders: &impl Serialize) -> Command {
+    let me = std::env::current_exe().unwrap();
+    let mut command = match prefix.split_first() {
+        Some((first, rest)) => {
+            let mut command = Command::new(first);
+            command.args(rest).arg(me);
+            command
+        }
+        None => Command::new(me),
+    };
+    command.args([test, "--exact", "--nocapture", "--test-threads=1"]);
+    command.env(name, serde_json::to_string(orders).unwrap()).stdin(Stdio::null());
+    command
 }
 
 /// A worker at work. Killed when dropped.
@@ -175,37 +184,46 @@ fn carries_out_its_orders() {
 }
 
 async fn carry_out(orders: &Orders) {
-    let engine = engine_of(orders.kind, &orders.store, Arc::new(SystemClock)).await.unwrap();
-    carry_out_on(&engine, orders).await;
-    engine.close().await;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    if orders.servers.is_empty() {
+        let engine = engine_of(orders.kind, &orders.store, clock).await.unwrap();
+        match orders.task {
+            Task::Conformance => conform(&engine).await,
+            _ => each(orders, |orders| carry_out_on(engine.clone(), orders)).await,
+        }
+        engine.close().await;
+    } else {
+        let at: Vec<Address> = orders.servers.iter().map(|at| Address::parse(at).unwrap()).collect();
+        let client = || HttpClient::new(at.clone(), Box::new(Nonblocking::new(clock.clone())), clock.clone());
+        each(orders, |orders| carry_out_on(client(), orders)).await;
+    }
 }
 
-async fn carry_out_on(engine: &Engine, orders: &Orders) {
+/// Several at once, each with choices of its own, where the orders say so.
+async fn each<F: Future<Output = ()>>(orders: &Orders, work: impl Fn(Orders) -> F) {
+    let at_once = if let Task::Cycles { at_once, .. } = orders.task { at_once } else { 1 };
+    let all = (0..at_once).map(|n| {
+        let name = if at_once == 1 { orders.name.clone() } else { format!("{}.{n}", orders.name) };
+        work(Orders { name, seed: orders.seed.wrapping_add(n), ..orders.clone() })
+    });
+    futures_util::future::join_all(all).await;
+}
+
+async fn carry_out_on(service: impl LeaseService, orders: Orders) {
     let journal = Journal::append_to(&orders.journal).unwrap();
     let ttl = Duration::from_millis(orders.ttl_ms);
     let log = FileLog::append_to(&history_of(&orders.journal), &orders.name).unwrap();
-    let recorded = Recorded::new(engine.clone(), Arc::new(log));
+    let recorded = Recorded::new(service, Arc::new(log));
     let worker = Worker { engine: &recorded, journal: &journal, name: &orders.name, ttl };
     let mut rng = Rng::new(orders.seed);
     match &orders.task {
-        Task::Cycles { keys, cycles, abandon, at_once: 1 } => {
-            cycle(&worker, *keys, *cycles, *abandon, false, &mut rng).await;
+        Task::Cycles { keys, cycles, abandon, .. } => {
+            // All servers may be away for a moment.
+            let outage = !orders.servers.is_empty();
+            cycle(&worker, *keys, *cycles, *abandon, outage, &mut rng).await;
         }
         Task::ThroughOutage { keys } => cycle(&worker, *keys, None, false, true, &mut rng).await,
-        Task::Cycles { keys, cycles, abandon, at_once } => {
-            let others = (0..*at_once).map(|n| {
-                let orders = Orders {
-                    name: format!("{}.{n}", orders.name),
-                    seed: orders.seed.wrapping_add(n),
-                    task: Task::Cycles { keys: *keys, cycles: *cycles, abandon: *abandon, at_once: 1 },
-                    ..orders.clone()
-                };
-                let engine = engine.clone();
-                async move { Box::pin(carry_out_on(&engine, &orders)).await }
-            });
-            futures_util::future::join_all(others).await;
-        }
-        Task::Conformance => conform(engine).await,
+        Task::Conformance => {}
         Task::HoldAndWrite { held, go } => hold_and_write(&worker, held, go, &mut rng).await,
         Task::TakeOver => take_over(&worker, &mut rng).await,
     }
@@ -213,7 +231,7 @@ async fn carry_out_on(engine: &Engine, orders: &Orders) {
 
 async fn cycle(worker: &Worker<'_>, keys: usize, cycles: Option<u64>, abandon: bool, outage: bool, rng: &mut Rng) {
     let clock: &dyn Clock = &SystemClock;
-    let (mut done, mut busy, mut lost, mut doubted) = (0, 0, 0, 0);
+    let (mut done, mut busy, mut lost, mut doubted, mut refused) = (0, 0, 0, 0, 0);
     while cycles.is_none_or(|cycles| done < cycles) {
         let on = format!("k{}", rng.below(keys));
         match worker.cycle_with(&on, rng, abandon).await {
@@ -226,11 +244,14 @@ async fn cycle(worker: &Worker<'_>, keys: usize, cycles: Option<u64>, abandon: b
             Err(e) if is_lost(e.kind()) => lost += 1,
             // Honest, and checked like any other question without an answer.
             Err(e) if e.kind() == ErrorKind::OutcomeUnknown => doubted += 1,
-            Err(e) if outage && e.kind() == ErrorKind::Unavailable => println!("not applied: {e}"),
+            Err(e) if outage && e.kind() == ErrorKind::Unavailable => {
+                refused += 1;
+                clock.sleep(Duration::from_millis(2)).await;
+            }
             Err(e) => panic!("{on}: {e} ({:?})", e.kind()),
         }
     }
-    println!("{} cycles, {busy} times busy, {lost} leases lost, {doubted} in doubt", done);
+    println!("{done} cycles, {busy} times busy, {lost} leases lost, {doubted} in doubt, {refused} not applied");
 }
 
 fn is_lost(kind: ErrorKind) -> bool {

@@ -66,6 +66,10 @@ pub enum Op {
         txn: bool,
         rollback: bool,
     },
+    /// No call: a server records that a lease for update, whose connection had gone, has run out.
+    Expire {
+        lease: String,
+    },
     /// What is committed; with a proof, what its holder sees.
     Get {
         proof: Option<(String, u64)>,
@@ -127,6 +131,9 @@ pub struct Wrote {
     pub committed: u64,
     pub last: u64,
     pub request: Option<String>,
+    /// A lease that it ended because nobody had renewed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expired: Option<String>,
 }
 
 /// One call with its answer. Times are positions in the history, so that no two are the same.
@@ -185,7 +192,7 @@ pub fn by_key(events: &[Event]) -> BTreeMap<(Option<u64>, &str), OfKey> {
                         }
                         _ => {}
                     }
-                    let hidden = hidden(call, position, &of.writes);
+                    let hidden = hidden(call, position);
                     of.calls.extend(hidden);
                 }
             }
@@ -195,6 +202,14 @@ pub fn by_key(events: &[Event]) -> BTreeMap<(Option<u64>, &str), OfKey> {
     // What was renewed is confirmed: its server keeps it.
     for (lease, call) in given_back.into_iter().filter(|(lease, _)| !renewed.contains(lease)) {
         keys.entry((lease.0, lease.1)).or_default().calls.push(call);
+    }
+    for of in keys.values_mut() {
+        let copies: Vec<Call> = of.calls.iter().filter_map(|call| copy(call, &of.writes)).flatten().collect();
+        of.calls.extend(copies);
+        of.calls.extend(of.writes.iter().filter_map(|(at, wrote)| {
+            let op = Op::Expire { lease: wrote.expired.clone()? };
+            Some(Call { op, answer: None, invoked: *at, returned: None })
+        }));
     }
     keys
 }
@@ -206,18 +221,29 @@ fn give_back(lease: &str, invoked: usize) -> Call {
 }
 
 /// What a call may have done beside its answer.
-fn hidden(call: &Call, returned: usize, writes: &[(usize, Wrote)]) -> Option<Call> {
+fn hidden(call: &Call, returned: usize) -> Option<Call> {
     let Op::Acquire { lease } = &call.op else { return None };
     match call.answer.as_ref()? {
         // A grant whose client has gone is given back by whoever wrote it.
         Answer::Left => Some(give_back(lease, returned)),
         // It is over: whether it was granted before that, by this very call, is not said.
         Answer::Refused { why, .. } if why == "LeaseEnded" => Some(unanswered(call)),
-        // Its writer could not learn of an earlier grant, as too many writes had come after that: the lease had ended by then and
-        // was forgotten, and the same call was granted it anew. Only the store's writes can tell.
-        Answer::Granted { token, .. } if granted_before(lease, *token, call.invoked, writes) => Some(unanswered(call)),
         _ => None,
     }
+}
+
+/// An acquire that was granted once more than its answer says, by what the store wrote: through a server that its client left, which
+/// gave the lease back then; or because its writer could not learn of the grant, as too many writes had come after that, and the lease
+/// had ended by then and was forgotten.
+fn copy(call: &Call, writes: &[(usize, Wrote)]) -> Option<[Call; 2]> {
+    let Op::Acquire { lease } = &call.op else { return None };
+    let told = match call.answer {
+        Some(Answer::Granted { token, .. }) => Some(token),
+        _ => None,
+    };
+    let mut since = writes.iter().rev().take_while(|(at, _)| *at > call.invoked);
+    let other = since.any(|(_, wrote)| wrote.lease.as_ref() == Some(lease) && Some(wrote.token) != told);
+    other.then(|| [unanswered(call), give_back(lease, call.invoked)])
 }
 
 /// The same call once more, of which nothing was heard.
@@ -228,12 +254,6 @@ fn unanswered(call: &Call) -> Call {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
 fn is_false(flag: &bool) -> bool {
     !*flag
-}
-
-/// Whether this lease was written under another token, too, since a call for it began.
-fn granted_before(lease: &String, token: u64, invoked: usize, writes: &[(usize, Wrote)]) -> bool {
-    let mut since = writes.iter().rev().take_while(|(at, _)| *at > invoked);
-    since.any(|(_, wrote)| wrote.lease.as_ref() == Some(lease) && wrote.token != token)
 }
 
 /// Both checks, of every key.

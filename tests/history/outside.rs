@@ -141,7 +141,8 @@ fn granted_twice_in_one_call() -> (Vec<Event>, Vec<Event>) {
     for (n, (at, lease, token)) in writes.into_iter().enumerate() {
         let before = n.checked_sub(1).map(|before| format!("w{before}"));
         let (write, revision) = (format!("w{n}"), n as u64 + 1);
-        let wrote = Wrote { write, before, revision, token, lease, committed: 0, last: 0, request: None };
+        let wrote =
+            Wrote { write, before, revision, token, lease, committed: 0, last: 0, request: None, expired: None };
         let event = Event {
             run: None,
             at: at as u64,

@@ -49,9 +49,13 @@ struct UnderWay<'a> {
 }
 
 impl UnderWay<'_> {
-    fn end<T>(mut self, result: Result<T>, told: impl FnOnce(&T) -> Answer) -> Result<T> {
-        self.answered = true;
+    fn end<T>(self, result: Result<T>, told: impl FnOnce(&T) -> Answer) -> Result<T> {
         let answer = result.as_ref().map_or_else(refusal, told);
+        self.end_as(result, answer)
+    }
+
+    fn end_as<T>(mut self, result: Result<T>, answer: Answer) -> Result<T> {
+        self.answered = true;
         self.log.note(self.call, self.key.name(), What::Return(answer));
         result
     }
@@ -123,6 +127,11 @@ impl<S: LeaseService> LeaseService for Recorded<S> {
         let key = request.key.clone();
         let call = self.begin(&key, Op::Acquire { lease: request.lease_id.to_string() });
         let result = self.service.acquire_for_update(request, on_disconnect).await;
+        let kind = result.as_ref().err().map(Error::kind);
+        if let Some(kind @ (K::LeaseRequired | K::LeaseExpired | K::LeaseBroken)) = kind {
+            // It was granted, and over before its state was read.
+            return call.end_as(result, Answer::Unknown { why: format!("{kind:?}") });
+        }
         call.end(result, |taken| {
             let (grant, provisional) = (&taken.grant, taken.grant.confirm_within.is_some());
             Answer::Granted { token: grant.token.0, version: grant.version.0, provisional }

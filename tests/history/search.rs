@@ -101,7 +101,7 @@ fn made(of: &OfKey) -> BTreeMap<usize, BTreeSet<u64>> {
         }
     }
     let made = |call: &Call| match &call.op {
-        Op::Acquire { lease } | Op::Release { lease, .. } => tokens.get(lease).cloned(),
+        Op::Acquire { lease } | Op::Release { lease, .. } | Op::Expire { lease } => tokens.get(lease).cloned(),
         Op::Update { request, .. } => versions.get(request).cloned(),
         Op::Get { .. } | Op::Renew { .. } => None,
     };
@@ -210,7 +210,7 @@ impl Search<'_> {
 
     fn is_close(&self, world: &World, n: usize) -> bool {
         let call = &self.calls[n];
-        let releases = matches!(&call.op, Op::Release { lease, .. } if world.key.lease.as_ref() == Some(lease));
+        let releases = matches!(&call.op, Op::Release { lease, .. } | Op::Expire { lease } if world.key.lease.as_ref() == Some(lease));
         is_certain(call) || releases
     }
 

@@ -97,6 +97,7 @@ impl Key {
             Op::Release { lease, token, txn, rollback } => {
                 self.release(lease, *token, *txn, *rollback, changing).into_iter().collect()
             }
+            Op::Expire { lease } => self.expire(lease, changing).into_iter().collect(),
             Op::Get { proof: None } => vec![told(state(self.committed))],
             Op::Get { proof: Some((lease, token)) } => vec![match self.holds(lease) {
                 true if *token == self.token => told(state(self.visible())),
@@ -167,6 +168,15 @@ impl Key {
         let answer = Answer::Updated { version: new.version, etag: None, changed: true };
         steps.push(Step { answer, next: Some(next) });
         steps
+    }
+
+    fn expire(&self, lease: &str, changing: bool) -> Option<Step> {
+        let next = (changing && self.holds(lease)).then(|| {
+            let mut next = self.clone();
+            next.end(None);
+            next
+        })?;
+        Some(Step { answer: Answer::Gone, next: Some(next) })
     }
 
     /// The end of a lease that is not the present one.

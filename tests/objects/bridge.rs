@@ -114,8 +114,4 @@ impl BlobStore for Bridge {
         let blobs = self.store.blobs.clone();
         self.network.run(async move { blobs.list(key).await }).await
     }
-
-    fn lists_are_paid_for(&self) -> bool {
-        self.store.blobs.lists_are_paid_for()
-    }
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use lockd::clock::SystemClock;
 use lockd::connect::{self, Carrier};
 use lockd::error::ErrorKind;
-use lockd::service::{Expected, LeaseService, Wait};
+use lockd::model::Version;
+use lockd::service::{AcquireRequest, ChangeRequest, Expected, Guards, LeaseService, Wait};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -112,6 +113,38 @@ async fn what_may_have_been_applied_is_told_apart_from_what_was_not() {
             assert_eq!(e.kind(), changed, "{carrier:?} {urls:?}: {e}");
             let e = client.describe(&key("k")).await.unwrap_err();
             assert_eq!(e.kind(), read, "{carrier:?} {urls:?}: {e}");
+        }
+    }
+}
+
+/// Found by the simulation of the whole stack: the send that had no answer was applied, before that or later.
+#[tokio::test]
+async fn a_refusal_does_not_speak_for_an_earlier_send() {
+    for carrier in CARRIERS {
+        let w = World::served(carrier);
+        let (url, peer) = w.server(carrier).await;
+        let over = peer.acquire(ask("k", Wait::No)).await.unwrap();
+        peer.release(&key("k"), &over.lease_id, Some(&proof(&over)), false).await.unwrap();
+        let _other = peer.acquire(ask("k", Wait::No)).await.unwrap();
+        let closing = play(Part::Closes).await;
+        let guards = Guards { version: Some(Version(0)), etag: None };
+        for (urls, busy, changed) in [
+            (&[&*url][..], ErrorKind::Busy, ErrorKind::LeaseRequired),
+            (&[&closing.url, &*url], ErrorKind::OutcomeUnknown, ErrorKind::OutcomeUnknown),
+        ] {
+            // A new one each time: it begins with the first server.
+            let client = || client(urls, carrier);
+            let e = client().acquire(ask("k", Wait::No)).await.unwrap_err();
+            assert_eq!(e.kind(), busy, "{carrier:?} {urls:?}: {e}");
+            let request = ChangeRequest { guards: guards.clone(), ..change("k", proof(&over)) };
+            let e = client().remove(request).await.unwrap_err();
+            assert_eq!(e.kind(), changed, "{carrier:?} {urls:?}: {e}");
+            // That a lease is over is all that there is to know of it.
+            let e = client().keepalive(&key("k"), &proof(&over), over.ttl).await.unwrap_err();
+            assert_eq!(e.kind(), ErrorKind::LeaseRequired, "{carrier:?} {urls:?}: {e}");
+            let again = AcquireRequest { lease_id: over.lease_id.clone(), ..ask("k", Wait::No) };
+            let e = client().acquire(again).await.unwrap_err();
+            assert_eq!(e.kind(), ErrorKind::LeaseEnded, "{carrier:?} {urls:?}: {e}");
         }
     }
 }

@@ -39,17 +39,37 @@ pub struct Actor {
     pub client: Client,
 }
 
-impl Actor {
-    pub fn new(world: &Arc<Mutex<Shared>>, proc: ProcId, boot: &Arc<Boot>, notes: Option<PathBuf>) -> Self {
-        let (now, rng, stamps, serves, epoch) = {
+/// What a process has of its host: a clock, randomness, and a view of the store.
+pub struct Seat {
+    pub world: Arc<Mutex<Shared>>,
+    pub proc: ProcId,
+    pub boot: Arc<Boot>,
+    pub clock: Arc<SimClock>,
+    pub entropy: Arc<SimEntropy>,
+}
+
+impl Seat {
+    pub fn new(world: &Arc<Mutex<Shared>>, proc: ProcId, boot: &Arc<Boot>) -> Self {
+        let (now, rng) = {
             let mut w = world.lock().unwrap();
-            (Arc::clone(&w.now), w.rng.fork(), w.mix.stamps, w.mix.serves, 0)
+            (Arc::clone(&w.now), w.rng.fork())
         };
         let clock = Arc::new(SimClock { now, boot: Arc::clone(boot), proc, world: Arc::clone(world) });
+        let entropy = Arc::new(SimEntropy::new(rng));
+        Self { world: Arc::clone(world), proc, boot: Arc::clone(boot), clock, entropy }
+    }
+
+    /// An engine on the simulated store.
+    pub fn engine(&self, notes: Option<PathBuf>) -> Engine {
+        let (world, proc) = (&self.world, self.proc);
+        let (stamps, serves) = {
+            let w = world.lock().unwrap();
+            (w.mix.stamps, w.mix.serves)
+        };
         let facts = Facts {
             url: "sim://".into(),
             id: "sim".into(),
-            epoch,
+            epoch: 0,
             stamps,
             ttl_min: TTL_MIN,
             about: "simulated".into(),
@@ -57,13 +77,25 @@ impl Actor {
         };
         let records = Arc::new(SimRecords { world: Arc::clone(world), proc });
         let blobs = Arc::new(SimBlobs { world: Arc::clone(world), proc });
-        let entropy = Arc::new(SimEntropy::new(rng));
         let store = Store { records, blobs, facts };
-        let engine = Engine::new(store, clock.clone(), entropy.clone(), Options { notes, serves });
-        let engine: Arc<dyn LeaseService> =
-            Arc::new(Recorded::new(engine, Arc::new(SimLog { world: Arc::clone(world), proc })));
+        Engine::new(store, self.clock.clone(), self.entropy.clone(), Options { notes, serves })
+    }
+}
+
+impl Actor {
+    pub fn new(world: &Arc<Mutex<Shared>>, proc: ProcId, boot: &Arc<Boot>, notes: Option<PathBuf>) -> Self {
+        let seat = Seat::new(world, proc, boot);
+        let engine = seat.engine(notes);
+        Self::over(seat, engine)
+    }
+
+    /// One that asks this service.
+    pub fn over(seat: Seat, service: impl LeaseService + 'static) -> Self {
+        let Seat { world, proc, boot, clock, entropy } = seat;
+        let log = Arc::new(SimLog { world: Arc::clone(&world), proc });
+        let engine: Arc<dyn LeaseService> = Arc::new(Recorded::new(service, log));
         let client = Client::new(engine.clone(), clock.clone(), entropy);
-        Self { world: Arc::clone(world), proc, boot: Arc::clone(boot), clock, engine, client }
+        Self { world, proc, boot, clock, engine, client }
     }
 
     pub fn world(&self) -> MutexGuard<'_, Shared> {

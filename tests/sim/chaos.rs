@@ -160,7 +160,7 @@ impl Run {
             w.say(|| format!("host {host} reboots"));
             w.disbelieve_boot(host);
         }
-        self.boot(host);
+        self.world().boot(host);
         for script in self.scripts.iter_mut().filter(|script| script.host == host) {
             script.held = None;
             // What a command had printed is gone with the shell that would have read it.

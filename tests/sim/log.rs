@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use lockd::model::Record;
+use lockd::model::{How, Record};
 
 use super::counters::Counter as C;
 use super::world::{ProcId, Shared};
@@ -32,6 +32,10 @@ impl Log for SimLog {
 impl Shared {
     pub fn tell_write(&mut self, proc: ProcId, before: &Record, next: &Record) {
         let request = next.done.back().filter(|done| before.done.back() != Some(done)).map(|done| done.id.to_string());
+        let expired = before.lease.as_ref().map(|lease| &lease.id).filter(|id| {
+            let goes_on = next.lease.as_ref().is_some_and(|lease| lease.id == **id);
+            !goes_on && next.ended(id).is_some_and(|ended| ended.how == How::Expired)
+        });
         let wrote = Wrote {
             write: next.write_id.map(lockd::model::WriteId::hex).unwrap_or_default(),
             before: next.recent.back().map(|(id, _)| id.hex()),
@@ -41,6 +45,7 @@ impl Shared {
             committed: next.committed.version.0,
             last: next.last_version.0,
             request,
+            expired: expired.map(ToString::to_string),
         };
         let (at, by) = (self.now(), format!("p{}", proc.0));
         let what = What::Wrote(wrote);

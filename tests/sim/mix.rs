@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::rng::Rng;
+use super::services::Answers;
 use super::time::{MILLI, Nanos, SECOND};
 
 /// Chances are in 1 of 10 000.
@@ -35,8 +36,11 @@ pub struct Mix {
     pub poll: Nanos,
     /// Processes serve others: a grant that waited is provisional, and time counts from before the write.
     pub serves: bool,
+    /// They are servers indeed, and what asks them is elsewhere: drawn for no other run.
+    pub remote: bool,
     /// ETags are hashes of the body, else numbers.
     pub hashed_etags: bool,
+    pub answers: Answers,
 
     pub delay: (Nanos, Nanos),
     pub tail: u32,
@@ -108,7 +112,9 @@ impl Mix {
             notes_shared: r.chance(5_000),
             store_clock,
             serves: r.chance(5_000),
+            remote: false,
             hashed_etags: r.chance(2_000),
+            answers: Answers::Any,
             poll: r.pick(&[20, 200, 1_000]) * MILLI,
             delay: (low * MILLI, low * r.pick(&[2, 10, 50]) * MILLI),
             tail: if r.chance(6_000) { r.pick(&[100, 500, 2_000]) } else { 0 },

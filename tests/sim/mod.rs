@@ -25,6 +25,8 @@ mod proc;
 mod records;
 mod rng;
 mod run;
+mod services;
+mod stack;
 mod suite;
 mod time;
 mod worker;

@@ -13,6 +13,7 @@ use lockd::store::{Cursor, Etag, Precondition, PutError, RecordStore, Tagged};
 use tokio::sync::oneshot;
 
 use super::counters::Counter as C;
+use super::services::{Answers, Early, Queued};
 use super::time::{Nanos, SECOND};
 use super::world::{ProcId, Shared};
 
@@ -51,7 +52,7 @@ impl RecordStore for SimRecords {
 
     async fn put(&self, key: &Key, value: Bytes, when: Precondition) -> Result<Etag, PutError> {
         let (to, answer) = oneshot::channel();
-        self.world.lock().unwrap().start_put(self.proc, key, value, when, to);
+        self.world.lock().unwrap().start_put(self.proc, key, value, when, to, 0);
         answer.await.unwrap_or_else(|_| Err(PutError::Unknown(gone())))
     }
 
@@ -167,6 +168,10 @@ impl Shared {
     fn start_get(&mut self, proc: ProcId, key: &Key, to: oneshot::Sender<Result<Option<Tagged>>>) {
         let course = self.course();
         let index = self.history.index(key);
+        if let Some(why) = self.refusal(proc) {
+            self.at(course.back, move |w| w.answer(proc, to, Err(why)));
+            return;
+        }
         if self.fault(self.mix.get_error, C::GetError) {
             self.at(course.back.min(course.gives_up), move |w| w.answer(proc, to, Err(server_error())));
             return;
@@ -199,11 +204,15 @@ impl Shared {
         value: Bytes,
         when: Precondition,
         to: oneshot::Sender<Result<Etag, PutError>>,
+        tried: u32,
     ) {
         let course = self.course();
         let index = self.history.index(key);
-        let sent = Arc::new(Sent::new(key, value));
+        let sent = Arc::new(Sent::new(key, value.clone()));
         self.check_bound(index, &sent, &when);
+        if matches!(self.mix.answers, Answers::Lsm { .. }) {
+            return self.queue(proc, course, Queued { index, sent, when, to });
+        }
         let unknown = || Err(PutError::Unknown(no_answer()));
         if self.fault(self.mix.failed, C::Failed) {
             let kinds = [ErrorKind::Unavailable, ErrorKind::Unavailable, ErrorKind::Throttled, ErrorKind::StoreFull];
@@ -226,6 +235,24 @@ impl Shared {
         if !self.gets_out(proc) || self.fault(self.mix.lost_request, C::LostRequest) {
             self.at(course.gives_up, move |w| w.answer(proc, to, unknown()));
             return;
+        }
+        match self.answered_early(&when, tried) {
+            Early::Through => {}
+            Early::Again if course.back > course.gives_up => {
+                self.at(course.gives_up, move |w| w.answer(proc, to, unknown()));
+                return;
+            }
+            Early::Again => {
+                let key = key.clone();
+                self.at(course.back, move |w| {
+                    // Its process may be gone.
+                    if !to.is_closed() {
+                        w.start_put(proc, &key, value, when, to, tried + 1);
+                    }
+                });
+                return;
+            }
+            Early::Ends(answer) => return self.reply(proc, course, to, Err(answer), unknown),
         }
         if self.fault(self.mix.conflict, C::ConflictNoise) {
             self.reply(proc, course, to, Err(PutError::Conflict), unknown);
@@ -250,7 +277,7 @@ impl Shared {
         } else if self.fault(self.mix.unknown_applied, C::UnknownApplied) {
             Some(PutError::Unknown(server_error()))
         } else {
-            None
+            self.answered_late(&when)
         };
         let lost = self.fault(self.mix.lost_reply, C::LostReply);
         self.at(course.there, move |w| {
@@ -266,14 +293,14 @@ impl Shared {
             let answer = match (applied, spoiled) {
                 (_, Some(spoiled)) => Err(spoiled),
                 (Some(etag), None) => Ok(etag),
-                (None, None) => Err(PutError::Conflict),
+                (None, None) => Err(w.conflict(&when)),
             };
             w.reply(proc, course, to, answer, unknown);
         });
     }
 
     /// A put arrives at the store: the atomic moment.
-    fn arrive(&mut self, proc: ProcId, index: usize, sent: &Sent, when: &Precondition) -> Option<Etag> {
+    pub fn arrive(&mut self, proc: ProcId, index: usize, sent: &Sent, when: &Precondition) -> Option<Etag> {
         let present = self.history.keys[index].value.as_ref().map(|(_, etag)| etag.clone());
         let holds = match when {
             Precondition::Absent => present.is_none(),

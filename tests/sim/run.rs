@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use lockd::limits::takeover_age;
@@ -14,7 +14,7 @@ use super::commands::{self, Command, Printed, Script};
 use super::counters::{Counter as C, Counters};
 use super::mix::Mix;
 use super::proc::Proc;
-use super::time::{Boot, MILLI, Nanos, SECOND};
+use super::time::{MILLI, Nanos, SECOND};
 use super::worker;
 use super::world::{ProcId, Shared, Todo, Violation};
 use crate::history::Event;
@@ -60,7 +60,7 @@ impl Run {
         let place = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
         run.notes = notes.then(|| tempfile::tempdir_in(place).unwrap());
         for host in 0..hosts {
-            run.boot(host);
+            run.world().boot(host);
         }
         for n in 0..procs {
             run.start(n % hosts);
@@ -80,34 +80,10 @@ impl Run {
         self.world.lock().unwrap()
     }
 
-    /// A host boots: a new boot clock under a new id.
-    pub fn boot(&self, host: usize) {
-        let mut w = self.world();
-        let n = w.rng.next();
-        let offset = if w.boots.len() > host { 3 * SECOND } else { w.rng.below(100_000) * SECOND };
-        let boot = Boot {
-            host,
-            id: format!("boot-{n:x}"),
-            born: w.now(),
-            offset,
-            ppm: w.mix.ppm[host],
-            wall: AtomicI64::new(i64::try_from(w.rng.below(7_200_000)).unwrap() - 3_600_000),
-        };
-        if w.boots.len() > host {
-            w.boots[host] = Arc::new(boot);
-        } else {
-            w.boots.push(Arc::new(boot));
-            w.cuts.push(super::world::Cut::default());
-        }
-    }
-
     fn spawn(&mut self, host: usize, script: Option<usize>, notes: Option<PathBuf>) -> (ProcId, Actor) {
         let (proc, boot) = {
             let mut w = self.world();
-            let proc = ProcId(w.host_of.len());
-            w.host_of.push(host);
-            let now = w.now();
-            w.born.push(now);
+            let proc = w.process(host);
             w.woken.insert(proc);
             (proc, Arc::clone(&w.boots[host]))
         };

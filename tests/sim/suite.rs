@@ -9,6 +9,7 @@ use std::time::Duration;
 use lockd::clock::{BootTime, Clock, SystemClock};
 
 use super::counters::{Counter as C, Counters};
+use super::mix::Mix;
 use super::run::{self, Report};
 use crate::history::{self, Event};
 use crate::support;
@@ -56,10 +57,19 @@ impl Totals {
         )
     }
 
+    /// How often some of it happened.
+    pub fn told_of(&self, counters: &[C]) -> String {
+        let mut text = format!("{} seeds, {} store operations", self.seeds, self.counters.get(C::Operations));
+        for counter in counters {
+            let _fits = write!(text, ", {} {}", self.counters.get(*counter), counter.text());
+        }
+        text
+    }
+
     /// The totals, and how to see again what was broken.
     fn told(&self, took: Duration) -> String {
         let mut text = self.sum(took) + "\n";
-        for counter in C::ALL {
+        for counter in C::ALL.iter().filter(|counter| !counter.is_of_one_store()) {
             let _fits = writeln!(text, "{:>12} {}", self.counters.get(*counter), counter.text());
         }
         for report in &self.broken {
@@ -86,14 +96,14 @@ fn complaint(report: &Report) -> String {
 }
 
 /// Runs a seed twice: it must be the same both times, or it cannot be seen again.
-fn run_twice(seed: u64) -> Report {
-    let report = run(seed, false);
-    assert_eq!(report, run(seed, false), "seed {seed} is another run each time");
+fn run_twice(seed: u64, shape: fn(&mut Mix)) -> Report {
+    let report = run::run(seed, shape, false);
+    assert_eq!(report, run::run(seed, shape, false), "seed {seed} is another run each time");
     report
 }
 
 /// Runs seeds from `first`, each twice, until there are enough, or a few have broken a rule.
-fn run_all(first: u64, enough: impl Fn(&Totals) -> bool + Sync) -> Totals {
+pub fn run_all(first: u64, shape: fn(&mut Mix), enough: impl Fn(&Totals) -> bool + Sync) -> Totals {
     let (next, start) = (AtomicU64::new(first), SystemClock.boot());
     let totals = Mutex::new(Totals::default());
     std::thread::scope(|scope| {
@@ -107,7 +117,7 @@ fn run_all(first: u64, enough: impl Fn(&Totals) -> bool + Sync) -> Totals {
                             return;
                         }
                     }
-                    let report = run_twice(seed);
+                    let report = run_twice(seed, shape);
                     let mut totals = totals.lock().unwrap();
                     totals.add(report);
                     if totals.seeds.is_multiple_of(500) {
@@ -146,7 +156,7 @@ fn export(seed: u64, history: Vec<Event>) {
 fn sample() {
     let (first, count) = (number("LOCKD_SIM_FIRST").unwrap_or(0), number("LOCKD_SIM_SEEDS").unwrap_or(12));
     let start = SystemClock.boot();
-    let totals = run_all(first, |totals| totals.seeds >= count);
+    let totals = run_all(first, |_| (), |totals| totals.seeds >= count);
     println!("{}", totals.told(since(start)));
     assert!(totals.broken.is_empty(), "{}", totals.broken.iter().map(complaint).collect::<String>());
 }
@@ -167,7 +177,7 @@ fn full() {
     }
     let first = number("LOCKD_SIM_FIRST").unwrap_or(0);
     let start = SystemClock.boot();
-    let totals = run_all(first, Totals::enough);
+    let totals = run_all(first, |_| (), Totals::enough);
     let told = totals.told(since(start));
     println!("{told}");
     if let Some(path) = std::env::var_os("LOCKD_SIM_RECORD") {

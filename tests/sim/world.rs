@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use tokio::sync::oneshot;
 
@@ -12,7 +12,8 @@ use super::counters::{Counter, Counters};
 use super::history::History;
 use super::mix::Mix;
 use super::rng::{Rng, mix};
-use super::time::{Boot, Nanos};
+use super::services::Commits;
+use super::time::{Boot, Nanos, SECOND};
 use crate::history;
 
 /// A process, over the whole run: a restarted one is another.
@@ -74,6 +75,7 @@ pub struct Shared {
     pub told: Vec<history::Event>,
     pub calls: u64,
     pub blobs: Blobs,
+    pub commits: Commits,
     pub beliefs: Beliefs,
     pub trace: bool,
 }
@@ -107,6 +109,7 @@ impl Shared {
             told: Vec::new(),
             calls: 0,
             blobs: Blobs::default(),
+            commits: Commits::default(),
             beliefs: Beliefs::default(),
             trace,
         }
@@ -114,6 +117,35 @@ impl Shared {
 
     pub fn now(&self) -> Nanos {
         self.now.load(Ordering::Relaxed)
+    }
+
+    /// A host boots: a new boot clock under a new id.
+    pub fn boot(&mut self, host: usize) {
+        let n = self.rng.next();
+        let offset = if self.boots.len() > host { 3 * SECOND } else { self.rng.below(100_000) * SECOND };
+        let boot = Boot {
+            host,
+            id: format!("boot-{n:x}"),
+            born: self.now(),
+            offset,
+            ppm: self.mix.ppm[host % self.mix.ppm.len()],
+            wall: AtomicI64::new(i64::try_from(self.rng.below(7_200_000)).unwrap() - 3_600_000),
+        };
+        if self.boots.len() > host {
+            self.boots[host] = Arc::new(boot);
+        } else {
+            self.boots.push(Arc::new(boot));
+            self.cuts.push(Cut::default());
+        }
+    }
+
+    /// A process starts on a host.
+    pub fn process(&mut self, host: usize) -> ProcId {
+        let proc = ProcId(self.host_of.len());
+        self.host_of.push(host);
+        let now = self.now();
+        self.born.push(now);
+        proc
     }
 
     /// Something that happens at a time.

@@ -22,7 +22,7 @@ const LIBRARY: [(&str, &[&str]); 16] = [
     // The details of an error say who holds a key.
     ("error", &["model", "service"]),
     // An edit on behalf of a client is the client's own.
-    ("http", &["client", "clock", "entropy", "error", "json", "limits", "model", "service"]),
+    ("http", &["client", "clock", "entropy", "error", "json", "limits", "model", "mutants", "service"]),
     ("json", &["error", "limits"]),
     ("lease", &["clock", "error", "limits", "model", "mutants", "service"]),
     ("lib", &[]),

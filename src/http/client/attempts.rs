@@ -20,6 +20,7 @@ use crate::clock::{BootTime, Clock};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::wire::{ErrorBody, Subject};
 use crate::limits::{ANSWER_PATIENCE, ANSWER_PATIENCE_SEVERAL};
+use crate::mutants::{Mutant, on};
 
 /// A call.
 #[derive(Clone, Debug)]
@@ -34,6 +35,8 @@ pub struct Call {
     pub subject: Subject,
     /// Whether it may change something.
     pub changes: bool,
+    /// Whether that may be forgotten by the time that its lease is over.
+    pub forgotten: bool,
     /// How long a server may take for the head of its answer; the usual time when `None`.
     pub patience: Option<Duration>,
 }
@@ -47,6 +50,7 @@ impl Call {
             headers: HeaderMap::new(),
             subject: Subject::Call,
             changes: false,
+            forgotten: false,
             patience: None,
         }
     }
@@ -79,11 +83,35 @@ enum Tried {
 impl Tries {
     fn verdict(self, call: &Call) -> Error {
         match (self.doubt, self.refused) {
-            (Some(doubt), _) if call.changes => doubt.with_kind(ErrorKind::OutcomeUnknown),
+            (Some(doubt), _) if call.changes && !on(Mutant::DoubtForgotten) => {
+                doubt.with_kind(ErrorKind::OutcomeUnknown)
+            }
             (Some(doubt), _) => doubt.with_kind(ErrorKind::Unavailable),
             (None, Some(refused)) => refused,
             (None, None) => Error::new(ErrorKind::Usage, "no server was named"),
         }
+    }
+
+    /// A refusal that every server would give. It speaks for its own send alone: what an earlier one may have done, or may do yet,
+    /// stays unknown, unless the refusal excludes it.
+    fn last_word(self, error: Error, call: &Call) -> Error {
+        match self.doubt {
+            Some(doubt) if call.changes && !excludes(error.kind(), call) && !on(Mutant::DoubtForgotten) => {
+                doubt.with_kind(ErrorKind::OutcomeUnknown)
+            }
+            _ => error,
+        }
+    }
+}
+
+/// Whether a refusal says of every send of the call that it was not applied and never will be, or that its lease is over, which is all
+/// that matters then.
+fn excludes(kind: ErrorKind, call: &Call) -> bool {
+    use ErrorKind as K;
+    match kind {
+        K::Busy | K::StoreFull | K::NotPermitted | K::Io => false,
+        K::LeaseRequired | K::LeaseExpired | K::LeaseBroken => !call.forgotten,
+        _ => true,
     }
 }
 
@@ -119,7 +147,7 @@ impl HttpClient {
             match tried {
                 Tried::Final(error) => {
                     self.preferred.store(server, Ordering::Relaxed);
-                    return Err(error);
+                    return Err(tries.last_word(error, call));
                 }
                 Tried::Refused(error, broken) => {
                     tries.refused = Some(error);

@@ -162,6 +162,7 @@ impl HttpClient {
     ) -> Result<Changed> {
         let implied = self.servers.len() > 1 && request.guards.version.is_none();
         let lease = request.proof.lease_id.clone();
+        call.forgotten = true;
         if implied {
             request.guards.version = Some(self.version_under(&request.key, &lease).await?);
         }

@@ -23,6 +23,7 @@ use tokio::task::JoinHandle;
 use super::{Address, Body, Failure, Head, Reply, USER_AGENT, Wire};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
+use crate::http::network::Dial;
 use crate::limits::{CLIENT_IDLE, CONNECT_PATIENCE, CONTINUE_PATIENCE};
 use crate::service::ByteStream;
 
@@ -33,6 +34,8 @@ type Outgoing = UnsyncBoxBody<Bytes, Error>;
 pub struct Nonblocking {
     idle: Arc<Idle>,
     clock: Arc<dyn Clock>,
+    /// What connects in place of the kernel.
+    dial: Option<Arc<dyn Dial>>,
 }
 
 #[derive(Debug, Default)]
@@ -73,7 +76,13 @@ impl Nonblocking {
     /// With this clock for the time that connecting may take. Must be used on a tokio runtime.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { idle: Arc::default(), clock }
+        Self { idle: Arc::default(), clock, dial: None }
+    }
+
+    /// The same over a network that is not the kernel's.
+    #[must_use]
+    pub fn over(clock: Arc<dyn Clock>, dial: Arc<dyn Dial>) -> Self {
+        Self { dial: Some(dial), ..Self::new(clock) }
     }
 
     /// A connection, and whether it was used before.
@@ -83,18 +92,21 @@ impl Nonblocking {
         }
         let not_sent = |why: String| Failure { sent: false, why: format!("cannot connect: {why}") };
         let until = self.clock.boot() + CONNECT_PATIENCE;
-        match self.clock.timeout_at(until, connect(to)).await {
+        match self.clock.timeout_at(until, connect(to, self.dial.as_deref())).await {
             Some(connected) => connected.map(|line| (line, false)).map_err(not_sent),
             None => Err(not_sent(format!("no answer in {} s", CONNECT_PATIENCE.as_secs()))),
         }
     }
 }
 
-async fn connect(to: &Address) -> Result<Line, String> {
+async fn connect(to: &Address, dial: Option<&dyn Dial>) -> Result<Line, String> {
     match to {
         Address::Unix(path) => hand_shake(UnixStream::connect(path).await.map_err(|e| e.to_string())?).await,
         Address::Tcp { host, port } => {
             let host = host.trim_start_matches('[').trim_end_matches(']');
+            if let Some(dial) = dial {
+                return hand_shake(dial.dial(host, *port).await.map_err(|e| e.to_string())?).await;
+            }
             let stream = TcpStream::connect((host, *port)).await.map_err(|e| e.to_string())?;
             stream.set_nodelay(true).map_err(|e| e.to_string())?;
             hand_shake(stream).await

@@ -133,6 +133,7 @@ async fn accept(listener: &Listener) -> std::io::Result<(Socket, Option<SocketAd
             Ok((Socket::Tcp(stream), Some(peer)))
         }
         Listener::Unix(listener, _) => Ok((Socket::Unix(listener.accept().await?.0), None)),
+        Listener::Other(listener) => listener.accept().await.map(|(stream, peer)| (Socket::Other(stream), Some(peer))),
     }
 }
 
@@ -148,8 +149,8 @@ fn tuned(stream: &TcpStream) -> std::io::Result<()> {
 fn admitted(gate: &Gate, socket: &Socket, peer: Option<SocketAddr>) -> Option<Pass> {
     match (socket, peer) {
         (Socket::Unix(stream), _) => gate.unix().filter(|_| is_own(stream)),
-        (Socket::Tcp(_), Some(peer)) => gate.tcp(peer.ip()),
-        (Socket::Tcp(_), None) => None,
+        (Socket::Tcp(_) | Socket::Other(_), Some(peer)) => gate.tcp(peer.ip()),
+        (Socket::Tcp(_) | Socket::Other(_), None) => None,
     }
 }
 
@@ -164,7 +165,7 @@ fn client(socket: &Socket, peer: Option<SocketAddr>) -> Client {
     match (socket, peer) {
         (_, Some(peer)) => Client::Address(peer.ip()),
         (Socket::Unix(stream), None) => Client::User(stream.peer_cred().ok().map(|peer| peer.uid())),
-        (Socket::Tcp(_), None) => Client::User(None),
+        (Socket::Tcp(_) | Socket::Other(_), None) => Client::User(None),
     }
 }
 
@@ -179,6 +180,6 @@ fn name(socket: &Socket, peer: Option<SocketAddr>) -> String {
             },
             Err(_) => "unknown".to_owned(),
         },
-        (Socket::Tcp(_), None) => "unknown".to_owned(),
+        (Socket::Tcp(_) | Socket::Other(_), None) => "unknown".to_owned(),
     }
 }

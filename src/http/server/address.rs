@@ -11,6 +11,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::http::network::Listen;
 use crate::limits::LISTEN_BACKLOG;
 
 /// An address to listen at.
@@ -89,6 +90,8 @@ pub enum Listener {
     Tcp(TcpListener),
     /// A unix socket; its name goes when this is dropped, if it still is its own.
     Unix(UnixListener, SocketName),
+    /// Not a socket of the kernel.
+    Other(Box<dyn Listen>),
 }
 
 impl Listener {
@@ -102,6 +105,7 @@ impl Listener {
                 Ok(Address::Tcp(listener.local_addr().map_err(|e| Error::io("ask for the own address", &e))?))
             }
             Self::Unix(_, name) => Ok(Address::Unix(name.path.clone())),
+            Self::Other(listener) => Ok(Address::Tcp(listener.address())),
         }
     }
 }

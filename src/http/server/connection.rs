@@ -161,6 +161,7 @@ async fn sniff(socket: &mut Socket) -> Option<(Protocol, Bytes)> {
             let poll = match socket {
                 Socket::Tcp(stream) => Pin::new(stream).poll_read(cx, &mut buf),
                 Socket::Unix(stream) => Pin::new(stream).poll_read(cx, &mut buf),
+                Socket::Other(stream) => Pin::new(stream).poll_read(cx, &mut buf),
             };
             poll.map(|result| result.map(|()| buf.filled().len()))
         });
@@ -220,16 +221,17 @@ async fn until_its_time<C: Future<Output = Ended>>(
     let tenth = CONNECTION_AGE / 10;
     let spread = shared.entropy.below(u64::try_from((2 * tenth).as_millis()).unwrap_or(0));
     let age = shared.clock.boot() + CONNECTION_AGE - tenth + Duration::from_millis(spread);
-    let mut ticks = shared.tick.subscribe();
+    let mut ticks = shared.tick.now();
     let mut closing = pin!(shared.reached(Phase::Closing));
     loop {
         let over = {
-            let tick = pin!(ticks.changed());
+            let tick = pin!(shared.tick.reached(ticks + 1));
             let over = select(closing.as_mut(), tick);
             match select(serving.as_mut(), over).await {
                 Either::Left((ended, _)) => return ended,
                 Either::Right((Either::Left(_), _)) => true,
                 Either::Right((Either::Right(_), _)) => {
+                    ticks = shared.tick.now();
                     let now = shared.clock.boot();
                     now >= age || connection.is_idle(now)
                 }

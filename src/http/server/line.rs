@@ -12,6 +12,7 @@ use tokio::net::{TcpStream, UnixStream};
 
 use super::farewell::Farewell;
 use crate::clock::Clock;
+use crate::http::network::Stream;
 use crate::limits::WRITE_STALL;
 
 /// A socket.
@@ -21,6 +22,8 @@ pub enum Socket {
     Tcp(TcpStream),
     /// Unix.
     Unix(UnixStream),
+    /// Not a socket of the kernel.
+    Other(Box<dyn Stream>),
 }
 
 macro_rules! on_socket {
@@ -28,6 +31,7 @@ macro_rules! on_socket {
         match &mut $self.socket {
             Socket::Tcp($socket) => $call,
             Socket::Unix($socket) => $call,
+            Socket::Other($socket) => $call,
         }
     };
 }

@@ -4,7 +4,7 @@
 //!   and their end.
 //! - `dispatch`: from a request to an answer. `route`: the calls. `calls`: one function for each.
 //! - `lanes`: permits, so that no flood starves renewals. `held`: the leases that a drain waits for.
-//! - `streams`: the leases for update that are followed, and how many may be.
+//! - `streams`: the leases for update that are followed, and how many may be. `rising`: how far the server is in its life.
 //! - [`metrics`]: for Prometheus.
 
 mod accept;
@@ -20,6 +20,7 @@ mod held;
 mod lanes;
 mod line;
 pub mod metrics;
+mod rising;
 mod route;
 mod streams;
 
@@ -28,7 +29,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::clock::Clock;
@@ -45,6 +45,7 @@ use address::Listener;
 use held::Held;
 use lanes::Lanes;
 use metrics::Metrics;
+use rising::Rising;
 use streams::Streams;
 
 /// How a server behaves.
@@ -98,11 +99,11 @@ impl Default for Config {
 /// Where the server is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
-    Serving,
+    Serving = 0,
     /// No new grants; holders may finish.
-    Draining,
+    Draining = 1,
     /// Connections end after their last answer.
-    Closing,
+    Closing = 2,
 }
 
 /// What every call has in hand.
@@ -115,21 +116,23 @@ struct Shared {
     held: Held,
     streams: Arc<Streams>,
     metrics: Arc<Metrics>,
-    phase: watch::Sender<Phase>,
+    phase: Rising,
     /// Rises every few seconds: connections look at their age then, without a timer each.
-    tick: watch::Sender<u64>,
+    tick: Rising,
 }
 
 impl Shared {
     fn phase(&self) -> Phase {
-        *self.phase.borrow()
+        match self.phase.now() {
+            0 => Phase::Serving,
+            1 => Phase::Draining,
+            _ => Phase::Closing,
+        }
     }
 
     /// Returns once the server is so far in its life.
     async fn reached(&self, phase: Phase) {
-        // The sender lives as long as `self`.
-        let mut now = self.phase.subscribe();
-        let _reached = now.wait_for(|now| *now >= phase).await;
+        self.phase.reached(phase as u64).await;
     }
 }
 
@@ -149,7 +152,7 @@ impl Server {
         config: Config,
     ) -> Self {
         let (lanes, held, streams) = (Lanes::default(), Held::default(), Arc::default());
-        let (phase, tick) = (watch::Sender::new(Phase::Serving), watch::Sender::new(0));
+        let (phase, tick) = Default::default();
         Self {
             shared: Arc::new(Shared { service, clock, entropy, config, lanes, held, streams, metrics, phase, tick }),
         }
@@ -167,11 +170,11 @@ impl Server {
         let clock = Arc::clone(shared);
         let ticker = tokio::spawn(async move { ticks(&clock).await });
         stop.await;
-        shared.phase.send_replace(Phase::Draining);
+        shared.phase.raise(Phase::Draining as u64);
         shared.service.grant_no_more().await;
         tracing::info!(held = shared.held.count(shared.clock.boot()), "draining");
         let _by_whatever_came_first = select(pin!(self.drained()), pin!(hurry)).await;
-        shared.phase.send_replace(Phase::Closing);
+        shared.phase.raise(Phase::Closing as u64);
         tracing::info!(held = shared.held.count(shared.clock.boot()), "closing");
         while doors.join_next().await.is_some() {}
         ticker.abort();
@@ -201,6 +204,6 @@ async fn ticks(shared: &Shared) {
     let clock: &dyn Clock = &*shared.clock;
     loop {
         clock.sleep(CLOSE_TIME).await;
-        shared.tick.send_modify(|tick| *tick += 1);
+        shared.tick.raise(shared.tick.now() + 1);
     }
 }

@@ -65,10 +65,6 @@ impl BlobStore for Objects {
         }
         Ok(ids)
     }
-
-    fn lists_are_paid_for(&self) -> bool {
-        true
-    }
 }
 
 /// Answers to HEAD have no body, and so no code with S3.

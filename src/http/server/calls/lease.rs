@@ -1,12 +1,13 @@
 //! Acquire, keepalive, release.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::header::HeaderMap;
 
 use super::{Asked, Subject};
-use crate::clock::{BootTime, UnixMillis};
+use crate::clock::{BootTime, Clock, UnixMillis};
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::server::Shared;
@@ -17,7 +18,8 @@ use crate::http::wire::{
     AcquireBody, AcquireReply, FENCING_TOKEN, KeepaliveBody, KeepaliveReply, MadeHere, ProofHeaders, ReleaseBody,
     ReleaseReply, same_lease, state_headers,
 };
-use crate::model::{FencingToken, LeaseId, TxnId};
+use crate::model::{FencingToken, Key, LeaseId, TxnId};
+use crate::mutants::{Mutant, on};
 use crate::service::{AcquireRequest, Grant, LeaseEnd, Proof, Released, Wait};
 
 /// What an acquire asks for.
@@ -63,6 +65,9 @@ impl Wanted {
         if let Some(within) = grant.confirm_within {
             connection.to_be_confirmed(self.request.key.clone(), grant.lease_id.clone(), within);
         }
+        if on(Mutant::ServerRenews) {
+            tokio::spawn(renew_for_ever(Arc::clone(shared), self.request.key.clone(), grant.clone()));
+        }
     }
 }
 
@@ -71,7 +76,11 @@ pub async fn acquire(asked: Asked<'_>) -> Result<Answer, Failure> {
     let shared = &asked.connection.shared;
     let wanted = Wanted::read(shared, asked.subject, asked.request.into_body()).await?;
     let began = shared.clock.boot();
-    let grant = shared.service.acquire(wanted.request.clone()).await.map_err(|error| wanted.refused(error))?;
+    let granted = match on(Mutant::VanishedWaiterGranted) {
+        true => in_spite_of_all(shared, wanted.request.clone()).await,
+        false => shared.service.acquire(wanted.request.clone()).await,
+    };
+    let grant = granted.map_err(|error| wanted.refused(error))?;
     wanted.granted(asked.connection, &grant, began);
     let mut headers = state_headers(grant.version, grant.etag.as_ref())?;
     headers.extend(token(grant.token));
@@ -106,6 +115,11 @@ pub async fn release(asked: Asked<'_>) -> Result<Answer, Failure> {
     asked.subject.is(&key);
     let shown = shown || body.txn_id.as_ref().is_some_and(|txn| !txn.is_empty());
     let proof = proof(&body.lease_id, body.txn_id.as_deref(), headers)?;
+    if on(Mutant::ReleaseAnsweredFirst) {
+        let (service, key, rollback) = (Arc::clone(&shared.service), key.clone(), body.rollback);
+        tokio::spawn(async move { service.release(&key, &proof.lease_id, shown.then_some(&proof), rollback).await });
+        return Ok(json(&ReleaseReply::new(Released::AlreadyGone { how: None }))?);
+    }
     let began = body.succeeded_unix_ms.map(UnixMillis).filter(|_| !body.rollback);
     let released = match began {
         Some(began) => shared.service.release_after_success(&key, &proof, began).await?,
@@ -124,6 +138,22 @@ pub async fn release(asked: Asked<'_>) -> Result<Answer, Failure> {
         }
     }
     Ok(json(&ReleaseReply::new(released))?)
+}
+
+/// What [`Mutant::ServerRenews`] does.
+async fn renew_for_ever(shared: Arc<Shared>, key: Key, grant: Grant) {
+    let proof = Proof { lease_id: grant.lease_id, token: grant.token, txn: None };
+    let clock: &dyn Clock = &*shared.clock;
+    while shared.service.keepalive(&key, &proof, grant.ttl).await.is_ok() {
+        clock.sleep(grant.ttl.duration() / 3).await;
+    }
+}
+
+/// What [`Mutant::VanishedWaiterGranted`] does: dropping this ends no wait.
+async fn in_spite_of_all(shared: &Shared, request: AcquireRequest) -> Result<Grant> {
+    let service = Arc::clone(&shared.service);
+    let waiting = tokio::spawn(async move { service.acquire(request).await });
+    waiting.await.unwrap_or_else(|e| Err(Error::new(ErrorKind::Internal, e.to_string())))
 }
 
 /// The proof of a call that names its lease in the body; the transaction may stand there too.
