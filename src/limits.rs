@@ -109,8 +109,8 @@ pub const LIST_AHEAD: usize = 8;
 pub const BREAK_TRIES: u32 = 16;
 /// Times a reader whose blob is gone starts again from the record.
 pub const READ_RESTARTS: u32 = 5;
-/// The blobs of a key are looked through at each release under a token that is a multiple of this, however clean it looks. So what
-/// another process wrote and did not live to publish is found, at a 16th of a list for each lease.
+/// Where lists are dear: the blobs of a key are looked through at each release under a token that is a multiple of this, however clean
+/// it looks. So what a process wrote, did not live to publish, and nobody knows of is found, at a 16th of a list for each lease.
 pub const COLLECT_EVERY: u64 = 16;
 /// Keys of which an engine remembers that they may have blobs without a name; of more, they are found by [`COLLECT_EVERY`].
 pub const LITTERED_KEYS: usize = 100_000;

@@ -86,7 +86,7 @@ struct Shared {
     tickets: AtomicU64,
     /// Collection that goes on after answers.
     background: Mutex<JoinSet<()>>,
-    /// Keys that may have blobs without a name.
+    /// Keys that may have blobs without a name, where lists are dear.
     littered: Mutex<HashSet<KeyHash>>,
 }
 

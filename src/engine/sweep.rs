@@ -4,8 +4,8 @@
 //! never when the record is missing or the blob's token is higher: somebody may be about to publish it. No grace period and no extra
 //! write: `step` refuses a pointer whose token is not the present lease's, so what is collected here can never be published.
 //!
-//! Who takes over a lease, or ends one that is not its own, lists the key's blobs; a release does so only when there may be something to
-//! find. A list is a request that is paid for, or a thread that waits for the disk; what is not looked for costs room alone.
+//! Who ends or takes over a lease lists the key's blobs. Where lists are dear (a request in a bucket, a thread beside a tree), a release
+//! does so only when there may be something to find: what is not looked for costs room, and is never in the way.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ impl Engine {
         let record = &answer.record;
         let named = record.blobs().next().is_some() || !answer.replaced.is_empty();
         let due = record.token.0.is_multiple_of(COLLECT_EVERY);
-        if named || due || self.shared.is_littered(record.key.hash()) {
+        if named || due || !self.shared.store.blobs.lists_are_dear() || self.shared.is_littered(record.key.hash()) {
             self.collect_soon(record);
         }
     }
@@ -60,6 +60,9 @@ impl Engine {
 impl Shared {
     /// A blob of this key may stay without a name: the next release here looks for it.
     pub(super) fn may_litter(&self, key: KeyHash) {
+        if !self.store.blobs.lists_are_dear() {
+            return;
+        }
         let mut littered = lock(&self.littered);
         if littered.len() < LITTERED_KEYS {
             littered.insert(key);

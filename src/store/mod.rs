@@ -126,6 +126,11 @@ pub trait BlobStore: Send + Sync + fmt::Debug {
 
     /// The blobs of a key.
     async fn list(&self, key: KeyHash) -> Result<Vec<BlobId>>;
+
+    /// Whether a list costs as much as a put, so that it is made only where it may find something.
+    fn lists_are_dear(&self) -> bool {
+        false
+    }
 }
 
 /// A pair of the two, and what is known of it.

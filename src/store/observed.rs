@@ -101,4 +101,8 @@ impl BlobStore for Observed<dyn BlobStore> {
     async fn list(&self, key: KeyHash) -> Result<Vec<BlobId>> {
         self.eyes.on("blob_list", self.inner.list(key), Result::is_ok).await
     }
+
+    fn lists_are_dear(&self) -> bool {
+        self.inner.lists_are_dear()
+    }
 }

@@ -204,7 +204,7 @@ pub fn by_key(events: &[Event]) -> BTreeMap<(Option<u64>, &str), OfKey> {
         keys.entry((lease.0, lease.1)).or_default().calls.push(call);
     }
     for of in keys.values_mut() {
-        let copies: Vec<Call> = of.calls.iter().filter_map(|call| copy(call, &of.writes)).flatten().collect();
+        let copies: Vec<Call> = of.calls.iter().flat_map(|call| copies(call, &of.writes)).collect();
         of.calls.extend(copies);
         of.calls.extend(of.writes.iter().filter_map(|(at, wrote)| {
             let op = Op::Expire { lease: wrote.expired.clone()? };
@@ -234,16 +234,20 @@ fn hidden(call: &Call, returned: usize) -> Option<Call> {
 
 /// An acquire that was granted once more than its answer says, by what the store wrote: through a server that its client left, which
 /// gave the lease back then; or because its writer could not learn of the grant, as too many writes had come after that, and the lease
-/// had ended by then and was forgotten.
-fn copy(call: &Call, writes: &[(usize, Wrote)]) -> Option<[Call; 2]> {
-    let Op::Acquire { lease } = &call.op else { return None };
-    let told = match call.answer {
-        Some(Answer::Granted { token, .. }) => Some(token),
-        _ => None,
+/// had ended by then and was forgotten. One of which nothing is known may itself stand for one grant.
+fn copies(call: &Call, writes: &[(usize, Wrote)]) -> Vec<Call> {
+    let Op::Acquire { lease } = &call.op else { return Vec::new() };
+    let since = writes.iter().rev().take_while(|(at, _)| *at > call.invoked);
+    let tokens: BTreeSet<u64> =
+        since.filter(|(_, wrote)| wrote.lease.as_ref() == Some(lease)).map(|(_, wrote)| wrote.token).collect();
+    let told = match &call.answer {
+        Some(Answer::Granted { token, .. }) => usize::from(tokens.contains(token)),
+        _ if call.is_open() => 1,
+        _ => 0,
     };
-    let mut since = writes.iter().rev().take_while(|(at, _)| *at > call.invoked);
-    let other = since.any(|(_, wrote)| wrote.lease.as_ref() == Some(lease) && Some(wrote.token) != told);
-    other.then(|| [unanswered(call), give_back(lease, call.invoked)])
+    let again = (tokens.len() > told).then(|| unanswered(call));
+    let returned = (again.is_some() || (call.is_open() && !tokens.is_empty())).then(|| give_back(lease, call.invoked));
+    again.into_iter().chain(returned).collect()
 }
 
 /// The same call once more, of which nothing was heard.

@@ -114,4 +114,8 @@ impl BlobStore for Bridge {
         let blobs = self.store.blobs.clone();
         self.network.run(async move { blobs.list(key).await }).await
     }
+
+    fn lists_are_dear(&self) -> bool {
+        self.store.blobs.lists_are_dear()
+    }
 }

@@ -49,4 +49,8 @@ impl BlobStore for LsmBlobs {
     async fn list(&self, key: KeyHash) -> Result<Vec<BlobId>> {
         self.disk.list(key).await
     }
+
+    fn lists_are_dear(&self) -> bool {
+        true
+    }
 }

@@ -65,6 +65,10 @@ impl BlobStore for Objects {
         }
         Ok(ids)
     }
+
+    fn lists_are_dear(&self) -> bool {
+        true
+    }
 }
 
 /// Answers to HEAD have no body, and so no code with S3.
