@@ -204,7 +204,7 @@ pub fn by_key(events: &[Event]) -> BTreeMap<(Option<u64>, &str), OfKey> {
         keys.entry((lease.0, lease.1)).or_default().calls.push(call);
     }
     for of in keys.values_mut() {
-        let copies: Vec<Call> = of.calls.iter().flat_map(|call| copies(call, &of.writes)).collect();
+        let copies = copies(of);
         of.calls.extend(copies);
         of.calls.extend(of.writes.iter().filter_map(|(at, wrote)| {
             let op = Op::Expire { lease: wrote.expired.clone()? };
@@ -232,22 +232,36 @@ fn hidden(call: &Call, returned: usize) -> Option<Call> {
     }
 }
 
-/// An acquire that was granted once more than its answer says, by what the store wrote: through a server that its client left, which
+/// Acquires that were granted once more than their answers say, by what the store wrote: through a server that the client left, which
 /// gave the lease back then; or because its writer could not learn of the grant, as too many writes had come after that, and the lease
-/// had ended by then and was forgotten. One of which nothing is known may itself stand for one grant.
-fn copies(call: &Call, writes: &[(usize, Wrote)]) -> Vec<Call> {
-    let Op::Acquire { lease } = &call.op else { return Vec::new() };
-    let since = writes.iter().rev().take_while(|(at, _)| *at > call.invoked);
-    let tokens: BTreeSet<u64> =
-        since.filter(|(_, wrote)| wrote.lease.as_ref() == Some(lease)).map(|(_, wrote)| wrote.token).collect();
-    let told = match &call.answer {
-        Some(Answer::Granted { token, .. }) => usize::from(tokens.contains(token)),
-        _ if call.is_open() => 1,
-        _ => 0,
-    };
-    let again = (tokens.len() > told).then(|| unanswered(call));
-    let returned = (again.is_some() || (call.is_open() && !tokens.is_empty())).then(|| give_back(lease, call.invoked));
-    again.into_iter().chain(returned).collect()
+/// had ended by then and was forgotten. A call of which nothing is known may itself stand for one grant; where its client never gave
+/// that back, a server did.
+fn copies(of: &OfKey) -> Vec<Call> {
+    let released: BTreeSet<&String> = of.calls.iter().filter_map(|call| call.op.releases()).collect();
+    let told: BTreeSet<(&String, u64)> = of.calls.iter().filter_map(told).collect();
+    let mut copies = Vec::new();
+    for call in &of.calls {
+        let Op::Acquire { lease } = &call.op else { continue };
+        let since = of.writes.iter().rev().take_while(|(at, _)| *at > call.invoked);
+        let tokens = since.filter(|(_, wrote)| wrote.lease.as_ref() == Some(lease)).map(|(_, wrote)| wrote.token);
+        let untold: BTreeSet<u64> = tokens.filter(|token| !told.contains(&(lease, *token))).collect();
+        let again = untold.len() > usize::from(call.is_open());
+        if again {
+            copies.push(unanswered(call));
+        }
+        if again || (call.is_open() && !untold.is_empty() && !released.contains(lease)) {
+            copies.push(give_back(lease, call.invoked));
+        }
+    }
+    copies
+}
+
+/// The lease and the token that an answer tells of.
+fn told(call: &Call) -> Option<(&String, u64)> {
+    match (&call.op, &call.answer) {
+        (Op::Acquire { lease }, Some(Answer::Granted { token, .. })) => Some((lease, *token)),
+        _ => None,
+    }
 }
 
 /// The same call once more, of which nothing was heard.
@@ -279,6 +293,13 @@ pub fn check(events: &[Event]) -> Result<Figures, String> {
         figures.undecided += u64::from(found.undecided);
     }
     Ok(figures)
+}
+
+impl Op {
+    /// The lease that its holder gives back.
+    fn releases(&self) -> Option<&String> {
+        if let Self::Release { lease, .. } = self { Some(lease) } else { None }
+    }
 }
 
 impl Call {
