@@ -234,10 +234,9 @@ fn hidden(call: &Call, returned: usize) -> Option<Call> {
 
 /// Acquires that were granted once more than their answers say, by what the store wrote: through a server that the client left, which
 /// gave the lease back then; or because its writer could not learn of the grant, as too many writes had come after that, and the lease
-/// had ended by then and was forgotten. A call of which nothing is known may itself stand for one grant; where its client never gave
-/// that back, a server did.
+/// had ended by then and was forgotten. A call of which nothing is known may itself stand for one grant, which a server
+/// may have given back.
 fn copies(of: &OfKey) -> Vec<Call> {
-    let released: BTreeSet<&String> = of.calls.iter().filter_map(|call| call.op.releases()).collect();
     let told: BTreeSet<(&String, u64)> = of.calls.iter().filter_map(told).collect();
     let mut copies = Vec::new();
     for call in &of.calls {
@@ -249,7 +248,7 @@ fn copies(of: &OfKey) -> Vec<Call> {
         if again {
             copies.push(unanswered(call));
         }
-        if again || (call.is_open() && !untold.is_empty() && !released.contains(lease)) {
+        if again || (call.is_open() && !untold.is_empty()) {
             copies.push(give_back(lease, call.invoked));
         }
     }
@@ -293,13 +292,6 @@ pub fn check(events: &[Event]) -> Result<Figures, String> {
         figures.undecided += u64::from(found.undecided);
     }
     Ok(figures)
-}
-
-impl Op {
-    /// The lease that its holder gives back.
-    fn releases(&self) -> Option<&String> {
-        if let Self::Release { lease, .. } = self { Some(lease) } else { None }
-    }
 }
 
 impl Call {
