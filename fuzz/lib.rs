@@ -8,6 +8,7 @@ mod fuzzing;
 #[allow(dead_code)]
 mod support {
     pub mod clock;
+    pub mod panics;
 }
 
 /// Runs the function of this name.

@@ -7,20 +7,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
-use http::{HeaderMap, HeaderName, HeaderValue};
 use lockd::clock::UnixMillis;
 use lockd::error::{Error, ErrorKind};
 use lockd::http::client::{Address, Body, Failure, Head, HttpClient, Reply, Wire};
 use lockd::limits::{IMPLIED_GUARD_TRIES, SERVERS};
-use lockd::model::{
-    FencingToken, Holder, Key, LeaseId, Namespace, Owner, Reason, RequestId, StateEtag, Ttl, TxnId, Version,
-};
+use lockd::model::{FencingToken, LeaseId, Owner, Reason, RequestId, StateEtag, Ttl, Version};
 use lockd::service::{
     AcquireRequest, BreakRequest, ChangeRequest, Expected, FenceRequest, Guards, LeaseService, ListRequest,
     OnDisconnect, Proof, State, Wait,
 };
 
-use super::{pieces, split};
+use super::{header_map, key, pieces, split};
 use crate::support::clock::TestClock;
 
 /// Divides the answers: no header has it.
@@ -97,14 +94,7 @@ impl Wire for Scripted {
 fn reply(status: u8, sizes: [u8; 2], end: u8, rest: &[u8]) -> Reply {
     let (lines, body) = split(rest, b"\n\n");
     let body = Bytes::copy_from_slice(body.unwrap_or_default());
-    let mut headers = HeaderMap::new();
-    for line in lines.split(|b| *b == b'\n').take(32) {
-        let (name, value) = split(line, b":");
-        let pair = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value.unwrap_or_default()));
-        if let (Ok(name), Ok(value)) = pair {
-            headers.append(name, value);
-        }
-    }
+    let headers = header_map(lines);
     let mut chunks: Vec<_> = pieces(&body, &sizes).into_iter().map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
     if end % 4 == 1 {
         chunks.push(Err(Error::new(ErrorKind::Unavailable, "it broke")));
@@ -115,23 +105,9 @@ fn reply(status: u8, sizes: [u8; 2], end: u8, rest: &[u8]) -> Reply {
     Reply { status: STATUSES[usize::from(status) % STATUSES.len()], headers, body }
 }
 
-fn key() -> Key {
-    Key::new(Namespace::default(), "a").unwrap()
-}
-
 fn acquire() -> AcquireRequest {
-    AcquireRequest {
-        key: key(),
-        lease_id: LeaseId::new("lease").unwrap(),
-        txn: TxnId::new("txn").unwrap(),
-        ttl: Ttl::default(),
-        owner: Owner::new("fuzz").unwrap(),
-        reason: None,
-        holder: Holder::default(),
-        if_not_exists: false,
-        wait: Wait::For(Duration::from_secs(1)),
-        confirm: true,
-    }
+    let wait = Wait::For(Duration::from_secs(1));
+    AcquireRequest { wait, confirm: true, ..super::acquire("lease", "txn") }
 }
 
 fn change(proof: &Proof) -> ChangeRequest {

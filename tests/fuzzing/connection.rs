@@ -1,9 +1,8 @@
 //! A whole connection: bytes to a server over a store in memory, in time that advances by itself. Whatever came, the server goes on,
 //! its answers can be read, and the record of the key that was held before is still one.
 
-use std::cell::RefCell;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,14 +13,15 @@ use lockd::entropy::Entropy;
 use lockd::http::server::address::{Address, Listener};
 use lockd::http::server::metrics::Metrics;
 use lockd::http::server::{Config, Server};
-use lockd::model::{Holder, Key, LeaseId, Namespace, Owner, Record, RequestId, Ttl, TxnId};
-use lockd::service::{AcquireRequest, ChangeRequest, Expected, Guards, LeaseService, Proof, Wait};
+use lockd::model::{Record, RequestId};
+use lockd::service::{ChangeRequest, Expected, Guards, LeaseService, Proof};
 use lockd::store::{Store, memory};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
-use super::{pieces, split};
+use super::{acquire, key, pieces, split};
 use crate::support::clock::TestClock;
+use crate::support::panics;
 
 /// When the client hangs up: the server has waited in vain for a request by then.
 const LISTENS: Duration = Duration::from_secs(12);
@@ -36,7 +36,7 @@ pub fn run(data: &[u8]) {
     runtime.block_on(exchange(&pieces(sent, &[*size]), sent));
     drop(runtime);
     // A task that panics takes only itself along, and a connection is ended.
-    assert_eq!(panics::last(), None);
+    assert_eq!(panics::take(), None);
 }
 
 async fn exchange(pieces: &[&[u8]], sent: &[u8]) {
@@ -63,28 +63,12 @@ async fn exchange(pieces: &[&[u8]], sent: &[u8]) {
 
 /// A key with a state, and a lease with ids that requests can name.
 async fn prepare(engine: &Engine) {
-    let request = AcquireRequest {
-        key: key(),
-        lease_id: LeaseId::new("l").unwrap(),
-        txn: TxnId::new("t").unwrap(),
-        ttl: Ttl::default(),
-        owner: Owner::new("fuzz").unwrap(),
-        reason: None,
-        holder: Holder::default(),
-        if_not_exists: false,
-        wait: Wait::No,
-        confirm: false,
-    };
-    let grant = engine.acquire(request).await.unwrap();
+    let grant = engine.acquire(acquire("l", "t")).await.unwrap();
     let proof = Proof { lease_id: grant.lease_id, token: grant.token, txn: None };
     let (request_id, guards) = (RequestId::new("first").unwrap(), Guards::default());
     let change = ChangeRequest { key: key(), proof, request_id, guards, edits: None };
     let body = stream::iter([Ok(Bytes::from_static(b"{\"n\":1}"))]).boxed();
     engine.update(change, Expected::default(), body).await.unwrap();
-}
-
-fn key() -> Key {
-    Key::new(Namespace::default(), "a").unwrap()
 }
 
 /// Sends, reads for a while, hangs up, and reads to the end.
@@ -195,30 +179,5 @@ impl Entropy for Counting {
             let n = self.0.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
             chunk.copy_from_slice(&n.to_be_bytes()[..chunk.len()]);
         }
-    }
-}
-
-/// Panics of this thread, also those that were caught.
-mod panics {
-    use super::{Once, RefCell};
-
-    thread_local! {
-        static LAST: RefCell<Option<String>> = const { RefCell::new(None) };
-    }
-
-    pub fn forget() {
-        static HOOK: Once = Once::new();
-        HOOK.call_once(|| {
-            let usual = std::panic::take_hook();
-            std::panic::set_hook(Box::new(move |info| {
-                LAST.with(|last| *last.borrow_mut() = Some(info.to_string()));
-                usual(info);
-            }));
-        });
-        drop(last());
-    }
-
-    pub fn last() -> Option<String> {
-        LAST.with(|last| last.borrow_mut().take())
     }
 }

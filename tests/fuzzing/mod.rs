@@ -17,6 +17,10 @@ mod store_url;
 mod streams;
 mod words;
 
+use http::{HeaderMap, HeaderName, HeaderValue};
+use lockd::model::{Holder, Key, LeaseId, Namespace, Owner, Ttl, TxnId};
+use lockd::service::{AcquireRequest, Wait};
+
 /// What of the program's own crate is fuzzed.
 #[path = "../../commands"]
 #[allow(dead_code, unused_imports, reason = "not all of it is")]
@@ -64,5 +68,38 @@ fn split<'a>(bytes: &'a [u8], mark: &[u8]) -> (&'a [u8], Option<&'a [u8]>) {
     match bytes.windows(mark.len()).position(|window| window == mark) {
         Some(at) => (&bytes[..at], Some(&bytes[at + mark.len()..])),
         None => (bytes, None),
+    }
+}
+
+/// Headers, one a line, as far as they are some.
+fn header_map(lines: &[u8]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for line in lines.split(|b| *b == b'\n').take(32) {
+        let (name, value) = split(line, b":");
+        let pair = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value.unwrap_or_default()));
+        if let (Ok(name), Ok(value)) = pair {
+            headers.append(name, value);
+        }
+    }
+    headers
+}
+
+fn key() -> Key {
+    Key::new(Namespace::default(), "a").unwrap()
+}
+
+/// One for that key which does not wait.
+fn acquire(lease: &str, txn: &str) -> AcquireRequest {
+    AcquireRequest {
+        key: key(),
+        lease_id: LeaseId::new(lease).unwrap(),
+        txn: TxnId::new(txn).unwrap(),
+        ttl: Ttl::default(),
+        owner: Owner::new("fuzz").unwrap(),
+        reason: None,
+        holder: Holder::default(),
+        if_not_exists: false,
+        wait: Wait::No,
+        confirm: false,
     }
 }

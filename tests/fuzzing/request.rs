@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::HeaderMap;
 use lockd::error::ErrorKind;
 use lockd::http::wire::{self, AcquireBody, BreakBody, FenceBody, FenceQuery, KeepaliveBody, KeyQuery, ListQuery};
 use lockd::http::wire::{MadeHere, MutateBody, ProofHeaders, ReleaseBody};
@@ -13,7 +13,7 @@ use lockd::service::{ChangeRequest, Guards, Proof};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::split;
+use super::{header_map, split};
 
 /// A query, a line end, headers one a line, an empty line, the body.
 pub fn run(data: &[u8]) {
@@ -22,20 +22,8 @@ pub fn run(data: &[u8]) {
     if let Ok(query) = std::str::from_utf8(query) {
         queries(query);
     }
-    headers(&map(lines.unwrap_or_default()));
+    headers(&header_map(lines.unwrap_or_default()));
     bodies(body.unwrap_or_default());
-}
-
-fn map(lines: &[u8]) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    for line in lines.split(|b| *b == b'\n').take(32) {
-        let (name, value) = split(line, b":");
-        let pair = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value.unwrap_or_default()));
-        if let (Ok(name), Ok(value)) = pair {
-            headers.append(name, value);
-        }
-    }
-    headers
 }
 
 fn query<T: Serialize + DeserializeOwned + PartialEq + Debug>(text: &str) -> Option<T> {

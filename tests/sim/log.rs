@@ -33,10 +33,7 @@ impl Shared {
     pub fn tell_write(&mut self, proc: ProcId, before: &Record, next: &Record) {
         let request = next.done.back().filter(|done| before.done.back() != Some(done)).map(|done| done.id.to_string());
         // Only servers end a lease of which no call tells.
-        let expired = before.lease.as_ref().map(|lease| &lease.id).filter(|id| {
-            if !self.mix.remote {
-                return false;
-            }
+        let expired = before.lease.as_ref().filter(|_| self.mix.remote).map(|lease| &lease.id).filter(|id| {
             let goes_on = next.lease.as_ref().is_some_and(|lease| lease.id == **id);
             !goes_on && next.ended(id).is_some_and(|ended| ended.how == How::Expired)
         });

@@ -20,7 +20,6 @@ mod log;
 mod mix;
 #[cfg(feature = "mutants")]
 mod mutants;
-mod panics;
 mod proc;
 mod records;
 mod rng;

@@ -18,6 +18,7 @@ use super::time::{MILLI, Nanos, SECOND};
 use super::worker;
 use super::world::{ProcId, Shared, Todo, Violation};
 use crate::history::Event;
+use crate::support::panics;
 
 pub struct Run {
     pub world: Arc<Mutex<Shared>>,
@@ -47,7 +48,7 @@ pub fn run(seed: u64, shape: fn(&mut Mix), trace: bool) -> Report {
 
 impl Run {
     fn new(seed: u64, shape: fn(&mut Mix), trace: bool) -> Self {
-        super::panics::forget();
+        panics::forget();
         let world = Arc::new(Mutex::new(Shared::new(seed, shape, trace)));
         let mut run = Self { world, procs: BTreeMap::new(), scripts: Vec::new(), notes: None };
         let (hosts, procs, scripts, keys, notes) = {
@@ -217,7 +218,7 @@ impl Run {
         }
         one.run();
         self.world().check_beliefs(Some(proc));
-        if let Some(message) = super::panics::take() {
+        if let Some(message) = panics::take() {
             self.world().broken("no task panics", message);
         }
         if one.done.load(Ordering::Relaxed) {

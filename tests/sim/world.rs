@@ -31,6 +31,19 @@ pub struct Violation {
     pub at: Nanos,
 }
 
+impl Violation {
+    /// What was broken by this seed, and the command that shows it again in these tests.
+    pub fn complaint(&self, seed: u64, suite: &str) -> String {
+        format!(
+            "seed {seed}: {}: {} at {:.6} s\n  see it again: LOCKD_SIM_SEED={seed} cargo test --profile sim --test main \
+             {suite}::replay -- --nocapture\n",
+            self.check,
+            self.what,
+            self.at as f64 / 1e9
+        )
+    }
+}
+
 /// What only the driver can do, between events.
 #[derive(Debug)]
 pub enum Todo {

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 pub mod clock;
 pub mod faulty;
 pub mod http2;
+pub mod panics;
 pub mod world;
 
 fn set(name: &str) -> bool {

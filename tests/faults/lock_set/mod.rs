@@ -45,7 +45,7 @@ struct Faults {
 
 #[test]
 fn with_fencing_no_acknowledged_element_is_lost() {
-    let Some((totals, _)) = run("with fencing", true) else { return };
+    let Some(totals) = run("with fencing", true) else { return };
     assert_eq!(totals.lost, 0, "acknowledged elements are missing");
 }
 
@@ -56,7 +56,7 @@ fn without_fencing_losses_are_counted() {
 }
 
 /// Runs for `LOCKD_TEST_SECONDS`, and prints a line for `docs/track-record/lock-set.tsv`.
-fn run(told: &str, fencing: bool) -> Option<(Findings, Faults)> {
+fn run(told: &str, fencing: bool) -> Option<Findings> {
     let length = match number("LOCKD_TEST_SECONDS") {
         Some(seconds) => seconds,
         None if full("lock-set: stopped and killed processes around sets outside of lockd") => 40,
@@ -92,7 +92,7 @@ fn run(told: &str, fencing: bool) -> Option<(Findings, Faults)> {
     );
     println!("{told}\t{seed}\t{length}\t{operations}\t{stopped}\t{servers_killed}\t{workers_killed}\t{stale}\t{lost}");
     assert!(*operations >= LEAST_RATE * length, "invalid: fewer than {LEAST_RATE} operations a second");
-    Some((all, faults))
+    Some(all)
 }
 
 /// One cluster on one store, for so long.

@@ -6,14 +6,15 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use lockd::store::disk::floor;
 use lockd::store::disk::layout::Entry as Name;
 
-use super::super::panics;
 use super::super::proc::Proc;
 use super::super::time::{Nanos, SECOND};
 use super::actor::{self, Actor};
 use super::counters::{Counter as C, Counters};
 use super::leases::Holding;
 use super::objects;
-use super::world::{self, ProcId, Todo, Trouble, Violation, World};
+use super::world::{self, ProcId, Todo, Trouble, World};
+use crate::sim::world::Violation;
+use crate::support::panics;
 
 pub struct Run {
     world: Arc<Mutex<World>>,

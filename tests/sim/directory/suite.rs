@@ -58,15 +58,7 @@ impl Totals {
 }
 
 fn complaint(report: &Report) -> String {
-    let Some(broken) = &report.violation else { return String::new() };
-    format!(
-        "seed {seed}: {}: {} at {:.6} s\n  see it again: LOCKD_SIM_SEED={seed} cargo test --profile sim --test main \
-         sim::directory::suite::replay -- --nocapture\n",
-        broken.check,
-        broken.what,
-        broken.at as f64 / 1e9,
-        seed = report.seed
-    )
+    report.violation.as_ref().map_or_else(String::new, |broken| broken.complaint(report.seed, "sim::directory::suite"))
 }
 
 /// Runs a seed twice: it must be the same both times, or it cannot be seen again.

@@ -15,19 +15,12 @@ use super::mix::{Kind, Mix, Strike};
 use super::objects::Objects;
 use super::tree::{Ino, Tree};
 use super::truth::Truth;
+use crate::sim::world::Violation;
 
 /// A process, over the whole run: a restarted one is another.
 pub type ProcId = usize;
 pub type EventId = (Nanos, u64);
 type Event = Box<dyn FnOnce(&mut World) + Send>;
-
-/// A rule that was broken.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Violation {
-    pub check: &'static str,
-    pub what: String,
-    pub at: Nanos,
-}
 
 /// What happens to processes and machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

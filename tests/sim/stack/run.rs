@@ -14,11 +14,11 @@ use super::troubles::{Act, Troubles};
 use crate::sim::actor::Actor;
 use crate::sim::last::{hold, take};
 use crate::sim::mix::Mix;
-use crate::sim::panics;
 use crate::sim::rng::{Rng, mix};
 use crate::sim::run::Report;
 use crate::sim::time::{MILLI, Nanos, SECOND};
 use crate::sim::world::{Cut, Shared};
+use crate::support::panics;
 
 /// What is drawn for the stack alone.
 #[derive(Clone, Debug)]
