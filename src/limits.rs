@@ -285,6 +285,8 @@ pub const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 pub const ANSWER_PATIENCE: Duration = Duration::from_secs(30);
 /// The same where another server can be asked instead, with the same ids.
 pub const ANSWER_PATIENCE_SEVERAL: Duration = Duration::from_secs(5);
+/// The same for a release, which is tried for [`RELEASE_TRY`] in all: a quarter of that.
+pub const RELEASE_PATIENCE_SEVERAL: Duration = Duration::from_millis(1_250);
 /// Largest answer that is one document, in bytes: a page of a listing.
 pub const ANSWER_BYTES: usize = 16 * 1024 * 1024;
 /// Largest state that a client keeps, so that it can send it again by itself.

@@ -105,6 +105,19 @@ async fn one_cycle(carrier: Carrier, end: Signal, phase: u32) {
     next.release().await.expect(&told);
 }
 
+/// Giving back is tried for a short while only: a server that hangs must leave some of it for another one.
+#[tokio::test]
+async fn a_release_goes_past_a_server_that_hangs() {
+    for carrier in [Carrier::Runtime, Carrier::Threads] {
+        let lab = Lab::new();
+        let pair = Pair::start(&lab, carrier, Signal::KILL);
+        let lease = pair.client.acquire(pair.client.options("k").unwrap(), |_| ()).await.unwrap();
+        pair.first.signal(Signal::STOP);
+        assert!(matches!(lease.release().await.unwrap(), Released::Released { .. }), "{carrier:?}");
+        pair.end();
+    }
+}
+
 #[tokio::test]
 async fn who_waits_at_a_server_that_ends_gets_the_key_from_the_other() {
     for (carrier, end) in ENDS {

@@ -16,7 +16,9 @@ use crate::http::wire::{
     self, AcquireBody, AcquireReply, BreakBody, BreakReply, DescribeReply, FenceBody, FenceQuery, FenceReply,
     KeepaliveBody, KeepaliveReply, KeyQuery, ReleaseBody, ReleaseReply, RemoveReply, Subject, UpdateReply, paths,
 };
-use crate::limits::{ANSWER_PATIENCE, ANSWER_PATIENCE_SEVERAL, EXPECT_BYTES, IMPLIED_GUARD_TRIES, WAIT_POLL};
+use crate::limits::{
+    ANSWER_PATIENCE, ANSWER_PATIENCE_SEVERAL, EXPECT_BYTES, IMPLIED_GUARD_TRIES, RELEASE_PATIENCE_SEVERAL, WAIT_POLL,
+};
 use crate::model::{Key, LeaseId, Ttl, Version};
 use crate::service::{
     AcquireRequest, BreakRequest, Broke, ByteStream, ChangeRequest, Changed, Description, Expected, Fence,
@@ -142,6 +144,9 @@ impl LeaseService for HttpClient {
 impl HttpClient {
     async fn give_back(&self, proof: Option<&Proof>, mut body: ReleaseBody, lease_id: &LeaseId) -> Result<Released> {
         let mut call = Call::change(paths::RELEASE);
+        if self.servers.len() > 1 {
+            call.patience = Some(RELEASE_PATIENCE_SEVERAL);
+        }
         call.headers = proof.map(wire::proof_headers).transpose()?.unwrap_or_default();
         body.txn_id = proof.and_then(|proof| proof.txn.as_ref()).map(ToString::to_string);
         let answer = self.ask(&call, &mut Payload::whole(wire::write(&body)?)).await?;
