@@ -76,7 +76,7 @@ async fn swaps(scratch: &Scratch<'_>, crew: &mut Crew<'_>, rounds: usize) -> See
     let mut unsure = 0;
     for round in 0..rounds {
         let (_, etag) = head(scratch, name).await?.ok_or("the value to swap is absent")?;
-        let etag = Some(etag.0.into_string());
+        let etag = Some(etag.0.to_string());
         unsure += one_round(scratch, crew, name, etag).await.map_err(|e| e.within(format_args!("round {round}")))?;
     }
     Ok(told(rounds, crew.len(), unsure))

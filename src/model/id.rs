@@ -1,6 +1,7 @@
 //! Ids: opaque text made by a caller or drawn from the kernel's generator.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
@@ -13,8 +14,8 @@ macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident, $what:literal) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(Box<str>);
+        #[serde(try_from = "String")]
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// Takes an id exactly as written: 1 to 128 printable ASCII bytes without blanks.
@@ -43,12 +44,6 @@ macro_rules! text_id {
             type Error = Error;
             fn try_from(text: String) -> Result<Self> {
                 Self::new(&text)
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(id: $name) -> Self {
-                id.0.into()
             }
         }
 
@@ -104,13 +99,15 @@ impl WriteId {
     /// 32 lower-case hexadecimal digits.
     #[must_use]
     pub fn hex(self) -> String {
+        self.digits().map(char::from).iter().collect()
+    }
+
+    /// The same in ASCII. Every record has 33 of these: worth more than `hex::encode`, which goes character by character.
+    pub(super) fn digits(self) -> [u8; 32] {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        // Every record has 33 of these: worth more than `hex::encode`, which goes character by character.
-        let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
-        let mut text = String::with_capacity(32);
-        for byte in self.0 {
-            text.push(digit(byte >> 4));
-            text.push(digit(byte & 15));
+        let mut text = [0; 32];
+        for (pair, byte) in text.as_chunks_mut::<2>().0.iter_mut().zip(self.0) {
+            *pair = [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
         }
         text
     }
@@ -135,6 +132,12 @@ impl WriteId {
     }
 }
 
+impl From<WriteId> for String {
+    fn from(id: WriteId) -> Self {
+        id.hex()
+    }
+}
+
 /// Without a string between, since every record has 33 of these.
 impl<'de> Deserialize<'de> for WriteId {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
@@ -149,12 +152,6 @@ impl<'de> Deserialize<'de> for WriteId {
             }
         }
         from.deserialize_str(Hex)
-    }
-}
-
-impl From<WriteId> for String {
-    fn from(id: WriteId) -> Self {
-        id.hex()
     }
 }
 

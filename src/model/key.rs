@@ -1,6 +1,7 @@
 //! Namespaces and keys: what may name a lock.
 
 use std::fmt;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
@@ -9,13 +10,13 @@ use crate::limits::NAME_BYTES;
 
 /// A namespace: one segment of `[A-Za-z0-9._~:@+-]`, 1 to 128 bytes; beginning with `.` is reserved for lockd itself.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Namespace(Box<str>);
+pub struct Namespace(Arc<str>);
 
 /// A key inside its namespace: segments of `[A-Za-z0-9._~:@+-]` joined by `/`, 1 to 128 bytes.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
     namespace: Namespace,
-    name: Box<str>,
+    name: Arc<str>,
 }
 
 /// SHA-256 of namespace and key: what paths and object names are made of, so that no text of a user reaches them.

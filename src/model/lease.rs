@@ -1,5 +1,7 @@
 //! A lease as the record holds it, and what is remembered of those that ended.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::{FencingToken, LeaseId, Owner, Reason, Ttl, TxnId, Unknown, Version};
@@ -59,7 +61,7 @@ pub struct Holder {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stamp {
     /// The writer's boot id.
-    pub boot_id: Box<str>,
+    pub boot_id: Arc<str>,
     /// Its boot clock.
     pub boot: BootTime,
 }

@@ -9,7 +9,9 @@
 //! The first line keeps this form in all formats, so that a damaged number is told from a later format.
 //! The inline states stand after the head as they were stored, so that nothing is escaped and `cat` shows them.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::io::Write as _;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -28,6 +30,10 @@ use crate::limits::{RECENT_WRITES, RECORD_BYTES};
 pub const FORMAT: u32 = 1;
 
 const MAGIC: &str = "lockd-record ";
+/// Digits of the checksum.
+const SUM_BYTES: usize = 64;
+/// Room for a head: with full memories of writes and leases it has about so many bytes.
+const HEAD_BYTES: usize = 4096;
 
 /// All that is known of one key. Changed only through [`crate::lease::step`] and [`Record::sealed`]; never deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -188,20 +194,23 @@ impl Record {
         super::check(self).map_err(|broken| {
             Error::new(ErrorKind::Internal, format!("the new record of {} is impossible: {broken}", self.key))
         })?;
-        let head = serde_json::to_vec(&Head::from_record(self)?)
-            .map_err(|e| Error::new(ErrorKind::Internal, format!("cannot encode the record of {}: {e}", self.key)))?;
-        let mut body = head;
-        body.push(b'\n');
-        for bytes in [Some(&self.committed), self.staged.as_ref()].into_iter().flatten().filter_map(inline) {
-            body.extend_from_slice(bytes);
-            body.push(b'\n');
-        }
         let start = format!("{MAGIC}{FORMAT} ");
-        let mut out = Vec::with_capacity(start.len() + 65 + body.len());
+        let body = start.len() + SUM_BYTES + 1;
+        let states = || [Some(&self.committed), self.staged.as_ref()].into_iter().flatten().filter_map(inline);
+        let mut out = Vec::with_capacity(body + HEAD_BYTES + states().map(Bytes::len).sum::<usize>());
         out.extend_from_slice(start.as_bytes());
-        out.extend_from_slice(checksum(start.as_bytes(), &body).as_bytes());
+        // The checksum comes here once what it is of stands behind it.
+        out.resize(body, b'\n');
+        serde_json::to_writer(&mut out, &Head::from_record(self)?)
+            .map_err(|e| Error::new(ErrorKind::Internal, format!("cannot encode the record of {}: {e}", self.key)))?;
+        put_recent(&mut out, &self.recent);
         out.push(b'\n');
-        out.extend_from_slice(&body);
+        for bytes in states() {
+            out.extend_from_slice(bytes);
+            out.push(b'\n');
+        }
+        let sum = checksum(start.as_bytes(), &out[body..]);
+        out[start.len()..body - 1].copy_from_slice(sum.as_bytes());
         if out.len() > RECORD_BYTES {
             return Err(Error::new(
                 ErrorKind::Internal,
@@ -269,6 +278,20 @@ fn decode(key: &Key, bytes: &Bytes) -> Result<Record, Flaw> {
     Ok(record)
 }
 
+/// Adds the memory of writes to a head: with full memories it is half of the record, and digits need no serializer that looks
+/// at each for what must be escaped.
+fn put_recent(head: &mut Vec<u8>, recent: &VecDeque<(WriteId, u64)>) {
+    head.truncate(head.len() - 1);
+    head.extend_from_slice(b",\"recent\":[");
+    for (n, (id, revision)) in recent.iter().enumerate() {
+        head.extend_from_slice(if n == 0 { b"[\"" } else { b",[\"" });
+        head.extend_from_slice(&id.digits());
+        // Writing to a Vec does not fail.
+        let _ok = write!(head, "\",{revision}]");
+    }
+    head.extend_from_slice(b"]}");
+}
+
 fn checksum(start: &[u8], body: &[u8]) -> String {
     hex::encode(Sha256::new().chain_update(start).chain_update(body).finalize())
 }
@@ -281,12 +304,12 @@ fn open(bytes: &Bytes) -> Result<(u32, Bytes), Flaw> {
     let first_line = || damaged("its first line is cut off or damaged");
     let digits = rest.iter().position(|b| *b == b' ').ok_or_else(first_line)?;
     let start = MAGIC.len() + digits + 1;
-    let (sum, body) = bytes[start..].split_at_checked(65).ok_or_else(first_line)?;
+    let (sum, body) = bytes[start..].split_at_checked(SUM_BYTES + 1).ok_or_else(first_line)?;
     if sum != format!("{}\n", checksum(&bytes[..start], body)).as_bytes() {
         return Err(damaged("its checksum does not match"));
     }
     let format = std::str::from_utf8(&rest[..digits]).ok().and_then(|digits| digits.parse().ok());
-    Ok((format.ok_or_else(first_line)?, bytes.slice(start + 65..)))
+    Ok((format.ok_or_else(first_line)?, bytes.slice(start + SUM_BYTES + 1..)))
 }
 
 /// What must be understood of a head that cannot be read otherwise.
@@ -296,15 +319,17 @@ struct Needs {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Head {
+struct Head<'a> {
     format: u32,
     min_read: u32,
     min_write: u32,
-    namespace: String,
-    key: String,
+    namespace: Cow<'a, str>,
+    key: Cow<'a, str>,
     revision: u64,
     write_id: WriteId,
-    recent: VecDeque<(WriteId, u64)>,
+    /// [`Record::encode`] puts it at the end.
+    #[serde(skip_serializing)]
+    recent: Cow<'a, VecDeque<(WriteId, u64)>>,
     #[serde(default)]
     epoch: u32,
     token: FencingToken,
@@ -312,7 +337,7 @@ struct Head {
     #[serde(default, skip_serializing_if = "FencingToken::is_none")]
     fence: FencingToken,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    lease: Option<Lease>,
+    lease: Option<Cow<'a, Lease>>,
     last_version: Version,
     committed: VersionedHead,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -320,9 +345,9 @@ struct Head {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     previous: Option<BlobId>,
     #[serde(default)]
-    done: VecDeque<Done>,
+    done: Cow<'a, VecDeque<Done>>,
     #[serde(default)]
-    ended: VecDeque<Ended>,
+    ended: Cow<'a, VecDeque<Ended>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     last_success: Option<UnixMillis>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -381,7 +406,7 @@ impl VersionedHead {
     }
 }
 
-impl Head {
+impl<'a> Head<'a> {
     /// A later format may have another form, as long as it says so: only a head that does not is damaged.
     fn read(text: &[u8]) -> Result<Self, Flaw> {
         let head: Result<Self, _> = serde_json::from_slice(text);
@@ -395,7 +420,7 @@ impl Head {
         }
     }
 
-    fn from_record(r: &Record) -> Result<Self> {
+    fn from_record(r: &'a Record) -> Result<Self> {
         let write_id = r
             .write_id
             .ok_or_else(|| Error::new(ErrorKind::Internal, format!("the record of {} was not sealed", r.key)))?;
@@ -403,22 +428,22 @@ impl Head {
             format: FORMAT,
             min_read: r.min_read,
             min_write: r.min_write,
-            namespace: r.key.namespace().as_str().to_owned(),
-            key: r.key.name().to_owned(),
+            namespace: r.key.namespace().as_str().into(),
+            key: r.key.name().into(),
             revision: r.revision,
             write_id,
-            recent: r.recent.clone(),
+            recent: Cow::Borrowed(&r.recent),
             epoch: r.epoch,
             token: r.token,
             beat: r.beat,
             fence: r.fence,
-            lease: r.lease.clone(),
+            lease: r.lease.as_ref().map(Cow::Borrowed),
             last_version: r.last_version,
             committed: VersionedHead::from_model(&r.committed),
             staged: r.staged.as_ref().map(VersionedHead::from_model),
             previous: r.previous.clone(),
-            done: r.done.clone(),
-            ended: r.ended.clone(),
+            done: Cow::Borrowed(&r.done),
+            ended: Cow::Borrowed(&r.ended),
             last_success: r.last_success,
             knock: r.knock.clone(),
             reserved: r.reserved.clone(),
@@ -435,18 +460,18 @@ impl Head {
             min_write: self.min_write,
             revision: self.revision,
             write_id: Some(self.write_id),
-            recent: self.recent,
+            recent: self.recent.into_owned(),
             epoch: self.epoch,
             token: self.token,
             beat: self.beat,
             fence: self.fence,
-            lease: self.lease,
+            lease: self.lease.map(Cow::into_owned),
             last_version: self.last_version,
             committed,
             staged,
             previous: self.previous,
-            done: self.done,
-            ended: self.ended,
+            done: self.done.into_owned(),
+            ended: self.ended.into_owned(),
             last_success: self.last_success,
             knock: self.knock,
             reserved: self.reserved,

@@ -1,6 +1,7 @@
 //! The state of a key: a JSON value inside the record, or a pointer to an immutable blob.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -13,7 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// A state's ETag: the lower-case hexadecimal SHA-256 of its stored bytes, on every store.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct StateEtag(Box<str>);
+pub struct StateEtag(Arc<str>);
 
 impl StateEtag {
     /// Of these bytes.
@@ -57,7 +58,7 @@ impl fmt::Debug for StateEtag {
 /// whatever state they meet.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct EditsHash(Box<str>);
+pub struct EditsHash(Arc<str>);
 
 impl EditsHash {
     /// Of these expressions, in their order.

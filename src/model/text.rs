@@ -1,6 +1,7 @@
 //! Texts for people: who holds a lease, and why.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -11,8 +12,8 @@ macro_rules! bounded_text {
     ($(#[$doc:meta])* $name:ident, $what:literal, $max:expr) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(Box<str>);
+        #[serde(try_from = "String")]
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// Takes any text without NUL up to the limit. It is data: whoever prints it escapes it.
@@ -38,12 +39,6 @@ macro_rules! bounded_text {
             type Error = Error;
             fn try_from(text: String) -> Result<Self> {
                 Self::new(&text)
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(text: $name) -> Self {
-                text.0.into()
             }
         }
 

@@ -49,7 +49,7 @@ pub type ByteStream = BoxStream<'static, Result<Bytes>>;
 
 /// A store's own name for one value of a key: opaque, never the same for two values.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Etag(pub Box<str>);
+pub struct Etag(pub Arc<str>);
 
 /// A value with its etag.
 #[derive(Clone, Debug)]

@@ -44,7 +44,7 @@ pub struct KeyHistory {
     /// Changes so far.
     pub changes: usize,
     /// What each value of the record showed: its version, and the last request done.
-    pub named: HashMap<Box<str>, (u64, Option<RequestId>)>,
+    pub named: HashMap<Arc<str>, (u64, Option<RequestId>)>,
     /// When the key was last known to be kept for a waiter, if it is not now.
     pub kept: Option<Nanos>,
     pub acquires: HashMap<LeaseId, AcquireClaim>,
