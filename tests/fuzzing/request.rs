@@ -4,11 +4,13 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use http::HeaderMap;
+use lockd::clock::UnixMillis;
+use lockd::entropy::KernelEntropy;
 use lockd::error::ErrorKind;
 use lockd::http::wire::{self, AcquireBody, BreakBody, FenceBody, FenceQuery, KeepaliveBody, KeyQuery, ListQuery};
 use lockd::http::wire::{MadeHere, MutateBody, ProofHeaders, ReleaseBody};
 use lockd::limits::{TTL_MAX, TTL_MIN};
-use lockd::model::{LeaseId, Owner, RequestId, Ttl, TxnId};
+use lockd::model::{LeaseId, Owner, RequestId, Ttl};
 use lockd::service::{ChangeRequest, Guards, Proof};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -130,13 +132,8 @@ fn bodies(bytes: &[u8]) {
     let _mutations = body::<MutateBody>(bytes);
 }
 
-fn made() -> MadeHere {
-    MadeHere {
-        key: "made".into(),
-        lease_id: LeaseId::new("made").unwrap(),
-        txn: TxnId::new("made").unwrap(),
-        max_ttl: Ttl::new(TTL_MAX).unwrap(),
-    }
+fn made() -> MadeHere<'static> {
+    MadeHere { entropy: &KernelEntropy, now: UnixMillis(0), max_ttl: Ttl::new(TTL_MAX).unwrap() }
 }
 
 /// What a server understands, a client sends on as it is: a lease of one key is never one of another.

@@ -126,17 +126,19 @@ async fn hand_shake(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static
 #[async_trait]
 impl Wire for Nonblocking {
     async fn send(&self, to: &Address, head: Head, body: Body<'_>) -> Result<Reply, Failure> {
-        let (parts_in, parts) = mpsc::channel(2);
         let (stream, outgoing) = match body {
             Body::Bytes(bytes) => (None, Full::new(bytes).map_err(|never| match never {}).boxed_unsync()),
-            Body::Stream(stream) => (Some(stream), outgoing(parts)),
+            Body::Stream(stream) => {
+                let (parts_in, parts) = mpsc::channel(2);
+                (Some((stream, parts_in)), outgoing(parts))
+            }
         };
         let asks = stream.is_some() && head.headers.contains_key(EXPECT);
         let mut request = request(to, &head, outgoing, asks).map_err(|e| not_sent(&e))?;
         let go_ahead = asks.then(|| go_ahead(&mut request));
         // What is open keeps an upload that was answered early from ending in an error, with which the answer would be lost.
-        let open = parts_in.clone();
-        let mut pump = pin!(self.pump(stream, parts_in, go_ahead).fuse());
+        let open = stream.as_ref().map(|(_, parts_in)| parts_in.clone());
+        let mut pump = pin!(self.pump(stream, go_ahead).fuse());
         loop {
             let (mut line, used) = self.line(to).await?;
             if let Err(e) = line.sender.ready().await {
@@ -229,8 +231,8 @@ fn outgoing(parts: mpsc::Receiver<Part>) -> Outgoing {
 
 impl Nonblocking {
     /// Hands a body over as fast as it is sent; one that waits to be asked for, when it is, or after a while: a server need not say.
-    async fn pump(&self, stream: Option<&mut ByteStream>, parts: mpsc::Sender<Part>, go_ahead: Option<Arc<Notify>>) {
-        let Some(stream) = stream else { return };
+    async fn pump(&self, stream: Option<(&mut ByteStream, mpsc::Sender<Part>)>, go_ahead: Option<Arc<Notify>>) {
+        let Some((stream, parts)) = stream else { return };
         if let Some(said) = go_ahead {
             let _said_or_not = self.clock.timeout_at(self.clock.boot() + CONTINUE_PATIENCE, said.notified()).await;
         }
@@ -257,7 +259,7 @@ enum After {
     /// It is kept for the next request.
     Keep(Arc<Idle>, Address),
     /// The request was not sent to its end, and never will be.
-    Close(mpsc::Sender<Part>),
+    Close(Option<mpsc::Sender<Part>>),
 }
 
 /// The body of an answer.

@@ -17,7 +17,6 @@ use super::route::{Call, Lane, Route, route};
 use super::{Phase, calls};
 use crate::error::{Error, ErrorKind};
 use crate::http::wire::{CORRELATION_ID, SHUTDOWN_IMMINENT};
-use crate::model::RequestId;
 
 /// Longest correlation id that a caller may choose.
 const CORRELATION_BYTES: usize = 128;
@@ -27,7 +26,7 @@ pub async fn answer(connection: &Arc<Connection>, request: Request<Incoming>) ->
     let shared = &connection.shared;
     let busy = connection.busy();
     let began = shared.clock.boot();
-    let correlation = correlation(request.headers()).unwrap_or_else(|| RequestId::random(&*shared.entropy).to_string());
+    let correlation = correlation(request.headers()).unwrap_or_else(|| shared.exchanges.next());
     let route = route(request.method(), request.uri().path());
     let name = match route {
         Route::Call(call) | Route::WrongMethod(call) => call.name(),

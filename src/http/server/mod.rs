@@ -26,6 +26,7 @@ mod streams;
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
@@ -119,6 +120,25 @@ struct Shared {
     phase: Rising,
     /// Rises every few seconds: connections look at their age then, without a timer each.
     tick: Rising,
+    exchanges: Exchanges,
+}
+
+/// Names exchanges where their callers do not: a random number of this server's, and how many came before. Nothing depends on it
+/// but logs.
+#[derive(Debug)]
+struct Exchanges {
+    server: u64,
+    before: AtomicU64,
+}
+
+impl Exchanges {
+    fn new(entropy: &dyn Entropy) -> Self {
+        Self { server: u64::from_be_bytes(entropy.bytes()), before: AtomicU64::new(0) }
+    }
+
+    fn next(&self) -> String {
+        format!("{:016x}-{}", self.server, self.before.fetch_add(1, Ordering::Relaxed))
+    }
 }
 
 impl Shared {
@@ -153,9 +173,9 @@ impl Server {
     ) -> Self {
         let (lanes, held, streams) = (Lanes::default(), Held::default(), Arc::default());
         let (phase, tick) = Default::default();
-        Self {
-            shared: Arc::new(Shared { service, clock, entropy, config, lanes, held, streams, metrics, phase, tick }),
-        }
+        let exchanges = Exchanges::new(&*entropy);
+        let shared = Shared { service, clock, entropy, config, lanes, held, streams, metrics, phase, tick, exchanges };
+        Self { shared: Arc::new(shared) }
     }
 
     /// Serves until `stop`, then drains: nothing is granted any more, those who wait are sent away, and holders may finish for

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Seconds, key_on_acquire, millis, named_on_acquire, namespace, unix_after};
 use crate::clock::UnixMillis;
+use crate::entropy::Entropy;
 use crate::error::Result;
 use crate::limits::{TTL_MAX, TTL_MIN, WAIT_MAX, WAIT_POLL};
 use crate::model::{FencingToken, Holder, Key, LeaseId, Owner, Reason, StateEtag, Ttl, TxnId, Version};
@@ -81,15 +82,13 @@ impl From<&Holder> for Origin {
     }
 }
 
-/// What a server makes where a caller did not.
-#[derive(Clone, Debug)]
-pub struct MadeHere {
-    /// The key's name.
-    pub key: String,
-    /// The lease id.
-    pub lease_id: LeaseId,
-    /// The transaction id.
-    pub txn: TxnId,
+/// What a server needs for what a caller did not bring: ids are drawn only then.
+#[derive(Clone, Copy, Debug)]
+pub struct MadeHere<'a> {
+    /// Where ids come from.
+    pub entropy: &'a dyn Entropy,
+    /// The time that the name of a key begins with.
+    pub now: UnixMillis,
     /// The longest TTL that the server gives.
     pub max_ttl: Ttl,
 }
@@ -137,18 +136,18 @@ impl AcquireBody {
     ///
     /// # Errors
     /// `InvalidKey`, `Usage` for what is malformed.
-    pub fn request(self, made: MadeHere) -> Result<AcquireRequest> {
+    pub fn request(self, made: MadeHere<'_>) -> Result<AcquireRequest> {
         let wait = self.wait();
         let ttl = ttl(self.ttl_seconds, made.max_ttl);
         let namespace = namespace(self.namespace.as_deref())?;
         let key = match self.key.as_deref().filter(|key| !key.trim().is_empty()) {
             Some(key) => key_on_acquire(namespace, key)?,
-            None => Key::new(namespace, &made.key)?,
+            None => Key::new(namespace, &uuid_v7(made.now, made.entropy))?,
         };
         Ok(AcquireRequest {
             key,
-            lease_id: given(self.lease_id).map_or(Ok(made.lease_id), |id| LeaseId::new(&id))?,
-            txn: given(self.txn_id).map_or(Ok(made.txn), |id| TxnId::new(&id))?,
+            lease_id: given(self.lease_id).map_or_else(|| Ok(LeaseId::random(made.entropy)), |id| LeaseId::new(&id))?,
+            txn: given(self.txn_id).map_or_else(|| Ok(TxnId::random(made.entropy)), |id| TxnId::new(&id))?,
             ttl,
             owner: Owner::new(&self.owner)?,
             reason: given(self.reason).map(|reason| Reason::new(&reason)).transpose()?,
@@ -158,6 +157,16 @@ impl AcquireBody {
             confirm: self.confirm,
         })
     }
+}
+
+/// A name that sorts by time (RFC 9562, section 5.7).
+fn uuid_v7(now: UnixMillis, entropy: &dyn Entropy) -> String {
+    let mut bytes: [u8; 16] = entropy.bytes();
+    bytes[..6].copy_from_slice(&now.0.to_be_bytes()[2..]);
+    bytes[6] = bytes[6] & 0x0f | 0x70;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let hex = hex::encode(bytes);
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
 
 /// A text that says something.

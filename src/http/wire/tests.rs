@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::*;
 use crate::clock::UnixMillis;
+use crate::entropy::Entropy;
 use crate::model::{
     Ended, FencingToken, Holder, How, Key, LeaseId, Namespace, Owner, Reason, StateEtag, Ttl, TxnId, Unknown, Version,
 };
@@ -25,13 +26,19 @@ fn a_key() -> Key {
     Key::new(Namespace::new("prod").unwrap(), "a/b+c").unwrap()
 }
 
-fn made_here() -> MadeHere {
-    MadeHere {
-        key: "made".into(),
-        lease_id: LeaseId::new("made").unwrap(),
-        txn: TxnId::new("made").unwrap(),
-        max_ttl: Ttl::new(Duration::from_secs(1_800)).unwrap(),
+#[derive(Debug)]
+struct Ones;
+
+impl Entropy for Ones {
+    fn fill(&self, buf: &mut [u8]) {
+        buf.fill(0xff);
     }
+}
+
+/// The time of the example of RFC 9562, appendix A.6.
+fn made_here() -> MadeHere<'static> {
+    let now = UnixMillis(0x017F_22E2_79B0);
+    MadeHere { entropy: &Ones, now, max_ttl: Ttl::new(Duration::from_secs(1_800)).unwrap() }
 }
 
 fn busy() -> Busy {
@@ -118,7 +125,10 @@ fn an_acquire_of_another_client_is_understood() {
     let body: AcquireBody = read_request(body).unwrap();
     assert_eq!(body.wait(), Wait::For(crate::limits::WAIT_MAX), "zero is for ever");
     let request = body.clone().request(made_here()).unwrap();
-    assert_eq!((request.key.name(), request.lease_id.as_str(), request.txn.as_str()), ("job", "made", "made"));
+    assert_eq!(
+        (request.key.name(), request.lease_id, request.txn),
+        ("job", LeaseId::random(&Ones), TxnId::random(&Ones))
+    );
     assert_eq!(request.ttl.millis(), 2_000, "less than the shortest TTL");
     let with = |ttl: f64| AcquireBody { ttl_seconds: Some(Seconds(ttl)), ..body.clone() }.request(made_here()).unwrap();
     assert_eq!(with(0.0).ttl, Ttl::default());
@@ -128,7 +138,8 @@ fn an_acquire_of_another_client_is_understood() {
     let unnamed = AcquireBody { lease_id: Some(String::new()), ..body.clone() };
     assert_eq!(unnamed.wait(), Wait::For(crate::limits::WAIT_MAX), "an empty id is none");
     let no_key = AcquireBody { key: None, ..body };
-    assert_eq!(no_key.request(made_here()).unwrap().key.name(), "made");
+    let made = no_key.request(made_here()).unwrap();
+    assert_eq!(made.key.name(), "017f22e2-79b0-7fff-bfff-ffffffffffff", "a UUID of version 7");
 }
 
 #[test]

@@ -197,7 +197,7 @@ impl<T: Tree> Shared<T> {
         match committed {
             Ok(()) => {
                 self.changes.tell(keys.iter());
-                verdicts.into_iter().for_each(|(to, verdict)| answer(to, verdict));
+                answer_all(verdicts);
             }
             Err(error) => {
                 let error = if on(Mutant::FailedCommitForgotten) { error } else { self.tree.distrust(error) };
@@ -208,6 +208,11 @@ impl<T: Tree> Shared<T> {
         }
         batch.last
     }
+}
+
+/// From a task of the runtime: each answer wakes somebody, and from there that costs neither a lock nor a call of the kernel.
+fn answer_all(verdicts: Vec<(Answer, Verdict)>) {
+    tokio::spawn(async move { verdicts.into_iter().for_each(|(to, verdict)| answer(to, verdict)) });
 }
 
 fn answer(to: Answer, verdict: Verdict) {

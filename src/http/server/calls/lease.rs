@@ -8,7 +8,6 @@ use hyper::header::HeaderMap;
 
 use super::{Asked, Subject};
 use crate::clock::{BootTime, Clock, UnixMillis};
-use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::server::Shared;
 use crate::http::server::answer::{Answer, Failure, json, with};
@@ -34,12 +33,7 @@ impl Wanted {
     /// Reads it.
     pub async fn read(shared: &Shared, subject: &Subject, body: Incoming) -> Result<Self> {
         let body: AcquireBody = document(body, &shared.clock).await?;
-        let made = MadeHere {
-            key: uuid_v7(shared.clock.wall(), &*shared.entropy),
-            lease_id: LeaseId::random(&*shared.entropy),
-            txn: TxnId::random(&*shared.entropy),
-            max_ttl: shared.config.max_ttl,
-        };
+        let made = MadeHere { entropy: &*shared.entropy, now: shared.clock.wall(), max_ttl: shared.config.max_ttl };
         let polls = body.polls();
         let request = body.request(made)?;
         subject.is(&request.key);
@@ -170,35 +164,4 @@ fn proof(lease_id: &str, txn: Option<&str>, headers: ProofHeaders) -> Result<Pro
             .with_hint("send the one that the acquire answered"));
     }
     Ok(Proof { lease_id, token: headers.token.unwrap_or_default(), txn: txn.or(headers.txn) })
-}
-
-/// A name that sorts by time (RFC 9562, section 5.7).
-fn uuid_v7(now: UnixMillis, entropy: &dyn Entropy) -> String {
-    let mut bytes: [u8; 16] = entropy.bytes();
-    bytes[..6].copy_from_slice(&now.0.to_be_bytes()[2..]);
-    bytes[6] = bytes[6] & 0x0f | 0x70;
-    bytes[8] = bytes[8] & 0x3f | 0x80;
-    let hex = hex::encode(bytes);
-    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[derive(Debug)]
-    struct Ones;
-
-    impl Entropy for Ones {
-        fn fill(&self, buf: &mut [u8]) {
-            buf.fill(0xff);
-        }
-    }
-
-    #[test]
-    fn made_names_are_uuids_of_version_7() {
-        // The example of RFC 9562, appendix A.6, in its time and with all random bits set.
-        let made = uuid_v7(UnixMillis(0x017F_22E2_79B0), &Ones);
-        assert_eq!(made, "017f22e2-79b0-7fff-bfff-ffffffffffff");
-    }
 }
