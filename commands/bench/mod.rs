@@ -120,9 +120,12 @@ pub fn run(context: &Context, args: &Args) -> Result<u8> {
     }
     let baseline = args.baseline.as_deref().map(Baseline::read).transpose()?;
     let answers = Answers::new(context, baseline, args.report.as_deref())?;
-    // As a server has it: clients and engines are on all processors.
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.map_err(|e| Error::io("start the runtime", &e))?;
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    // Engines have all processors, as in a server. Clients leave half of them to the servers, which may be on this machine.
+    if let Site::Servers(_) = site {
+        runtime.worker_threads(std::thread::available_parallelism().map_or(1, |all| all.get().div_ceil(2)));
+    }
+    let runtime = runtime.enable_all().build().map_err(|e| Error::io("start the runtime", &e))?;
     let exit = runtime.block_on(measured(context, &plan, answers, &site));
     // What still uses the place ends before it is removed; a file system that hangs must not keep an interrupt from working.
     runtime.shutdown_timeout(RELEASE_TRY);
