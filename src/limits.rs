@@ -35,6 +35,8 @@ pub const EDIT_REPEATS: u32 = 3;
 pub const RECORD_BYTES: usize = 256 * 1024;
 /// Chunk in which large states are moved.
 pub const CHUNK_BYTES: usize = 256 * 1024;
+/// Chunks of a large state that are ready before they are written or sent.
+pub const CHUNKS_AHEAD: usize = 2;
 
 /// What of a large state has to be written before the disk is asked to begin with it.
 pub const WRITE_BACK_BYTES: u64 = 4 * 1024 * 1024;
@@ -103,6 +105,10 @@ pub const RESERVED_FOR: Duration = Duration::from_secs(2);
 pub const SEEN_KEYS: usize = 100_000;
 /// How long a key's task stays (with record and etag) after its last request.
 pub const KEY_IDLE: Duration = Duration::from_secs(60);
+/// The same while more keys than [`KEYS_KEPT`] have one: each takes some kilobytes.
+pub const KEY_IDLE_CROWDED: Duration = Duration::from_secs(1);
+/// See [`KEY_IDLE_CROWDED`].
+pub const KEYS_KEPT: usize = 10_000;
 /// Records that a listing reads at the same time.
 pub const LIST_AHEAD: usize = 8;
 /// Times that a break meets another lease than it looked at before it gives up.

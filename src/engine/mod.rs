@@ -6,12 +6,14 @@
 //! - `commit`: read, step, compare-and-swap; a sent put is always resolved.
 //! - `waiters`: the way to a key's task.
 //! - `age`: how long a lease has shown no sign of life, from every source that is evidence.
+//! - `ahead`: large states are hashed while what came before is written or sent.
 //! - `state`: states inside the record or in blobs, streamed and hashed on the way.
 //! - `sweep`: the garbage collection of blobs.
 //! - `parting`: leases for update, followed to their end, and given up with their connection.
 //! - `breaking`, `fence`, `looking`: breaking a lease, the marks of resources, listing and watching.
 
 mod age;
+mod ahead;
 mod breaking;
 mod commit;
 mod fence;

@@ -2,15 +2,16 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 use sha2::{Digest, Sha256};
 
+use super::ahead::ahead;
 use super::{Engine, changed, check_proof};
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::Scanner;
 use crate::lease::{self, Change, Request, step};
-use crate::limits::{INLINE_BYTES, READ_RESTARTS};
+use crate::limits::{CHUNK_BYTES, INLINE_BYTES, READ_RESTARTS};
 use crate::model::{BlobId, Body, Key, Record, StateEtag, StateRef, Versioned};
 use crate::mutants::{Mutant, on};
 use crate::service::{ChangeRequest, Changed, Expected, Proof, State};
@@ -24,10 +25,12 @@ impl Engine {
         body: ByteStream,
     ) -> Result<Changed> {
         let mut intake = Intake::new(body, expected);
-        let first = intake.gather(INLINE_BYTES + 1).await?;
+        let mut first = intake.gather(INLINE_BYTES + 1).await?;
+        // What a record has inside stays in memory with it.
+        first.shrink_to_fit();
         let state = match intake.ended() {
-            true if first.len() <= INLINE_BYTES => StateRef::inline(first),
-            _ => self.upload(&request, first, intake).await?,
+            true if first.len() <= INLINE_BYTES => StateRef::inline(first.into()),
+            _ => self.upload(&request, first.into(), intake).await?,
         };
         let blob = state.blob().cloned();
         let (key, update) = self.update_of(request, Change::Put(state));
@@ -58,7 +61,7 @@ impl Engine {
         let id = BlobId::random(request.key.hash(), request.proof.token, &*self.shared.entropy);
         self.shared.may_litter(request.key.hash());
         let sum = Arc::clone(&intake.sum);
-        let body = stream::once(async { Ok(first) }).chain(intake.into_stream()).boxed();
+        let body = stream::once(async { Ok(first) }).chain(ahead(intake.into_stream())).boxed();
         self.shared.store.blobs.write(&id, body).await.map_err(|e| of_the_store(&request.key, e))?;
         let Some((etag, len)) = sum.lock().unwrap_or_else(PoisonError::into_inner).take() else {
             return Err(Error::new(ErrorKind::Internal, format!("blob {id} was stored before it was read to its end")));
@@ -120,7 +123,7 @@ impl Engine {
             }
             Body::Blob(id) => {
                 let body = self.shared.store.blobs.read(id, 0..state.len).await?;
-                Ok(body.map(|body| checked(record, seen.version.0, state, body)))
+                Ok(body.map(|body| ahead(checked(record, seen.version.0, state, body))))
             }
         }
     }
@@ -196,41 +199,31 @@ impl Intake {
         self.body.is_none()
     }
 
-    /// The next stored bytes; `None` at the end, when the whole was found good.
-    async fn next(&mut self) -> Result<Option<Bytes>> {
-        while let Some(body) = &mut self.body {
+    /// The next stored bytes: `enough` at the least, less only at the end, when the whole was found good. A body comes in pieces as
+    /// small as its sender and the kernel like, and each chunk costs its way to the store.
+    async fn gather(&mut self, enough: usize) -> Result<Vec<u8>> {
+        let mut out = Vec::new();
+        while let Some(body) = self.body.as_mut().filter(|_| out.len() < enough) {
             let Some(chunk) = body.next().await.transpose()? else {
                 self.body = None;
-                self.finish()?;
-                return Ok(None);
+                break;
             };
             self.sent += chunk.len() as u64;
             if let Some(hash) = &mut self.sent_hash {
                 hash.update(&chunk);
             }
-            let mut out = Vec::with_capacity(chunk.len());
+            // Seldom more than once: pieces are all alike.
+            out.reserve(if out.is_empty() { enough + chunk.len() } else { chunk.len() });
             if let Some(scanner) = &mut self.scanner {
                 scanner.feed(&chunk, &mut out)?;
             }
-            if !out.is_empty() {
-                self.stored.0.update(&out);
-                self.stored.1 += out.len() as u64;
-                return Ok(Some(out.into()));
-            }
         }
-        Ok(None)
-    }
-
-    /// Reads until there are `enough` stored bytes, or the end.
-    async fn gather(&mut self, enough: usize) -> Result<Bytes> {
-        let mut all = BytesMut::new();
-        while all.len() < enough {
-            match self.next().await? {
-                Some(chunk) => all.extend_from_slice(&chunk),
-                None => break,
-            }
+        self.stored.0.update(&out);
+        self.stored.1 += out.len() as u64;
+        if self.ended() {
+            self.finish()?;
         }
-        Ok(all.freeze())
+        Ok(out)
     }
 
     fn finish(&mut self) -> Result<()> {
@@ -257,10 +250,10 @@ impl Intake {
 
     fn into_stream(self) -> ByteStream {
         stream::unfold(Some(self), |intake| async {
-            let mut intake = intake?;
-            match intake.next().await {
-                Ok(Some(chunk)) => Some((Ok(chunk), Some(intake))),
-                Ok(None) => None,
+            let mut intake = intake.filter(|intake| !intake.ended())?;
+            match intake.gather(CHUNK_BYTES).await {
+                Ok(chunk) if chunk.is_empty() => None,
+                Ok(chunk) => Some((Ok(chunk.into()), Some(intake))),
                 Err(e) => Some((Err(e), None)),
             }
         })

@@ -133,41 +133,29 @@ async fn begin<F: Fs>(shared: Arc<Shared<F>>, id: BlobId) -> Result<Guard<F>> {
     Ok(Guard(Some(Arc::new(Draft { shared, place, id, dir, file, linked, given_up }))))
 }
 
-/// Reads a range of a blob, one chunk in memory at a time.
+/// Reads a range of a blob. While one chunk is used the next one is read: so many are in memory at a time.
 ///
 /// # Errors
 /// Those of the file system; the stream has them too.
 pub async fn read<F: Fs>(disk: &Disk<F>, id: &BlobId, range: Range<u64>) -> Result<Option<ByteStream>> {
     let wanted = id.clone();
     let Some((file, len)) = disk.run(move |s| async move { open(&s, &wanted).await }).await? else { return Ok(None) };
-    let end = range.end.min(len);
-    let reader = Reader { disk: disk.clone(), id: id.clone(), file: Arc::new(file), at: range.start, end };
-    Ok(Some(stream::try_unfold(reader, Reader::next).boxed()))
+    let (disk, id, file, end) = (disk.clone(), id.clone(), Arc::new(file), range.end.min(len));
+    let chunks = (range.start..end).step_by(CHUNK_BYTES).map(move |at| {
+        let len = usize::try_from(end - at).unwrap_or(usize::MAX).min(CHUNK_BYTES);
+        let (disk, id, file) = (disk.clone(), id.clone(), Arc::clone(&file));
+        async move { disk.run(move |s| async move { read_whole(&s, &file, &id, at, len).await }).await }
+    });
+    Ok(Some(stream::iter(chunks).buffered(2).boxed()))
 }
 
-struct Reader<F: Fs> {
-    disk: Disk<F>,
-    id: BlobId,
-    file: Arc<F::File>,
-    at: u64,
-    end: u64,
-}
-
-impl<F: Fs> Reader<F> {
-    async fn next(mut self) -> Result<Option<(Bytes, Self)>> {
-        if self.at >= self.end {
-            return Ok(None);
-        }
-        let len = usize::try_from(self.end - self.at).unwrap_or(usize::MAX).min(CHUNK_BYTES);
-        let (file, id, at) = (Arc::clone(&self.file), self.id.clone(), self.at);
-        let what = move |e| io_error(format!("read blob {id}"), e);
-        let chunk = self.disk.run(move |s| async move { s.fs.read_at(&file, at, len).await.map_err(what) }).await?;
-        if chunk.is_empty() {
-            return Err(Error::new(ErrorKind::Corrupt, format!("blob {} ends early, at byte {at}", self.id)));
-        }
-        self.at += chunk.len() as u64;
-        Ok(Some((chunk, self)))
+async fn read_whole<F: Fs>(s: &Shared<F>, file: &F::File, id: &BlobId, at: u64, len: usize) -> Result<Bytes> {
+    let chunk = s.fs.read_at(file, at, len).await.map_err(|e| io_error(format!("read blob {id}"), e))?;
+    if chunk.len() < len {
+        let end = at + chunk.len() as u64;
+        return Err(Error::new(ErrorKind::Corrupt, format!("blob {id} ends early, at byte {end}")));
     }
+    Ok(chunk)
 }
 
 async fn open<F: Fs>(s: &Shared<F>, id: &BlobId) -> Result<Option<(F::File, u64)>> {
