@@ -18,7 +18,7 @@ use super::turn::Turn;
 use crate::clock::{BootTime, Clock};
 use crate::error::{Error, ErrorKind, Result};
 use crate::lease::{Outcome, Refusal, Request, step};
-use crate::limits::{BACKOFF_MAX, KEY_IDLE, KEY_QUEUE, KEY_WAITERS, KNOCK_AFTER, TTL_MAX, WATCH_AFTER, takeover_age};
+use crate::limits::{BACKOFF_MAX, KEY_QUEUE, KEY_WAITERS, KNOCK_AFTER, TTL_MAX, WATCH_AFTER, takeover_age};
 use crate::model::{Key, LeaseId};
 use crate::mutants::{Mutant, on};
 use crate::store::Etag;
@@ -28,7 +28,7 @@ pub(super) struct Doors {
     /// Renewals, releases and withdrawals.
     pub(super) urgent: mpsc::Receiver<Urgent>,
     /// The rest.
-    pub(super) jobs: mpsc::Receiver<Job>,
+    pub(super) jobs: mpsc::Receiver<Box<Job>>,
 }
 
 /// What comes before all else.
@@ -50,7 +50,7 @@ pub(super) struct KeyTask {
     pub(super) queue: Queue,
     pub(super) turn: Turn,
     urgent: VecDeque<Urgent>,
-    jobs: VecDeque<Job>,
+    jobs: VecDeque<Box<Job>>,
     /// Grants to give back, each with its beat: to clients that had gone.
     pub(super) returns: VecDeque<(LeaseId, u64)>,
     watch: Option<Watch>,
@@ -145,7 +145,7 @@ impl KeyTask {
             return true;
         }
         if let Some(job) = self.jobs.pop_front() {
-            self.serve(job).await;
+            self.serve(*job).await;
             return true;
         }
         if let Some((job, place)) = self.queue.overdue(now) {
@@ -211,12 +211,12 @@ impl KeyTask {
         let watch = (self.watch.is_none() && self.queue.is_waiting()).then_some(self.stirred + WATCH_AFTER);
         let times =
             [watch, self.turn_at(now), self.knock_at(now), self.queue.next_overdue(), self.turn.unconfirmed_at()];
-        times.into_iter().flatten().min().unwrap_or(self.stirred + KEY_IDLE)
+        times.into_iter().flatten().min().unwrap_or_else(|| self.stirred + self.shared.key_idle())
     }
 
     fn is_idle(&self) -> bool {
         let busy = self.queue.is_waiting() || self.turn.unconfirmed_at().is_some();
-        !busy && self.clock().boot() >= self.stirred + KEY_IDLE
+        !busy && self.clock().boot() >= self.stirred + self.shared.key_idle()
     }
 
     /// What came in at the last moment goes to the next task: the doors are closed first.
@@ -371,8 +371,8 @@ impl KeyTask {
             // Whoever gives an acquire up sends a release, which may overtake it.
             let (gone, stay) = std::mem::take(&mut self.jobs).into_iter().partition(|job| is_acquire_of(job, &id));
             self.jobs = stay;
-            let gone: VecDeque<Job> = gone;
-            for withdrawn in gone.into_iter().chain(self.queue.take(&id).map(|(job, _)| job)) {
+            let gone: VecDeque<Box<Job>> = gone;
+            for withdrawn in gone.into_iter().chain(self.queue.take(&id).map(|(job, _)| Box::new(job))) {
                 let _gone = withdrawn.reply.send(Err(superseded(&self.key).into()));
             }
         }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -12,7 +13,7 @@ use super::{Engine, Shared, lock, unexpected};
 use crate::clock::BootTime;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lease::{Acquire, Outcome, Request};
-use crate::limits::{BACKOFF_MAX, KEY_QUEUE};
+use crate::limits::{BACKOFF_MAX, KEY_IDLE, KEY_IDLE_CROWDED, KEY_QUEUE, KEYS_KEPT};
 use crate::model::{Key, LeaseId};
 use crate::service::{AcquireRequest, Grant, Wait};
 use crate::store::Etag;
@@ -22,7 +23,8 @@ use crate::store::Etag;
 pub(super) struct Door {
     /// Renewals, releases and withdrawals: a flood of acquires does not stand before them.
     urgent: mpsc::Sender<Urgent>,
-    jobs: mpsc::Sender<Job>,
+    /// Boxed: a channel has room for 32 of what it carries from the start, and each key has one.
+    jobs: mpsc::Sender<Box<Job>>,
     /// How many wait there.
     waiting: Arc<AtomicU64>,
 }
@@ -59,7 +61,7 @@ impl Shared {
     }
 
     /// Hands in a request.
-    pub(super) async fn hand_in(self: &Arc<Self>, key: &Key, mut job: Job) {
+    pub(super) async fn hand_in(self: &Arc<Self>, key: &Key, mut job: Box<Job>) {
         while let Err(mpsc::error::SendError(back)) = self.door(key).jobs.send(job).await {
             job = back;
         }
@@ -71,6 +73,14 @@ impl Shared {
             Error::new(ErrorKind::Draining, "the server is shutting down and grants nothing any more")
                 .with_hint("ask another server, or try again later")
         })
+    }
+
+    /// How long a key's task stays after its last request: not long where there are many.
+    pub(super) fn key_idle(&self) -> Duration {
+        match lock(&self.keys).len() > KEYS_KEPT {
+            true => KEY_IDLE_CROWDED,
+            false => KEY_IDLE,
+        }
     }
 
     /// How many wait here, for all keys.
@@ -90,9 +100,9 @@ impl Engine {
     pub(super) async fn submit(&self, key: &Key, request: Request, wait: Option<Patience>) -> Result<Answer, Denied> {
         let (reply, answer) = oneshot::channel();
         let urgent = matches!(request, Request::Renew(_) | Request::Release(_));
-        let job = Job { request, ticket: self.shared.ticket(), reply, wait, at_beat: None };
+        let job = Box::new(Job { request, ticket: self.shared.ticket(), reply, wait, at_beat: None });
         match urgent {
-            true => self.shared.knock_on(key, Urgent::Job(Box::new(job))).await,
+            true => self.shared.knock_on(key, Urgent::Job(job)).await,
             false => self.shared.hand_in(key, job).await,
         }
         answer.await.unwrap_or_else(|_| {

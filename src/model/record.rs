@@ -217,6 +217,8 @@ impl Record {
                 format!("the record of {} would have {} bytes", self.key, out.len()),
             ));
         }
+        // A store in memory keeps it.
+        out.shrink_to_fit();
         Ok(out.into())
     }
 

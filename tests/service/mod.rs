@@ -9,4 +9,5 @@ pub mod interventions;
 mod library;
 mod outcomes;
 mod remote;
+mod tasks;
 mod waiting;
