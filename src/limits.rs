@@ -108,7 +108,7 @@ pub const KEY_IDLE: Duration = Duration::from_secs(60);
 /// The same while more keys than [`KEYS_KEPT`] have one: each takes some kilobytes.
 pub const KEY_IDLE_CROWDED: Duration = Duration::from_secs(1);
 /// See [`KEY_IDLE_CROWDED`].
-pub const KEYS_KEPT: usize = 10_000;
+pub const KEYS_KEPT: usize = 16_384;
 /// Records that a listing reads at the same time.
 pub const LIST_AHEAD: usize = 8;
 /// Times that a break meets another lease than it looked at before it gives up.

@@ -8,6 +8,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -18,7 +19,7 @@ use super::turn::Turn;
 use crate::clock::{BootTime, Clock};
 use crate::error::{Error, ErrorKind, Result};
 use crate::lease::{Outcome, Refusal, Request, step};
-use crate::limits::{BACKOFF_MAX, KEY_QUEUE, KEY_WAITERS, KNOCK_AFTER, TTL_MAX, WATCH_AFTER, takeover_age};
+use crate::limits::{BACKOFF_MAX, KEY_IDLE, KEY_QUEUE, KEY_WAITERS, KNOCK_AFTER, TTL_MAX, WATCH_AFTER, takeover_age};
 use crate::model::{Key, LeaseId};
 use crate::mutants::{Mutant, on};
 use crate::store::Etag;
@@ -211,12 +212,18 @@ impl KeyTask {
         let watch = (self.watch.is_none() && self.queue.is_waiting()).then_some(self.stirred + WATCH_AFTER);
         let times =
             [watch, self.turn_at(now), self.knock_at(now), self.queue.next_overdue(), self.turn.unconfirmed_at()];
-        times.into_iter().flatten().min().unwrap_or_else(|| self.stirred + self.shared.key_idle())
+        times.into_iter().flatten().min().unwrap_or_else(|| self.stirred + self.idle())
     }
 
     fn is_idle(&self) -> bool {
         let busy = self.queue.is_waiting() || self.turn.unconfirmed_at().is_some();
-        !busy && self.clock().boot() >= self.stirred + self.shared.key_idle()
+        !busy && self.clock().boot() >= self.stirred + self.idle()
+    }
+
+    /// How long it stays after the last request. What is kept for a waiter is not forgotten the earlier for there being many keys.
+    fn idle(&self) -> Duration {
+        let keeps = self.queue.len() > 0 || self.turn.is_kept();
+        if keeps { KEY_IDLE } else { self.shared.key_idle() }
     }
 
     /// What came in at the last moment goes to the next task: the doors are closed first.

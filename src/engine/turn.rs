@@ -52,6 +52,11 @@ impl Turn {
         }
     }
 
+    /// Whether the key is kept for somebody, or somebody has knocked.
+    pub(super) const fn is_kept(&self) -> bool {
+        self.provisional.is_some() || self.knock.is_some() || self.reserved.is_some() || self.own_knock.is_some()
+    }
+
     /// Whether the key is to be left free for who has knocked: it was passed on within this engine often or long enough.
     pub(super) fn lets_go(&self, now: BootTime) -> bool {
         let patient =
