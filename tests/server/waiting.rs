@@ -163,7 +163,8 @@ async fn a_panic_is_the_end_of_its_connection_and_of_what_it_had_not_confirmed()
     assert_eq!(breaks.reply().await.status, 200);
     let began = tokio::time::Instant::now();
     entropy.0.store(true, Ordering::SeqCst);
-    breaks.send("GET", "/healthz", &[], "").await;
+    // Without a lease id of its own: the server draws one.
+    breaks.send("POST", "/v1/acquire", &[], r#"{"key":"other","owner":"o"}"#).await;
     assert_eq!(next.reply().await.status, 200);
     assert!(began.elapsed() < Duration::from_millis(50), "{:?}", began.elapsed());
     assert!(!breaks.more().await, "its connection has ended");
