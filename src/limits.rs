@@ -35,7 +35,7 @@ pub const EDIT_REPEATS: u32 = 3;
 pub const RECORD_BYTES: usize = 256 * 1024;
 /// Chunk in which large states are moved.
 pub const CHUNK_BYTES: usize = 256 * 1024;
-/// Chunks of a large state that are ready before they are written or sent.
+/// Chunks of a large state that are read, or ready, before they are written or sent.
 pub const CHUNKS_AHEAD: usize = 2;
 
 /// What of a large state has to be written before the disk is asked to begin with it.

@@ -132,12 +132,6 @@ impl WriteId {
     }
 }
 
-impl From<WriteId> for String {
-    fn from(id: WriteId) -> Self {
-        id.hex()
-    }
-}
-
 /// Without a string between, since every record has 33 of these.
 impl<'de> Deserialize<'de> for WriteId {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
@@ -152,6 +146,12 @@ impl<'de> Deserialize<'de> for WriteId {
             }
         }
         from.deserialize_str(Hex)
+    }
+}
+
+impl From<WriteId> for String {
+    fn from(id: WriteId) -> Self {
+        id.hex()
     }
 }
 
