@@ -37,6 +37,8 @@ pub const RECORD_BYTES: usize = 256 * 1024;
 pub const CHUNK_BYTES: usize = 256 * 1024;
 /// Chunks of a large state that are read, or ready, before they are written or sent.
 pub const CHUNKS_AHEAD: usize = 2;
+/// Steps of large states, of all callers, that may go so far ahead at a time: 24 MiB in all.
+pub const STREAMS_AHEAD: usize = 32;
 
 /// What of a large state has to be written before the disk is asked to begin with it.
 pub const WRITE_BACK_BYTES: u64 = 4 * 1024 * 1024;

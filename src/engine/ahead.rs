@@ -1,18 +1,42 @@
-//! A stream that goes on while what came of it is used: what is costly in it (hashing) is done on another processor.
+//! A stream that goes on while what came of it is used: what is costly in it (reading, hashing) is done on another processor.
+
+use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use crate::error::{Error, ErrorKind};
-use crate::limits::CHUNKS_AHEAD;
+use crate::limits::{CHUNKS_AHEAD, STREAMS_AHEAD};
 use crate::store::ByteStream;
 
-/// The same stream, worked off in a task of its own, at most [`CHUNKS_AHEAD`] chunks ahead. The task ends with what is returned.
-pub(super) fn ahead(mut body: ByteStream) -> ByteStream {
+/// What lets [`STREAMS_AHEAD`] streams of an engine go ahead at a time. The others come as they are asked for: many slow readers
+/// together must not keep in memory what none of them takes.
+#[derive(Debug)]
+pub(super) struct Ahead(Arc<Semaphore>);
+
+impl Default for Ahead {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(STREAMS_AHEAD)))
+    }
+}
+
+impl Ahead {
+    /// The same stream, worked off in a task of its own where there is room.
+    pub(super) fn of(&self, body: ByteStream) -> ByteStream {
+        match Arc::clone(&self.0).try_acquire_owned() {
+            Ok(room) => ahead(body, room),
+            Err(_full) => body,
+        }
+    }
+}
+
+/// Goes at most [`CHUNKS_AHEAD`] chunks ahead. The task ends with what is returned.
+fn ahead(mut body: ByteStream, room: OwnedSemaphorePermit) -> ByteStream {
     let (came, chunks) = mpsc::channel(CHUNKS_AHEAD);
     let mut task = JoinSet::new();
     task.spawn(async move {
+        let _room = room;
         while let Some(chunk) = body.next().await {
             if came.send(chunk).await.is_err() {
                 return;
@@ -35,7 +59,6 @@ pub(super) fn ahead(mut body: ByteStream) -> ByteStream {
 mod tests {
     use super::*;
     use bytes::Bytes;
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     fn counted(of: usize) -> (Arc<AtomicUsize>, ByteStream) {
@@ -48,14 +71,19 @@ mod tests {
         (made, stream::iter(0..of).map(chunk).boxed())
     }
 
-    #[tokio::test]
-    async fn all_chunks_come_in_order_and_only_a_few_ahead() {
-        let (made, body) = counted(20);
-        let mut body = ahead(body);
-        assert_eq!(body.next().await.unwrap().unwrap(), "0");
+    /// Lets all tasks do what they can.
+    async fn turns() {
         for _ in 0..100 {
             tokio::task::yield_now().await;
         }
+    }
+
+    #[tokio::test]
+    async fn all_chunks_come_in_order_and_only_a_few_ahead() {
+        let (made, body) = counted(20);
+        let mut body = Ahead::default().of(body);
+        assert_eq!(body.next().await.unwrap().unwrap(), "0");
+        turns().await;
         // Those that wait, the one that was taken, and one that waits for room.
         assert_eq!(made.load(Ordering::SeqCst), CHUNKS_AHEAD + 2);
         let rest: Vec<_> = body.map(|chunk| chunk.unwrap()).collect().await;
@@ -66,12 +94,10 @@ mod tests {
     async fn the_task_ends_with_the_stream() {
         let (made, body) = counted(20);
         let waits = stream::pending().boxed();
-        let mut body = ahead(body.chain(waits).boxed());
+        let mut body = Ahead::default().of(body.chain(waits).boxed());
         body.next().await;
         drop(body);
-        for _ in 0..100 {
-            tokio::task::yield_now().await;
-        }
+        turns().await;
         assert!(made.load(Ordering::SeqCst) <= CHUNKS_AHEAD + 2);
         assert_eq!(Arc::strong_count(&made), 1, "the stream is dropped");
     }
@@ -80,8 +106,26 @@ mod tests {
     async fn a_stream_that_breaks_down_does_not_look_whole() {
         let (_, body) = counted(2);
         let breaks = stream::once(async { panic!("on purpose") });
-        let all: Vec<_> = ahead(body.chain(breaks).boxed()).collect().await;
+        let all: Vec<_> = Ahead::default().of(body.chain(breaks).boxed()).collect().await;
         assert_eq!(all.len(), 3);
         assert_eq!(all[2].as_ref().unwrap_err().kind(), ErrorKind::Internal);
+    }
+    /// What waits in vain is not read: 1,000 readers that do not read would hold a chunk and those ahead of it each.
+    #[tokio::test]
+    async fn where_too_many_go_ahead_the_others_come_as_they_are_asked_for() {
+        let rooms = Ahead::default();
+        let mut many: Vec<_> = (0..STREAMS_AHEAD).map(|_| rooms.of(counted(20).1)).collect();
+        let (made, body) = counted(20);
+        let mut body = rooms.of(body);
+        body.next().await.unwrap().unwrap();
+        turns().await;
+        assert_eq!(made.load(Ordering::SeqCst), 1);
+        // Room is given back.
+        drop(many.pop());
+        turns().await;
+        let (made, body) = counted(20);
+        let _body = rooms.of(body);
+        turns().await;
+        assert_eq!(made.load(Ordering::SeqCst), CHUNKS_AHEAD + 1);
     }
 }

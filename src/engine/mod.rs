@@ -53,6 +53,7 @@ use crate::service::{
 use crate::store::{ByteStream, Etag, Store};
 
 use age::Ages;
+use ahead::Ahead;
 use commit::{Answer, Denied};
 use waiters::Door;
 
@@ -90,6 +91,7 @@ struct Shared {
     background: Mutex<JoinSet<()>>,
     /// Keys that may have blobs without a name, where lists are dear.
     littered: Mutex<HashSet<KeyHash>>,
+    ahead: Ahead,
 }
 
 impl Shared {
@@ -141,6 +143,7 @@ impl Engine {
             tickets: AtomicU64::new(0),
             background: Mutex::default(),
             littered: Mutex::default(),
+            ahead: Ahead::default(),
         };
         Self { shared: Arc::new(shared) }
     }

@@ -6,7 +6,6 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 use sha2::{Digest, Sha256};
 
-use super::ahead::ahead;
 use super::{Engine, changed, check_proof};
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::Scanner;
@@ -61,7 +60,7 @@ impl Engine {
         let id = BlobId::random(request.key.hash(), request.proof.token, &*self.shared.entropy);
         self.shared.may_litter(request.key.hash());
         let sum = Arc::clone(&intake.sum);
-        let body = stream::once(async { Ok(first) }).chain(ahead(intake.into_stream())).boxed();
+        let body = stream::once(async { Ok(first) }).chain(self.shared.ahead.of(intake.into_stream())).boxed();
         self.shared.store.blobs.write(&id, body).await.map_err(|e| of_the_store(&request.key, e))?;
         let Some((etag, len)) = sum.lock().unwrap_or_else(PoisonError::into_inner).take() else {
             return Err(Error::new(ErrorKind::Internal, format!("blob {id} was stored before it was read to its end")));
@@ -123,7 +122,9 @@ impl Engine {
             }
             Body::Blob(id) => {
                 let body = self.shared.store.blobs.read(id, 0..state.len).await?;
-                Ok(body.map(|body| ahead(checked(record, seen.version.0, state, body))))
+                let ahead = &self.shared.ahead;
+                // Read and hashed in a task each: on a cold disk either takes as long as the other.
+                Ok(body.map(|body| ahead.of(checked(record, seen.version.0, state, ahead.of(body)))))
             }
         }
     }

@@ -16,7 +16,7 @@ use super::identity::link_error;
 use super::layout::{self, Place};
 use super::{Disk, Shared, io_error};
 use crate::error::{Error, ErrorKind, Result};
-use crate::limits::{CHUNK_BYTES, CHUNKS_AHEAD, WRITE_BACK_BYTES};
+use crate::limits::{CHUNK_BYTES, WRITE_BACK_BYTES};
 use crate::model::{BlobId, KeyHash};
 use crate::mutants::{Mutant, on};
 use crate::store::ByteStream;
@@ -133,7 +133,7 @@ async fn begin<F: Fs>(shared: Arc<Shared<F>>, id: BlobId) -> Result<Guard<F>> {
     Ok(Guard(Some(Arc::new(Draft { shared, place, id, dir, file, linked, given_up }))))
 }
 
-/// Reads a range of a blob. While one chunk is used the next ones are read: [`CHUNKS_AHEAD`] are under way at a time.
+/// Reads a range of a blob, each chunk as it is asked for.
 ///
 /// # Errors
 /// Those of the file system; the stream has them too.
@@ -146,7 +146,7 @@ pub async fn read<F: Fs>(disk: &Disk<F>, id: &BlobId, range: Range<u64>) -> Resu
         let (disk, id, file) = (disk.clone(), id.clone(), Arc::clone(&file));
         async move { disk.run(move |s| async move { read_whole(&s, &file, &id, at, len).await }).await }
     });
-    Ok(Some(stream::iter(chunks).buffered(CHUNKS_AHEAD).boxed()))
+    Ok(Some(stream::iter(chunks).then(|chunk| chunk).boxed()))
 }
 
 async fn read_whole<F: Fs>(s: &Shared<F>, file: &F::File, id: &BlobId, at: u64, len: usize) -> Result<Bytes> {
