@@ -42,10 +42,15 @@ impl Seen {
         at
     }
 
-    /// A lease whose connection broke: from when it was asked for on, the server may have given it back.
-    fn may_have_ended(&self, since: u64, key: &str, lease: &LeaseId) {
-        let op = Op::Release { lease: lease.to_string(), token: None, txn: false, rollback: true };
+    /// A lease whose connection broke: from when it was asked for on, the server may have given it back, or, where it is to go on
+    /// for its TTL, may have recorded that it had run out, which answers a late release otherwise.
+    fn may_have_ended(&self, since: u64, key: &str, lease: &LeaseId, how: OnDisconnect) {
+        let lease = lease.to_string();
+        let op = Op::Release { lease: lease.clone(), token: None, txn: false, rollback: true };
         self.add(Some(since), self.number(), key, What::Invoke(op));
+        if how == OnDisconnect::Expire {
+            self.add(Some(since), self.number(), key, What::Invoke(Op::Expire { lease }));
+        }
     }
 
     fn now(&self) -> u64 {
@@ -166,7 +171,7 @@ impl Worker {
             self.proxy.is(OPEN);
             let busy = matches!(&taken, Some(Err(e)) if e.kind() == ErrorKind::Busy);
             if !busy || !good {
-                seen.may_have_ended(since, name, &id);
+                seen.may_have_ended(since, name, &id, how);
                 let _tried = self.service().release(&key(name), &id, None, true).await;
             }
             return;
@@ -188,7 +193,7 @@ impl Worker {
         }
         drop(following);
         if !good {
-            seen.may_have_ended(since, name, &id);
+            seen.may_have_ended(since, name, &id, how);
         }
     }
 
@@ -319,4 +324,29 @@ fn a_wrong_answer_is_found() {
         seen.add(None, call as u64, "a", What::Return(granted));
     }
     assert!(history::check(&seen.in_order()).is_err());
+}
+
+/// What a server records of a lease for update whose connection had gone shows in its answers alone.
+#[test]
+fn a_lease_that_ran_out_behind_its_connection_is_explained() {
+    let explained = |how| {
+        let (seen, lease) = (Seen::default(), LeaseId::new("x").unwrap());
+        let told = |op, answer| {
+            let call = seen.number();
+            seen.add(None, call, "a", What::Invoke(op));
+            seen.add(None, call, "a", What::Return(answer));
+        };
+        let acquire = |lease: &str| Op::Acquire { lease: lease.into() };
+        let granted = |token| Answer::Granted { token, version: 0, provisional: false };
+        let since = seen.now();
+        told(acquire("x"), granted(1));
+        let renew = Op::Renew { lease: "x".into(), token: 1 };
+        told(renew, Answer::Refused { why: "LeaseExpired".into(), holder: None });
+        told(Op::Release { lease: "x".into(), token: Some(1), txn: false, rollback: true }, Answer::Gone);
+        told(acquire("y"), granted(2));
+        seen.may_have_ended(since, "a", &lease, how);
+        history::check(&seen.in_order())
+    };
+    explained(OnDisconnect::Expire).unwrap();
+    assert!(explained(OnDisconnect::Release).is_err(), "who gave it back says so");
 }

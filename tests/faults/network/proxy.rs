@@ -125,8 +125,10 @@ async fn one_way(
             }
         }
         passed += allowed as u64;
+        // What the way was while a piece was on it does not end a connection that is a good one by now.
         if let Way::Ends { after, by_reset } = way
             && passed >= after
+            && mine(&ways.borrow()) == way
         {
             break by_reset;
         }
