@@ -22,7 +22,7 @@ impl Default for Ahead {
 }
 
 impl Ahead {
-    /// The same stream, worked off in a task of its own where there is room.
+    /// The same stream, worked off in a task of its own where there is room: until it is dropped or at its end.
     pub(super) fn of(&self, body: ByteStream) -> ByteStream {
         match Arc::clone(&self.0).try_acquire_owned() {
             Ok(room) => ahead(body, room),
@@ -36,21 +36,21 @@ fn ahead(mut body: ByteStream, room: OwnedSemaphorePermit) -> ByteStream {
     let (came, chunks) = mpsc::channel(CHUNKS_AHEAD);
     let mut task = JoinSet::new();
     task.spawn(async move {
-        let _room = room;
         while let Some(chunk) = body.next().await {
             if came.send(chunk).await.is_err() {
                 return;
             }
         }
     });
-    stream::unfold((chunks, task), |(mut chunks, mut task)| async {
+    // Its room goes with it, not with the task: what the task has read to its end waits here yet.
+    stream::unfold((chunks, task, room), |(mut chunks, mut task, room)| async {
         if let Some(chunk) = chunks.recv().await {
-            return Some((chunk, (chunks, task)));
+            return Some((chunk, (chunks, task, room)));
         }
         // A task that broke down has not come to the end, which must not look as if it had.
         let broken = task.join_next().await?.err()?;
         let error = Error::new(ErrorKind::Internal, format!("the state was not read to its end: {broken}"));
-        Some((Err(error), (chunks, task)))
+        Some((Err(error), (chunks, task, room)))
     })
     .boxed()
 }
@@ -110,11 +110,14 @@ mod tests {
         assert_eq!(all.len(), 3);
         assert_eq!(all[2].as_ref().unwrap_err().kind(), ErrorKind::Internal);
     }
+
     /// What waits in vain is not read: 1,000 readers that do not read would hold a chunk and those ahead of it each.
     #[tokio::test]
     async fn where_too_many_go_ahead_the_others_come_as_they_are_asked_for() {
         let rooms = Ahead::default();
-        let mut many: Vec<_> = (0..STREAMS_AHEAD).map(|_| rooms.of(counted(20).1)).collect();
+        let mut many: Vec<_> = (0..STREAMS_AHEAD).map(|_| rooms.of(counted(1).1)).collect();
+        // Read to their ends, and nobody took it.
+        turns().await;
         let (made, body) = counted(20);
         let mut body = rooms.of(body);
         body.next().await.unwrap().unwrap();
@@ -122,7 +125,6 @@ mod tests {
         assert_eq!(made.load(Ordering::SeqCst), 1);
         // Room is given back.
         drop(many.pop());
-        turns().await;
         let (made, body) = counted(20);
         let _body = rooms.of(body);
         turns().await;

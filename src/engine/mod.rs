@@ -91,6 +91,7 @@ struct Shared {
     background: Mutex<JoinSet<()>>,
     /// Keys that may have blobs without a name, where lists are dear.
     littered: Mutex<HashSet<KeyHash>>,
+    /// Large states on their way.
     ahead: Ahead,
 }
 

@@ -141,12 +141,12 @@ pub async fn read<F: Fs>(disk: &Disk<F>, id: &BlobId, range: Range<u64>) -> Resu
     let wanted = id.clone();
     let Some((file, len)) = disk.run(move |s| async move { open(&s, &wanted).await }).await? else { return Ok(None) };
     let (disk, id, file, end) = (disk.clone(), id.clone(), Arc::new(file), range.end.min(len));
-    let chunks = (range.start..end).step_by(CHUNK_BYTES).map(move |at| {
+    let chunks = stream::iter((range.start..end).step_by(CHUNK_BYTES)).then(move |at| {
         let len = usize::try_from(end - at).unwrap_or(usize::MAX).min(CHUNK_BYTES);
         let (disk, id, file) = (disk.clone(), id.clone(), Arc::clone(&file));
         async move { disk.run(move |s| async move { read_whole(&s, &file, &id, at, len).await }).await }
     });
-    Ok(Some(stream::iter(chunks).then(|chunk| chunk).boxed()))
+    Ok(Some(chunks.boxed()))
 }
 
 async fn read_whole<F: Fs>(s: &Shared<F>, file: &F::File, id: &BlobId, at: u64, len: usize) -> Result<Bytes> {

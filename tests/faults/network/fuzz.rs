@@ -53,6 +53,13 @@ impl Seen {
         }
     }
 
+    /// A call and its answer, with nothing between them.
+    fn told(&self, key: &str, op: Op, answer: Answer) {
+        let call = self.number();
+        self.add(None, call, key, What::Invoke(op));
+        self.add(None, call, key, What::Return(answer));
+    }
+
     fn now(&self) -> u64 {
         self.events.lock().unwrap().len() as u64
     }
@@ -318,10 +325,9 @@ async fn streams_on_connections_that_break_at_random() {
 #[test]
 fn a_wrong_answer_is_found() {
     let seen = Seen::default();
-    for (call, lease) in ["x", "y"].into_iter().enumerate() {
-        seen.add(None, call as u64, "a", What::Invoke(Op::Acquire { lease: lease.into() }));
+    for lease in ["x", "y"] {
         let granted = Answer::Granted { token: 1, version: 0, provisional: false };
-        seen.add(None, call as u64, "a", What::Return(granted));
+        seen.told("a", Op::Acquire { lease: lease.into() }, granted);
     }
     assert!(history::check(&seen.in_order()).is_err());
 }
@@ -331,11 +337,7 @@ fn a_wrong_answer_is_found() {
 fn a_lease_that_ran_out_behind_its_connection_is_explained() {
     let explained = |how| {
         let (seen, lease) = (Seen::default(), LeaseId::new("x").unwrap());
-        let told = |op, answer| {
-            let call = seen.number();
-            seen.add(None, call, "a", What::Invoke(op));
-            seen.add(None, call, "a", What::Return(answer));
-        };
+        let told = |op, answer| seen.told("a", op, answer);
         let acquire = |lease: &str| Op::Acquire { lease: lease.into() };
         let granted = |token| Answer::Granted { token, version: 0, provisional: false };
         let since = seen.now();

@@ -115,12 +115,13 @@ async fn one_way(
             Way::Ends { after, .. } => usize::try_from(after.saturating_sub(passed)).unwrap_or(n).min(n),
             _ => n,
         };
+        let still = || mine(&ways.borrow()) == way;
         for chunk in room[..allowed].chunks(piece) {
             if to.write_all(chunk).await.is_err() {
                 break;
             }
             // What is left of a piece does not trickle on when that is over.
-            if matches!(way, Way::Trickle(_)) && mine(&ways.borrow()) == way {
+            if matches!(way, Way::Trickle(_)) && still() {
                 pass(Duration::from_millis(1)).await;
             }
         }
@@ -128,7 +129,7 @@ async fn one_way(
         // What the way was while a piece was on it does not end a connection that is a good one by now.
         if let Way::Ends { after, by_reset } = way
             && passed >= after
-            && mine(&ways.borrow()) == way
+            && still()
         {
             break by_reset;
         }
