@@ -260,7 +260,7 @@ fn lsm(mix: &mut Mix) {
     mix.think = mix.think.min(Duration::from_millis(300));
 }
 
-/// Runs seeds, each twice, and sees that they met what this store does.
+/// Runs seeds and sees that they met what this store does.
 fn holds(name: &str, shape: fn(&mut Mix), meets: &[C]) {
     let seeds = if full("100 seeds of each kind of store instead of 4") { 100 } else { 4 };
     let seeds = suite::number("LOCKD_SIM_SEEDS").unwrap_or(seeds);
