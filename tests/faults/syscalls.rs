@@ -2,6 +2,7 @@
 //! the store can be read, and the next process goes on.
 
 use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
@@ -16,6 +17,7 @@ use lockd::model::{BlobId, FencingToken};
 use lockd::service::{Description, LeaseService};
 use lockd::store::Store;
 use lockd::store::open::{self, OpenOptions};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use super::clock::JumpClock;
@@ -31,6 +33,9 @@ const KEY: &str = "key";
 /// What lockd asks of the file system, and what it prints with.
 const CALLS: &str = "openat,mkdirat,linkat,unlinkat,fsync,fdatasync,pwrite64,pread64,read,write,getdents64,fstat,newfstatat,statx,\
 faccessat,faccessat2,fchmod,fchmodat,ftruncate,fallocate,fstatfs,statfs,lseek,mkdir,readlink,readlinkat,access,rename,unlink,flock";
+/// What the runtime says when a write to its own eventfd failed, which a kernel never does to it. Its threads then wait in vain until some
+/// timer ends, a minute or more; killed there, the command has been struck as hard.
+const LOST_WAKE: &str = "failed to wake I/O driver";
 /// Those that may find no room.
 const NEED_ROOM: [&str; 8] = ["openat", "mkdirat", "linkat", "pwrite64", "write", "fsync", "fdatasync", "fallocate"];
 
@@ -84,6 +89,19 @@ fn copy(from: &Path, to: &Path) {
         } else {
             std::fs::copy(from, to).unwrap();
         }
+    }
+}
+
+fn is_in(text: &[u8], word: &str) -> bool {
+    text.windows(word.len()).any(|window| window == word.as_bytes())
+}
+
+/// Kills the process that strace watches, after which strace ends as that did.
+fn kill_child_of(strace: u32) {
+    let children = std::fs::read_to_string(format!("/proc/{strace}/task/{strace}/children")).unwrap_or_default();
+    for pid in children.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)) {
+        // It may have ended by itself.
+        let _gone = kill_process(pid, Signal::KILL);
     }
 }
 
@@ -155,11 +173,17 @@ impl Template {
         if let Some((id, token)) = &self.lease {
             command.env("LOCKD_KEY", KEY).env("LOCKD_LEASE_ID", id).env("LOCKD_FENCING_TOKEN", token.to_string());
         }
-        let output = command.stdin(Stdio::null()).output().unwrap();
-        (
-            output.status,
-            format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)),
-        )
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut complained = Vec::new();
+        for line in BufReader::new(child.stderr.take().unwrap()).split(b'\n') {
+            complained.extend(line.unwrap());
+            complained.push(b'\n');
+            if is_in(&complained, LOST_WAKE) {
+                kill_child_of(child.id());
+            }
+        }
+        let output = child.wait_with_output().unwrap();
+        (output.status, [output.stdout, complained].map(|said| String::from_utf8_lossy(&said).into_owned()).concat())
     }
 
     /// How often each kind of call is made, by the thread that makes it most.
