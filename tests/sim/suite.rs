@@ -94,9 +94,9 @@ fn run_twice(seed: u64, shape: fn(&mut Mix)) -> Report {
     report
 }
 
-/// One seed in so many runs twice. Whatever makes two runs of a seed differ is in nearly all of them: 1,400 of a full run's
-/// are enough to find it in, and the time of the others goes to new seeds.
-const TWICE: u64 = 4;
+/// One seed in so many runs twice. Whatever makes two runs of a seed differ is in nearly all of them, so that the hundreds of a full
+/// run are enough to find it in, and the time of the others goes to new seeds.
+const TWICE: u64 = 8;
 
 /// Runs seeds from `first`, some of them twice, until there are enough, or a few have broken a rule.
 pub fn run_all(first: u64, shape: fn(&mut Mix), enough: impl Fn(&Totals) -> bool + Sync) -> Totals {
