@@ -26,6 +26,7 @@ mod interrupt;
 mod keepalive;
 mod list;
 mod man;
+mod memory;
 mod output;
 mod page;
 mod patience;

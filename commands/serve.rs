@@ -24,6 +24,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use super::context::Context;
 use super::duration;
 use super::interrupt::{self, Either};
+use super::memory;
 use super::settings::Settings;
 use super::target::{self, Need, Place};
 use super::verify::vet::vet;
@@ -119,6 +120,7 @@ pub fn run(context: &Context, args: &Args) -> Result<u8> {
         let listeners = bind(&addresses).await?;
         let (clock, entropy) = (Arc::clone(&context.clock), Arc::clone(&context.entropy));
         remind(&store, Arc::clone(&clock));
+        tokio::spawn(memory::give_back(Arc::clone(&clock)));
         let server = Server::new(service, clock, entropy, metrics, config);
         let (stop, hurry) = signals()?;
         server.run(listeners, stop, hurry).await;

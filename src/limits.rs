@@ -111,6 +111,10 @@ pub const KEY_IDLE: Duration = Duration::from_secs(60);
 pub const KEY_IDLE_CROWDED: Duration = Duration::from_secs(1);
 /// See [`KEY_IDLE_CROWDED`].
 pub const KEYS_KEPT: usize = 16_384;
+/// So many tasks of a server are a crowd: when three in four of one have gone, memory is given back to the kernel.
+pub const CROWD: usize = 1_000;
+/// How often a server looks whether that is so.
+pub const CROWD_LOOK: Duration = Duration::from_secs(10);
 /// Records that a listing reads at the same time.
 pub const LIST_AHEAD: usize = 8;
 /// Times that a break meets another lease than it looked at before it gives up.
