@@ -92,10 +92,6 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-fn is_in(text: &[u8], word: &str) -> bool {
-    text.windows(word.len()).any(|window| window == word.as_bytes())
-}
-
 /// Kills the process that strace watches, after which strace ends as that did.
 fn kill_child_of(strace: u32) {
     let children = std::fs::read_to_string(format!("/proc/{strace}/task/{strace}/children")).unwrap_or_default();
@@ -174,16 +170,18 @@ impl Template {
             command.env("LOCKD_KEY", KEY).env("LOCKD_LEASE_ID", id).env("LOCKD_FENCING_TOKEN", token.to_string());
         }
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut complained = Vec::new();
+        let mut complained = String::new();
         for line in BufReader::new(child.stderr.take().unwrap()).split(b'\n') {
-            complained.extend(line.unwrap());
-            complained.push(b'\n');
-            if is_in(&complained, LOST_WAKE) {
+            let line = line.unwrap();
+            let line = String::from_utf8_lossy(&line);
+            if line.contains(LOST_WAKE) {
                 kill_child_of(child.id());
             }
+            complained += &line;
+            complained.push('\n');
         }
         let output = child.wait_with_output().unwrap();
-        (output.status, [output.stdout, complained].map(|said| String::from_utf8_lossy(&said).into_owned()).concat())
+        (output.status, format!("{}{complained}", String::from_utf8_lossy(&output.stdout)))
     }
 
     /// How often each kind of call is made, by the thread that makes it most.
